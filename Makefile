@@ -1,0 +1,42 @@
+# make maze     set up .venv and train OAPPO on the Black and Red maze, five seeds
+# make test     set up .venv and run the fast tests
+# make test-slow, make lint, make lock: for developers
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: maze test test-slow lint lock
+
+maze: $(READY)
+	$(BIN)/python experiments/run.py --env maze
+
+test: lint
+	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY)
+	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+# Everything is installed from the lock file; the project itself as an editable package.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; choose one with: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "No venv module: on Debian, apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+# Resolve the ranges of pyproject.toml anew in a throw-away environment.
+lock:
+	rm -rf .lock-venv
+	$(PYTHON) -m venv .lock-venv
+	.lock-venv/bin/pip install --quiet --disable-pip-version-check "setuptools>=69" ".[smax,dev]"
+	.lock-venv/bin/pip freeze --all --exclude oatrpo-jax --exclude pip > requirements.lock
+	rm -rf .lock-venv

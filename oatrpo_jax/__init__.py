@@ -1,0 +1,33 @@
+"""Off-Agent Trust Region Policy Optimization and its family, end to end in JAX."""
+
+from oatrpo_jax.algorithms import (
+    ALGORITHMS,
+    Algorithm,
+    fixed_algorithm,
+    get_algorithm,
+)
+from oatrpo_jax.config import Config, EnvSpec, Hyperparams
+from oatrpo_jax.learner import Learner, LearnerState, make_learner
+from oatrpo_jax.train import Trainer, TrainState, make_train, make_trainer
+from oatrpo_jax.types import MultiAgentEnv, Observation, TimeStep, Transition
+
+__all__ = [
+    "ALGORITHMS",
+    "Algorithm",
+    "Config",
+    "EnvSpec",
+    "Hyperparams",
+    "Learner",
+    "LearnerState",
+    "MultiAgentEnv",
+    "Observation",
+    "TimeStep",
+    "TrainState",
+    "Trainer",
+    "Transition",
+    "fixed_algorithm",
+    "get_algorithm",
+    "make_learner",
+    "make_train",
+    "make_trainer",
+]

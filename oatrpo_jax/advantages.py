@@ -1,0 +1,64 @@
+"""Advantages: generalised advantage estimation and its normalisation."""
+
+from __future__ import annotations
+
+import chex
+import jax
+import jax.numpy as jnp
+
+
+def generalized_advantage_estimation(
+    reward: jax.Array,
+    value: jax.Array,
+    next_value: jax.Array,
+    terminated: jax.Array,
+    truncated: jax.Array,
+    *,
+    gamma: jax.Array | float,
+    gae_lambda: jax.Array | float,
+    neutralise: bool = False,
+) -> jax.Array:
+    """Returns advantages ``A_t = delta_t + gamma lambda A_{t+1}`` (Schulman et al. 2016, Eq. 16).
+
+    ``delta_t = r_t + gamma V(s_{t+1}) - V(s_t)``, with V(s_{t+1}) = 0 after a termination.  The sum
+    stops at the end of an episode, terminated or truncated; a truncation still bootstraps.
+
+    Args:
+        reward: ``[T, ...]``.
+        value: ``[T, ...]`` values of the states acted in.
+        next_value: ``[T, ...]`` values of the states reached, before any reset.
+        terminated: ``[T, ...]`` True where the episode ended for good.
+        truncated: ``[T, ...]`` True where a time limit cut it off.
+        gamma: discount per step.
+        gae_lambda: the exponential weight of longer estimates.
+        neutralise: give truncated steps the advantage 0 instead of bootstrapping.
+
+    Returns:
+        ``[T, ...]`` advantages; add ``value`` for the returns that a critic learns.
+    """
+    chex.assert_equal_shape([reward, value, next_value, terminated, truncated])
+    delta = reward + gamma * jnp.where(terminated, 0.0, next_value) - value
+    if neutralise:
+        delta = jnp.where(truncated & ~terminated, 0.0, delta)
+    decay = gamma * gae_lambda * jnp.where(terminated | truncated, 0.0, 1.0)
+
+    def backward(following: jax.Array, step: tuple[jax.Array, jax.Array]):
+        delta, decay = step
+        advantage = delta + decay * following
+        return advantage, advantage
+
+    _, advantage = jax.lax.scan(backward, jnp.zeros_like(delta[0]), (delta, decay), reverse=True)
+    return advantage
+
+
+def masked_mean(x: jax.Array, mask: jax.Array, axis: int | tuple[int, ...] | None = None):
+    """Returns the mean of ``x`` over the entries where ``mask`` is True; 0 where there is none."""
+    count = jnp.sum(mask, axis=axis)
+    return jnp.sum(jnp.where(mask, x, 0.0), axis=axis) / jnp.maximum(count, 1)
+
+
+def normalise(advantage: jax.Array, active: jax.Array) -> jax.Array:
+    """Returns advantages with mean 0 and deviation 1 over the active entries, 0 elsewhere."""
+    mean = masked_mean(advantage, active)
+    variance = masked_mean(jnp.square(advantage - mean), active)
+    return jnp.where(active, (advantage - mean) / (jnp.sqrt(variance) + 1e-5), 0.0)

@@ -1,0 +1,172 @@
+"""The algorithms: each is one row of a table over the same update."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.policy_step import PolicyStep
+from oatrpo_jax.ppo import CLIP
+from oatrpo_jax.reuse import ReuseRule, fixed_reuse, own_reuse, threshold_reuse
+from oatrpo_jax.trpo import TRUST_REGION
+
+Ownership = Callable[[int], tuple[int, ...]]
+"""num_agents -> the policy that each agent acts with, ``[N]`` numbers from 0 to G - 1."""
+
+
+def separate(num_agents: int) -> tuple[int, ...]:
+    """Returns the ownership in which every agent has parameters of its own."""
+    return tuple(range(num_agents))
+
+
+def shared(num_agents: int) -> tuple[int, ...]:
+    """Returns the ownership in which all agents act with the same parameters."""
+    return (0,) * num_agents
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One row of the table.
+
+    Attributes:
+        name: as on the command line.
+        description: one line for help texts and tables.
+        ownership: who owns parameters.
+        reuse: the rule behind the reuse matrix.
+        policy_step: the local step.
+        is_sequential: whether learners are corrected for those updated before them.
+        has_central_critic: whether one critic sees the global state, or each policy has a critic
+            that sees its agents' views.
+    """
+
+    name: str
+    description: str
+    ownership: Ownership
+    reuse: ReuseRule
+    policy_step: PolicyStep
+    is_sequential: bool
+    has_central_critic: bool
+
+    def reads(self, config: Config) -> frozenset[str]:
+        """Returns the settings and coefficients that change what this algorithm does."""
+        names = _ALWAYS_READ | self.reuse.reads | self.policy_step.reads
+        if self.reuse.shares:
+            names |= self.policy_step.reads_when_shared | {"estimator"}
+        if config.divergence != "quantile":
+            names -= {"divergence_quantile"}
+        if config.value_loss != "clipped":
+            names -= {"value_clip_eps"}
+        return names
+
+
+_ALWAYS_READ = frozenset(
+    {field.name for field in dataclasses.fields(Config)}
+    | {field.name for field in dataclasses.fields(Hyperparams)}
+) - (
+    CLIP.reads
+    | CLIP.reads_when_shared
+    | TRUST_REGION.reads
+    | threshold_reuse().reads
+    | {"estimator"}
+)
+
+_TABLE = (
+    Algorithm(
+        name="oappo",
+        description="off-agent PPO: clipped steps on own and admitted experience, in turn",
+        ownership=separate,
+        reuse=threshold_reuse(),
+        policy_step=CLIP,
+        is_sequential=True,
+        has_central_critic=True,
+    ),
+    Algorithm(
+        name="oatrpo",
+        description="off-agent TRPO: the same within a trust region",
+        ownership=separate,
+        reuse=threshold_reuse(),
+        policy_step=TRUST_REGION,
+        is_sequential=True,
+        has_central_critic=True,
+    ),
+    Algorithm(
+        name="happo",
+        description="heterogeneous-agent PPO: clipped steps on own experience, in turn",
+        ownership=separate,
+        reuse=own_reuse(),
+        policy_step=CLIP,
+        is_sequential=True,
+        has_central_critic=True,
+    ),
+    Algorithm(
+        name="hatrpo",
+        description="heterogeneous-agent TRPO: trust-region steps on own experience, in turn",
+        ownership=separate,
+        reuse=own_reuse(),
+        policy_step=TRUST_REGION,
+        is_sequential=True,
+        has_central_critic=True,
+    ),
+    Algorithm(
+        name="mappo",
+        description="multi-agent PPO: one policy for all agents, a central critic",
+        ownership=shared,
+        reuse=own_reuse(),
+        policy_step=CLIP,
+        is_sequential=False,
+        has_central_critic=True,
+    ),
+    Algorithm(
+        name="ippo",
+        description="independent PPO: one policy for all agents, a critic on local views",
+        ownership=shared,
+        reuse=own_reuse(),
+        policy_step=CLIP,
+        is_sequential=False,
+        has_central_critic=False,
+    ),
+    Algorithm(
+        name="ippo-separate",
+        description="independent PPO, every agent with an actor and a critic of its own",
+        ownership=separate,
+        reuse=own_reuse(),
+        policy_step=CLIP,
+        is_sequential=False,
+        has_central_critic=False,
+    ),
+)
+
+ALGORITHMS = {row.name: row for row in _TABLE}
+"""The rows that need no further data; `fixed` needs a reuse matrix, see `fixed_algorithm`."""
+
+
+def fixed_algorithm(reuse: ReuseRule | Sequence[Sequence[float]]) -> Algorithm:
+    """Returns OAPPO with a reuse matrix set by hand (the paper's NR, UR, RR and AR).
+
+    Args:
+        reuse: a rule, or an ``[N, N]`` matrix of weights with rows that sum to 1.
+    """
+    return dataclasses.replace(
+        ALGORITHMS["oappo"],
+        name="fixed",
+        description="clipped steps in turn, with a reuse matrix set by hand",
+        reuse=reuse if isinstance(reuse, ReuseRule) else fixed_reuse(reuse),
+    )
+
+
+def get_algorithm(algorithm: str | Algorithm) -> Algorithm:
+    """Returns the row of that name; a row is returned as it is.
+
+    Raises:
+        ValueError: for an unknown name, listing the valid ones.
+    """
+    if isinstance(algorithm, Algorithm):
+        return algorithm
+    if algorithm not in ALGORITHMS:
+        raise ValueError(
+            f"unknown algorithm {algorithm!r}; expected one of {', '.join(ALGORITHMS)}, "
+            "or a row made by fixed_algorithm(matrix)"
+        )
+    return ALGORITHMS[algorithm]

@@ -1,0 +1,223 @@
+"""What a user sets: `Config` shapes the program, `Hyperparams` are arrays that flow through it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from oatrpo_jax.types import MultiAgentEnv
+
+
+@dataclass(frozen=True)
+class EnvSpec:
+    """The sizes that a learner needs to know of its environment."""
+
+    num_agents: int
+    num_actions: int
+    view_size: int
+    state_size: int
+
+    @classmethod
+    def from_env(cls, env: MultiAgentEnv) -> EnvSpec:
+        """Returns the sizes of an environment's observation, without running it."""
+        _, timestep = jax.eval_shape(env.reset, jax.random.key(0))
+        observation = timestep.observation
+        return cls(
+            num_agents=env.num_agents,
+            num_actions=env.num_actions,
+            view_size=observation.agents_view.shape[-1],
+            state_size=observation.global_state.shape[-1],
+        )
+
+
+def _setting(default: Any, doc: str) -> Any:
+    return dataclasses.field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that changes a shape, a loop bound or the program itself; checked once.
+
+    Raises:
+        ValueError: if a value is out of range, naming the field, the value and what is legal.
+    """
+
+    num_envs: int = _setting(64, "parallel environments per seed")
+    rollout_length: int = _setting(128, "steps per environment between two updates")
+    num_updates: int = _setting(100, "rollout-and-update iterations of a whole run")
+    num_epochs: int = _setting(5, "passes over a rollout by the clipped policy step")
+    critic_epochs: int = _setting(5, "passes over a rollout by the critic")
+    num_minibatches: int = _setting(1, "minibatches per pass; slices of whole environments")
+    estimator: Literal["weighted", "sampled", "mapping"] = _setting(
+        "weighted",
+        "how reused experience enters: all of it weighted, one source drawn per row, or one "
+        "source per learner and iteration (the paper's Algorithm 1)",
+    )
+    divergence: Literal["mean", "max", "quantile"] = _setting(
+        "mean", "how the KL gate summarises the rows of a source"
+    )
+    divergence_rows: int = _setting(
+        2048, "rows of a rollout on which the pairwise KL is estimated (at most)"
+    )
+    truncation: Literal["bootstrap", "neutralise"] = _setting(
+        "bootstrap",
+        "at a time limit, bootstrap from the final state's value or give the step no advantage",
+    )
+    value_loss: Literal["huber", "clipped"] = _setting(
+        "huber", "the critic's loss; clipped takes the worse of the loss and its clipped form"
+    )
+    normalise_values: bool = _setting(True, "let the critic predict standardised returns")
+    hidden_sizes: tuple[int, ...] = _setting((64, 64), "widths of the hidden layers")
+    activation: Literal["tanh", "relu"] = _setting("tanh", "nonlinearity of the hidden layers")
+    layer_norm: bool = _setting(False, "normalise the hidden layers")
+    cg_iterations: int = _setting(10, "conjugate-gradient iterations of a trust-region step")
+    line_search_steps: int = _setting(10, "candidates tried by a trust-region step")
+
+    def __post_init__(self) -> None:
+        for name in _COUNTS:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+        for name, choices in _CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+        if not self.hidden_sizes or min(self.hidden_sizes) < 1:
+            raise ValueError(f"hidden_sizes: expected positive widths, got {self.hidden_sizes}")
+        if self.num_envs % self.num_minibatches:
+            raise ValueError(
+                f"num_minibatches: {self.num_minibatches} does not divide num_envs = "
+                f"{self.num_envs}; minibatches are slices of environments, so choose a divisor"
+            )
+
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps that one update consumes, over all parallel environments."""
+        return self.num_envs * self.rollout_length
+
+
+_COUNTS = (
+    "num_envs",
+    "rollout_length",
+    "num_updates",
+    "num_epochs",
+    "critic_epochs",
+    "num_minibatches",
+    "divergence_rows",
+    "cg_iterations",
+    "line_search_steps",
+)
+_CHOICES = {
+    "estimator": ("weighted", "sampled", "mapping"),
+    "divergence": ("mean", "max", "quantile"),
+    "truncation": ("bootstrap", "neutralise"),
+    "value_loss": ("huber", "clipped"),
+    "activation": ("tanh", "relu"),
+}
+
+
+def _coefficient(default: float, low: float, high: float, doc: str) -> Any:
+    return struct.field(default=default, metadata={"doc": doc, "low": low, "high": high})
+
+
+_TINY = float(np.finfo(np.float32).tiny)
+"""Lower bound of a coefficient that must be positive."""
+_BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))
+_ANY = float(np.finfo(np.float32).max)
+
+
+@struct.dataclass
+class Hyperparams:
+    """Every coefficient, as float32 arrays: `vmap` over a leading axis sweeps them in one program.
+
+    Make one with `create`, which checks ranges and sees to the types.
+    """
+
+    actor_lr: jax.Array = _coefficient(5e-4, 0, 1, "Adam's learning rate of the actors")
+    critic_lr: jax.Array = _coefficient(5e-4, 0, 1, "Adam's learning rate of the critic")
+    max_grad_norm: jax.Array = _coefficient(10.0, _TINY, _ANY, "global norm that gradients keep to")
+    gamma: jax.Array = _coefficient(0.99, 0, 1, "discount per step")
+    gae_lambda: jax.Array = _coefficient(0.95, 0, 1, "lambda of generalised advantage estimation")
+    ent_coef: jax.Array = _coefficient(0.01, 0, _ANY, "weight of the entropy bonus")
+    clip_eps: jax.Array = _coefficient(0.2, _TINY, _ANY, "how far a ratio may move from 1 and gain")
+    dual_clip: jax.Array = _coefficient(
+        3.0, 1, _ANY, "cap on others' ratios where the advantage is negative"
+    )
+    reuse_sigma: jax.Array = _coefficient(
+        0.1, 0, _ANY, "KL below which another agent's experience is admitted (0 admits nobody's)"
+    )
+    reuse_lambda: jax.Array = _coefficient(
+        0.7, 0, 1, "weight of an agent's own experience when it has others' too (1 uses no other's)"
+    )
+    divergence_quantile: jax.Array = _coefficient(
+        0.9, 0, 1, "quantile of the rows' KL that the gate looks at, with divergence = quantile"
+    )
+    kl_threshold: jax.Array = _coefficient(
+        0.01, _TINY, _ANY, "radius delta of the trust region, in nats of mean KL"
+    )
+    cg_damping: jax.Array = _coefficient(1e-3, 0, _ANY, "added to the Fisher matrix's diagonal")
+    line_search_decay: jax.Array = _coefficient(
+        0.5, _TINY, _BELOW_ONE, "step shrinkage per rejected candidate"
+    )
+    accept_ratio: jax.Array = _coefficient(
+        0.5, 0, 1, "share of the predicted improvement that a candidate must reach"
+    )
+    huber_delta: jax.Array = _coefficient(
+        10.0, _TINY, _ANY, "error beyond which the critic's loss grows linearly"
+    )
+    value_clip_eps: jax.Array = _coefficient(
+        0.2, _TINY, _ANY, "how far a value may move and gain, with value_loss = clipped"
+    )
+    value_norm_decay: jax.Array = _coefficient(
+        0.99, 0, _BELOW_ONE, "share of the running return statistics kept per update"
+    )
+
+    @classmethod
+    def create(cls, **coefficients: Any) -> Hyperparams:
+        """Returns hyperparameters as float32 arrays, the ones not given at their defaults.
+
+        Arrays given are broadcast against each other and every other leaf follows, so that the
+        result can be vmapped: ``create(reuse_sigma=[0.01, 0.1])`` has leaves of shape ``[2]``.
+
+        Raises:
+            ValueError: for an unknown name, a value that is not finite or out of range, or
+                shapes that do not broadcast.
+        """
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        if unknown := sorted(coefficients.keys() - known.keys()):
+            raise ValueError(
+                f"unknown hyperparameter {', '.join(unknown)}; expected {', '.join(known)}"
+            )
+        values = {
+            name: jnp.asarray(coefficients.get(name, field.default), jnp.float32)
+            for name, field in known.items()
+        }
+        for name, value in values.items():
+            _check_range(name, value, known[name].metadata)
+        shape = jnp.broadcast_shapes(*(value.shape for value in values.values()))
+        return cls(**{name: jnp.broadcast_to(value, shape) for name, value in values.items()})
+
+
+def _check_range(name: str, value: jax.Array, metadata: Mapping[str, Any]) -> None:
+    """Raises a ValueError unless every entry is finite and within [low, high]."""
+    low, high, doc = metadata["low"], metadata["high"], metadata["doc"]
+    if isinstance(value, jax.core.Tracer):
+        return  # Made inside somebody's jit: there is no value to look at.
+    entries = np.asarray(value)
+    bad = entries[~(np.isfinite(entries) & (entries >= np.float32(low)) & (entries <= high))]
+    if bad.size:
+        bounds = {
+            (0, _ANY): "a finite number of at least 0",
+            (_TINY, _ANY): "a finite number above 0",
+            (_TINY, _BELOW_ONE): "a number strictly between 0 and 1",
+            (0, _BELOW_ONE): "a number of at least 0 and below 1",
+            (1, _ANY): "a finite number of at least 1",
+        }.get((low, high), f"a finite number in [{low:g}, {high:g}]")
+        raise ValueError(f"{name} ({doc}): expected {bounds}, got {bad.flat[0]:g}")
+

@@ -1,0 +1,134 @@
+"""The sequential update: learners in a shuffled order, each corrected for those before it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.networks import Actor, policy_distribution
+from oatrpo_jax.policy_step import Learning, PolicyStep
+from oatrpo_jax.sources import Slots, make_sources, sample_sources
+from oatrpo_jax.types import PyTree
+
+
+class UpdatePlan(NamedTuple):
+    """Who learns from whom in this iteration.
+
+    Attributes:
+        weights: ``[G, N]`` reuse matrix M.
+        own: ``[G, N]`` bool, the slots of the agents that act with each policy.
+        divergence_limit: ``[]`` what a trust region must keep reused slots' divergence at.
+    """
+
+    weights: jax.Array
+    own: jax.Array
+    divergence_limit: jax.Array
+
+
+def compound_ratio(log_ratio: jax.Array) -> jax.Array:
+    """Returns how much likelier the *other* agents have become to act as they did (Eq. 6).
+
+    ``exp(sum over l != j of L[l])`` for source j: the slot's own action is left out, because the
+    learner's importance ratio accounts for it; so each action gets exactly one ratio.
+
+    Args:
+        log_ratio: ``[N, T, E]`` log pi_new - log mu of agents already updated, 0 for the others.
+    """
+    return jnp.exp(jnp.sum(log_ratio, axis=0) - log_ratio)
+
+
+def update_policies(
+    actor: Actor,
+    config: Config,
+    policy_step: PolicyStep,
+    is_sequential: bool,
+    policies: Learning,
+    slots: Slots,
+    plan: UpdatePlan,
+    hparams: Hyperparams,
+    key: jax.Array,
+) -> tuple[Learning, dict[str, jax.Array]]:
+    """Returns all policies after each has learnt once, in a random order, and mean metrics.
+
+    Args:
+        actor: the module of one policy.
+        config: static settings.
+        policy_step: the local step.
+        is_sequential: whether learners are corrected for those updated before them.
+        policies: parameters and optimiser states with a leading ``[G]`` axis.
+        slots: the experience, ``[N, T, E]``.
+        plan: the reuse matrix and what belongs to it.
+        hparams: coefficients.
+        key: consumed.
+    """
+    num_policies = plan.weights.shape[0]
+    order_key, mapping_key, step_key = jax.random.split(key, 3)
+    order = jax.random.permutation(order_key, num_policies)
+    step_keys = jax.random.split(step_key, num_policies)
+    if config.estimator == "mapping":
+        plan = plan._replace(weights=draw_mapping(mapping_key, plan.weights))
+
+    def turn(carry: tuple[Learning, jax.Array], now: tuple[jax.Array, jax.Array]):
+        policies, log_ratio = carry
+        learner, key = now
+        compound = compound_ratio(log_ratio)
+        sources = make_sources(
+            slots._replace(advantage=slots.advantage * compound),
+            plan.weights[learner],
+            plan.own[learner],
+        )
+
+        def draw(key: jax.Array):
+            if config.estimator == "sampled":
+                return sample_sources(key, sources, plan.weights[learner])
+            return sources
+
+        learning = jax.tree.map(lambda x: x[learner], policies)
+        learning, metrics = policy_step.apply(
+            actor, config, learning, draw, plan.divergence_limit, hparams, key
+        )
+        policies = jax.tree.map(lambda all_, one: all_.at[learner].set(one), policies, learning)
+        if is_sequential:
+            log_ratio = record_log_ratio(actor, learning.params, slots, plan.own[learner], log_ratio)
+        metrics["policy/compound_ratio_max"] = jnp.max(compound)
+        return (policies, log_ratio), metrics
+
+    start = (policies, jnp.zeros_like(slots.log_prob))
+    (policies, _), metrics = jax.lax.scan(turn, start, (order, step_keys))
+    return policies, summarise(metrics)
+
+
+def draw_mapping(key: jax.Array, weights: jax.Array) -> jax.Array:
+    """Returns one-hot weights: each learner's single source, drawn from its row (Algorithm 1)."""
+    drawn = jax.random.categorical(key, jnp.log(weights), axis=1)
+    return jax.nn.one_hot(drawn, weights.shape[1], dtype=weights.dtype)
+
+
+def record_log_ratio(
+    actor: Actor, params: PyTree, slots: Slots, own: jax.Array, log_ratio: jax.Array
+) -> jax.Array:
+    """Returns the table of log-ratios, ``[N, T, E]``, with a learner's own slots filled in.
+
+    ``L[n] = log pi_new(a^n|o^n) - log mu^n`` on own slots, 0 on rows where the agent was inactive.
+    """
+    own_first = jnp.argsort(~own)
+
+    def fill(position: jax.Array, table: jax.Array) -> jax.Array:
+        slot = own_first[position]
+        rows = jax.tree.map(lambda x: x[slot], slots)
+        policy = policy_distribution(actor.apply(params, rows.agents_view, rows.action_mask))
+        change = policy.log_prob(rows.action) - rows.log_prob
+        return table.at[slot].set(jnp.where(rows.active, change, 0.0))
+
+    return jax.lax.fori_loop(0, jnp.sum(own), fill, log_ratio)
+
+
+def summarise(metrics: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """Returns the mean over learners of each ``[G]`` metric, the largest of those named ``_max``."""
+    return {
+        name: jnp.max(value) if name.endswith("_max") else jnp.mean(value)
+        for name, value in metrics.items()
+    }

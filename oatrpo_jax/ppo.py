@@ -1,0 +1,153 @@
+"""OAPPO's local step: clipped importance ratios (Eq. 8)."""
+
+from __future__ import annotations
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.networks import Actor, policy_distribution
+from oatrpo_jax.policy_step import (
+    DrawSources,
+    Learning,
+    PolicyStep,
+    adam,
+    adam_init,
+    weighted_sum,
+)
+from oatrpo_jax.sources import PolicyBatch, Sources, fold_sources, minibatch_envs, take_envs
+from oatrpo_jax.types import PyTree
+
+
+def clipped_objective(
+    ratio: jax.Array,
+    advantage: jax.Array,
+    is_own: jax.Array,
+    *,
+    clip_eps: jax.Array | float,
+    dual_clip: jax.Array | float,
+) -> jax.Array:
+    """Returns ``min(ratio A, clip(ratio, 1 - eps, 1 + eps) A)`` per row (Eq. 8, with A inside).
+
+    Off-agent ratios do not start at 1, so on others' rows a negative advantage counts at most
+    ``dual_clip`` times: ``max(min(...), dual_clip A)`` where A < 0 (Ye et al. 2020, Eq. 5).
+
+    Args:
+        ratio: ``[...]`` pi(a|o) / mu(a|o).
+        advantage: ``[...]``, times the compound ratio of the agents updated before.
+        is_own: ``[...]`` bool, True on the learner's own rows.
+        clip_eps: how far the ratio may move and gain.
+        dual_clip: cap on the ratio where the advantage is negative.
+    """
+    chex.assert_equal_shape([ratio, advantage, is_own])
+    clipped = jnp.clip(ratio, 1.0 - clip_eps, 1.0 + clip_eps)
+    objective = jnp.minimum(ratio * advantage, clipped * advantage)
+    capped = jnp.where(advantage < 0, jnp.maximum(objective, dual_clip * advantage), objective)
+    return jnp.where(is_own, objective, capped)
+
+
+def clip_loss(
+    actor: Actor, params: PyTree, batch: PolicyBatch, hparams: Hyperparams
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Returns the loss of one slot's rows and sums for the metrics.
+
+    ``- sum policy_weight x clipped objective - ent_coef x sum own_weight x entropy``.
+    """
+    rows = batch.rows
+    policy = policy_distribution(actor.apply(params, rows.agents_view, rows.action_mask))
+    log_ratio = jnp.where(rows.active, policy.log_prob(rows.action) - rows.log_prob, 0.0)
+    ratio = jnp.exp(log_ratio)
+    objective = clipped_objective(
+        ratio,
+        rows.advantage,
+        batch.own_weight > 0,
+        clip_eps=hparams.clip_eps,
+        dual_clip=hparams.dual_clip,
+    )
+    policy_loss = -weighted_sum(batch.policy_weight, objective)
+    entropy = weighted_sum(batch.own_weight, policy.entropy())
+    is_clipped = (jnp.abs(ratio - 1.0) > hparams.clip_eps).astype(jnp.float32)
+    sums = {
+        "loss": policy_loss,
+        "entropy": entropy,
+        "approx_kl": weighted_sum(batch.own_weight, ratio - 1.0 - log_ratio),
+        "clip_fraction": weighted_sum(batch.own_weight, is_clipped),
+        "ratio": weighted_sum(batch.own_weight, ratio),
+        "own_weight": jnp.sum(batch.own_weight),
+    }
+    return policy_loss - hparams.ent_coef * entropy, sums
+
+
+def clip_step(
+    actor: Actor,
+    config: Config,
+    learning: Learning,
+    draw: DrawSources,
+    divergence_limit: jax.Array,
+    hparams: Hyperparams,
+    key: jax.Array,
+) -> tuple[Learning, dict[str, jax.Array]]:
+    """Returns the policy after ``num_epochs`` passes of Adam over its sources; see `StepFunction`."""
+    del divergence_limit  # Clipping bounds the step already.
+
+    def epoch(learning: Learning, key: jax.Array):
+        draw_key, shuffle_key = jax.random.split(key)
+        sources = draw(draw_key)
+        num_envs = sources.batch.policy_weight.shape[2]
+        envs = minibatch_envs(shuffle_key, num_envs, config.num_minibatches)
+        step = functools.partial(_minibatch_step, actor, config, hparams, sources)
+        return jax.lax.scan(step, learning, envs, length=config.num_minibatches)
+
+    learning, sums = jax.lax.scan(epoch, learning, jax.random.split(key, config.num_epochs))
+    return learning, _metrics(sums)
+
+
+def _minibatch_step(
+    actor: Actor,
+    config: Config,
+    hparams: Hyperparams,
+    sources: Sources[PolicyBatch],
+    learning: Learning,
+    envs: jax.Array | None,
+) -> tuple[Learning, dict[str, jax.Array]]:
+    """Returns the policy after one Adam step on some environments of all its sources."""
+    gradient = jax.grad(clip_loss, argnums=1, has_aux=True)
+    grads, sums = fold_sources(
+        lambda batch: gradient(actor, learning.params, take_envs(batch, envs), hparams), sources
+    )
+    # A row's weight is its share of the whole rollout, of which a minibatch is one part.
+    grads, sums = jax.tree.map(lambda x: x * config.num_minibatches, (grads, sums))
+    updates, opt_state = adam(hparams.actor_lr, hparams.max_grad_norm).update(
+        grads, learning.opt_state
+    )
+    params = optax.apply_updates(learning.params, updates)
+    return Learning(params, opt_state), sums | {"grad_norm": optax.global_norm(grads)}
+
+
+def _metrics(sums: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """Returns scalars from ``[num_epochs, num_minibatches]`` sums over the learner's own rows."""
+    own = sums["own_weight"]
+    per_row = {
+        name: jnp.sum(sums[name]) / jnp.maximum(jnp.sum(own), 1e-12)
+        for name in ("entropy", "approx_kl", "clip_fraction")
+    }
+    first = sums["ratio"][0, 0] / jnp.maximum(own[0, 0], 1e-12)
+    return {
+        "policy/loss": jnp.mean(sums["loss"]),
+        "policy/grad_norm": jnp.mean(sums["grad_norm"]),
+        "policy/first_ratio": jnp.where(own[0, 0] > 0, first, 1.0),
+        **{f"policy/{name}": value for name, value in per_row.items()},
+    }
+
+
+CLIP = PolicyStep(
+    apply=clip_step,
+    init=adam_init,
+    reads=frozenset({"num_epochs", "actor_lr", "ent_coef", "clip_eps"}),
+    reads_when_shared=frozenset({"dual_clip"}),
+)
+"""Clipped ratios and Adam (PPO)."""

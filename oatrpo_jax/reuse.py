@@ -1,0 +1,235 @@
+"""Who reuses whose experience: divergences between policies, and rules that turn them to weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from oatrpo_jax.advantages import masked_mean
+from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.networks import policy_distribution
+from oatrpo_jax.sources import Slots
+
+
+class Affinity(NamedTuple):
+    """What a reuse rule may look at.
+
+    Attributes:
+        divergence: ``[G, N]`` D[g, n], see `pairwise_divergence`.
+        own: ``[G, N]`` bool, True where agent n acts with policy g.
+        has_rows: ``[N]`` bool, True where the agent was active at least once.
+    """
+
+    divergence: jax.Array
+    own: jax.Array
+    has_rows: jax.Array
+
+
+@dataclass(frozen=True)
+class ReuseRule:
+    """How the reuse matrix comes about.
+
+    Attributes:
+        weights: (affinity, hyperparams) -> ``[G, N]`` float32 with rows that sum to 1.
+        divergence_limit: hyperparams -> ``[]``, what a trust-region step must keep D of every
+            reused slot below or at (Condition 1 for the candidate).
+        shares: whether a learner may get a weight on another's slot.
+        reads: the hyperparameters that the rule reads.
+    """
+
+    weights: Callable[[Affinity, Hyperparams], jax.Array]
+    divergence_limit: Callable[[Hyperparams], jax.Array]
+    shares: bool
+    reads: frozenset[str]
+
+
+def summarise_rows(
+    kl: jax.Array, active: jax.Array, config: Config, hparams: Hyperparams
+) -> jax.Array:
+    """Returns one divergence from the KL of every active row: mean, maximum or quantile.
+
+    Args:
+        kl: ``[..., R]``, clamped at 0 here against rounding.
+        active: ``[..., R]`` bool; a slot without active rows has divergence 0.
+        config: says which summary.
+        hparams: has the quantile.
+
+    Returns:
+        ``[...]``.
+    """
+    kl = jnp.maximum(kl, 0.0)
+    if config.divergence == "max":
+        return jnp.max(jnp.where(active, kl, 0.0), axis=-1)
+    if config.divergence == "quantile":
+        rows = jnp.where(active, kl, jnp.nan)
+        return jnp.nan_to_num(jnp.nanquantile(rows, hparams.divergence_quantile, axis=-1))
+    return masked_mean(kl, active, axis=-1)
+
+
+def pairwise_divergence(
+    logits_of: Callable[[jax.Array], jax.Array],
+    slots: Slots,
+    num_policies: int,
+    config: Config,
+    hparams: Hyperparams,
+) -> tuple[jax.Array, jax.Array]:
+    """Returns how far each learner's policy is from each source's, on the source's experience.
+
+    ``D[g, n] = mean over active rows of KL( mu_n(.|o^n) || pi_g(.|o^n) )`` (Condition 1), and the
+    effective sample size of the importance ratios ``w = pi_g(a^n|o^n) / mu_n(a^n|o^n)`` as a share
+    of the active rows, ``(sum w)^2 / (count sum w^2)`` (Kish 1965).
+
+    Args:
+        logits_of: learner index -> ``[N, R, A]`` its logits on every slot's rows.
+        slots: the same rows, ``[N, R, ...]``.
+        num_policies: G.
+        config: says how rows are summarised.
+        hparams: has the quantile.
+
+    Returns:
+        ``[G, N]`` divergences and ``[G, N]`` effective sample sizes in [0, 1].
+    """
+    behaviour = policy_distribution(slots.logits)
+
+    def row(learner: jax.Array) -> tuple[jax.Array, jax.Array]:
+        policy = policy_distribution(logits_of(learner))
+        kl = behaviour.kl_divergence(policy)
+        ratio = jnp.exp(policy.log_prob(slots.action) - slots.log_prob)
+        first = masked_mean(ratio, slots.active, axis=-1)
+        second = masked_mean(jnp.square(ratio), slots.active, axis=-1)
+        divergence = summarise_rows(kl, slots.active, config, hparams)
+        return divergence, jnp.square(first) / jnp.maximum(second, 1e-12)
+
+    return jax.lax.map(row, jnp.arange(num_policies))
+
+
+def subsample_rows(slots: Slots, num_rows: int) -> Slots:
+    """Returns at most ``num_rows`` evenly spaced rows of each slot: ``[N, T, E] -> [N, R]``."""
+    flat = jax.tree.map(lambda x: x.reshape(x.shape[0], -1, *x.shape[3:]), slots)
+    total = flat.active.shape[1]
+    rows = np.linspace(0, total - 1, min(num_rows, total)).round().astype(int)
+    return jax.tree.map(lambda x: x[:, rows], flat)
+
+
+def gate_weights(gate: jax.Array, own: jax.Array, reuse_lambda: jax.Array) -> jax.Array:
+    """Returns the reuse matrix of a gate: lambda on own slots, the rest evenly on admitted ones.
+
+    ``M[i, i] = lambda`` if another is admitted, else 1; ``M[i, j] = (1 - lambda) / (c_i - 1)``
+    for the ``c_i - 1`` others admitted (Eq. 9).
+
+    Args:
+        gate: ``[G, N]`` bool, which slots are admitted; own ones always are.
+        own: ``[G, N]`` bool.
+        reuse_lambda: ``[]`` in [0, 1].
+    """
+    chex.assert_equal_shape([gate, own])
+    others = gate & ~own
+    num_others = jnp.sum(others, axis=1, keepdims=True)
+    own_weight = jnp.where(num_others > 0, reuse_lambda, 1.0)
+    other_weight = (1.0 - reuse_lambda) / jnp.maximum(num_others, 1)
+    return own_weight * _own_share(own) + jnp.where(others, other_weight, 0.0)
+
+
+def _own_share(own: jax.Array) -> jax.Array:
+    return own / jnp.maximum(jnp.sum(own, axis=1, keepdims=True), 1)
+
+
+def own_reuse() -> ReuseRule:
+    """Returns the rule of no reuse: a policy learns from the agents that act with it, evenly.
+
+    The identity matrix when every agent owns its parameters, 1/N everywhere when all share.
+    """
+    return ReuseRule(
+        weights=lambda affinity, hparams: _own_share(affinity.own),
+        divergence_limit=_no_limit,
+        shares=False,
+        reads=frozenset(),
+    )
+
+
+def threshold_reuse() -> ReuseRule:
+    """Returns the paper's rule: admit whoever is within sigma in KL (Condition 1, Eq. 9).
+
+    The comparison is strict, so that sigma = 0 admits nobody, and a slot that has no active row
+    is not admitted.
+    """
+
+    def weights(affinity: Affinity, hparams: Hyperparams) -> jax.Array:
+        gate = (affinity.divergence < hparams.reuse_sigma) & affinity.has_rows
+        return gate_weights(gate, affinity.own, hparams.reuse_lambda)
+
+    return ReuseRule(
+        weights=weights,
+        divergence_limit=lambda hparams: hparams.reuse_sigma,
+        shares=True,
+        reads=frozenset({"reuse_sigma", "reuse_lambda", "divergence_quantile"}),
+    )
+
+
+def allowed_reuse(allowed: Sequence[Sequence[bool]]) -> ReuseRule:
+    """Returns Eq. 9 with a gate set by hand: NR, UR, RR and AR of the paper's section 6.1.
+
+    Args:
+        allowed: ``[N, N]``, True where learner i may use what agent j recorded.
+
+    Raises:
+        ValueError: if the matrix is not square.
+    """
+    matrix = np.asarray(allowed, bool)
+    _check_square(matrix)
+
+    def weights(affinity: Affinity, hparams: Hyperparams) -> jax.Array:
+        _check_size(matrix, affinity.own)
+        return gate_weights(matrix & affinity.has_rows, affinity.own, hparams.reuse_lambda)
+
+    return ReuseRule(weights, _no_limit, shares=True, reads=frozenset({"reuse_lambda"}))
+
+
+def fixed_reuse(matrix: Sequence[Sequence[float]]) -> ReuseRule:
+    """Returns the rule that always answers ``matrix``.
+
+    Args:
+        matrix: ``[N, N]``, row i the weights with which learner i uses each agent's experience.
+
+    Raises:
+        ValueError: if the matrix is not square, has negative entries, or a row does not sum to 1.
+    """
+    fixed = np.asarray(matrix, np.float32)
+    _check_square(fixed)
+    if not np.isfinite(fixed).all() or (fixed < 0).any():
+        raise ValueError(f"reuse matrix: expected weights of at least 0, got {fixed.tolist()}")
+    for index, total in enumerate(fixed.sum(axis=1)):
+        if abs(total - 1) > 1e-5:
+            raise ValueError(
+                f"reuse matrix: expected rows that sum to 1, but row {index} sums to {total:g}"
+            )
+
+    def weights(affinity: Affinity, hparams: Hyperparams) -> jax.Array:
+        _check_size(fixed, affinity.own)
+        return jnp.asarray(fixed)
+
+    return ReuseRule(weights, _no_limit, shares=True, reads=frozenset())
+
+
+def _no_limit(hparams: Hyperparams) -> jax.Array:
+    return jnp.full_like(hparams.reuse_sigma, jnp.inf)
+
+
+def _check_square(matrix: np.ndarray) -> None:
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(
+            f"reuse matrix: expected one row and one column per agent, got shape {matrix.shape}"
+        )
+
+
+def _check_size(matrix: np.ndarray, own: jax.Array) -> None:
+    if matrix.shape != own.shape:
+        raise ValueError(
+            f"reuse matrix: expected shape {own.shape} (learners x agents), got {matrix.shape}"
+        )

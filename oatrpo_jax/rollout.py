@@ -1,0 +1,118 @@
+"""Collecting experience: vmapped environments, one auto-reset for all, episode statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from oatrpo_jax.types import MultiAgentEnv, Observation, PyTree, Transition
+
+Act = Callable[[Observation, jax.Array], tuple[jax.Array, jax.Array]]
+"""(observation, key) -> actions and their log-probabilities."""
+
+
+class RolloutState(NamedTuple):
+    """Where the environments stand; every field has a leading ``[E]`` axis.
+
+    Attributes:
+        env: the environments' states.
+        observation: what they show now.
+        episode_return: sum of rewards since the last reset.
+        episode_length: steps since the last reset, int32.
+    """
+
+    env: PyTree
+    observation: Observation
+    episode_return: jax.Array
+    episode_length: jax.Array
+
+
+class Episodes(NamedTuple):
+    """What one step says of the episodes that it ended; fields have a leading ``[E]`` axis.
+
+    Attributes:
+        ended: bool; the other fields mean nothing where it is False.
+        metrics: return, length and what the environment adds (success ...).
+    """
+
+    ended: jax.Array
+    metrics: dict[str, jax.Array]
+
+
+def init_rollout(env: MultiAgentEnv, num_envs: int, key: jax.Array) -> RolloutState:
+    """Returns freshly reset environments; the key is consumed."""
+    state, timestep = jax.vmap(env.reset)(jax.random.split(key, num_envs))
+    return RolloutState(
+        env=state,
+        observation=timestep.observation,
+        episode_return=jnp.zeros(num_envs),
+        episode_length=jnp.zeros(num_envs, jnp.int32),
+    )
+
+
+def rollout(
+    env: MultiAgentEnv, act: Act, state: RolloutState, length: int, key: jax.Array
+) -> tuple[RolloutState, Transition, Episodes]:
+    """Returns the environments ``length`` steps later, with what happened, ``[T, E, ...]``.
+
+    An environment whose episode ends is reset at once; the transition still holds the episode's
+    final observation.  The key is consumed.
+    """
+
+    def step(state: RolloutState, key: jax.Array):
+        return env_step(env, act, state, key)
+
+    state, (trajectory, episodes) = jax.lax.scan(step, state, jax.random.split(key, length))
+    return state, trajectory, episodes
+
+
+def env_step(
+    env: MultiAgentEnv, act: Act, state: RolloutState, key: jax.Array
+) -> tuple[RolloutState, tuple[Transition, Episodes]]:
+    """Returns the environments one step later, reset where an episode has ended."""
+    act_key, reset_key = jax.random.split(key)
+    action, log_prob = act(state.observation, act_key)
+    env_state, timestep = jax.vmap(env.step)(state.env, action)
+    last = timestep.last()
+    transition = Transition(
+        observation=state.observation,
+        action=action,
+        log_prob=log_prob,
+        reward=timestep.reward,
+        terminated=last & (timestep.discount == 0),
+        truncated=last & (timestep.discount > 0),
+        next_observation=timestep.observation,
+    )
+    episode_return = state.episode_return + timestep.reward
+    episode_length = state.episode_length + 1
+    metrics = {"return": episode_return, "length": episode_length.astype(jnp.float32)}
+    episodes = Episodes(last, metrics | timestep.extras)
+    ongoing = RolloutState(env_state, timestep.observation, episode_return, episode_length)
+    fresh = init_rollout(env, last.shape[0], reset_key)
+    return where_env(last, fresh, ongoing), (transition, episodes)
+
+
+def where_env(condition: jax.Array, if_true: PyTree, if_false: PyTree) -> PyTree:
+    """Returns, per environment, the leaves of one tree or the other; ``condition`` is ``[E]``."""
+
+    def choose(left: jax.Array, right: jax.Array) -> jax.Array:
+        return jnp.where(condition.reshape(-1, *[1] * (right.ndim - 1)), left, right)
+
+    return jax.tree.map(choose, if_true, if_false)
+
+
+def summarise_episodes(episodes: Episodes) -> dict[str, jax.Array]:
+    """Returns the mean of each metric over the episodes that ended, and how many did.
+
+    ``episode/count``, and ``episode/<name>``, which is NaN where no episode ended.
+    """
+    ended = episodes.ended
+    count = jnp.sum(ended)
+    means = {
+        f"episode/{name}": jnp.sum(jnp.where(ended, value, 0.0)) / count
+        for name, value in episodes.metrics.items()
+    }
+    return means | {"episode/count": count.astype(jnp.float32)}

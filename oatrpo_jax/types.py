@@ -1,0 +1,109 @@
+"""The data that the library passes around, and the protocol an environment follows.
+
+Axis letters, here and everywhere else:
+
+====== =====================================================================
+``T``  rollout length (steps per environment per update)
+``E``  parallel environments
+``N``  agents; also the *slots* of recorded experience, one per agent
+``A``  actions
+``O``  features of one agent's observation
+``S``  features of the global state
+``G``  policies: ``N`` when every agent owns its parameters, 1 when all share
+``C``  critics: 1 when the critic is central, ``G`` when each policy has one
+``K``  seeds
+``P``  hyperparameter points
+====== =====================================================================
+
+A pair of policy and slot is always written learner first: ``weights[g, n]`` says how much
+learner ``g`` uses what agent ``n`` recorded.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import jax
+
+PyTree = Any
+"""Any tree of arrays; here parameters, gradients and optimiser states."""
+
+
+class Observation(NamedTuple):
+    """What an environment shows after a step.  The axes given may follow leading ones.
+
+    Attributes:
+        agents_view: ``[N, O]`` float32 local observations.
+        action_mask: ``[N, A]`` bool, True where the action is legal.
+        global_state: ``[S]`` float32 state that only a central critic sees.
+        active: ``[N]`` bool, True for an agent whose decision still matters (alive).
+    """
+
+    agents_view: jax.Array
+    action_mask: jax.Array
+    global_state: jax.Array
+    active: jax.Array
+
+
+class Transition(NamedTuple):
+    """One step of all agents; a *trajectory* is a Transition with leading axes ``[T, E]``.
+
+    Attributes:
+        observation: what the agents saw when they acted.
+        action: ``[N]`` int32.
+        log_prob: ``[N]`` log-probability of ``action`` under the behaviour policy.
+        reward: ``[]`` float32 team reward.
+        terminated: ``[]`` bool, True when the episode ended for good in this step.
+        truncated: ``[]`` bool, True when a time limit cut the episode off in this step.
+        next_observation: what followed, before any reset (the final one at an episode's end).
+    """
+
+    observation: Observation
+    action: jax.Array
+    log_prob: jax.Array
+    reward: jax.Array
+    terminated: jax.Array
+    truncated: jax.Array
+    next_observation: Observation
+
+
+class TimeStep(Protocol):
+    """The part of ``jumanji.types.TimeStep`` that the trainer reads.
+
+    ``last()`` with ``discount == 0`` is a termination, with ``discount > 0`` a truncation.
+    ``extras`` holds scalars that describe the episode so far; their values on the last step
+    become the metrics ``episode/<name>``.  ``success`` in [0, 1] is expected of every
+    environment: did the team reach its goal?
+    """
+
+    reward: jax.Array
+    discount: jax.Array
+    observation: Observation
+    extras: dict[str, jax.Array]
+
+    def last(self) -> jax.Array: ...
+
+
+class MultiAgentEnv(Protocol):
+    """A cooperative environment: pure functions, no auto-reset, one team reward.
+
+    ``agent_types`` names each agent's kind (a colour, a unit type) for plots and reports;
+    no learner sees it.
+    """
+
+    @property
+    def num_agents(self) -> int: ...
+
+    @property
+    def num_actions(self) -> int: ...
+
+    @property
+    def agent_types(self) -> tuple[str, ...]: ...
+
+    def reset(self, key: jax.Array) -> tuple[PyTree, TimeStep]:
+        """Returns a fresh state and its first time step."""
+        ...
+
+    def step(self, state: PyTree, action: jax.Array) -> tuple[PyTree, TimeStep]:
+        """Returns the state and time step that follow when agent ``n`` takes ``action[n]``."""
+        ...
