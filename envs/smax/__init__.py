@@ -1,0 +1,32 @@
+"""SMAX, the StarCraft micromanagement analogue of JaxMARL, and MMM2 with its healers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from envs.smax.scenarios import SCENARIO_NAMES, check_name
+
+if TYPE_CHECKING:
+    from envs.smax.env import Smax
+
+SCENARIOS = SCENARIO_NAMES
+"""The names under the name that ``envs.make`` asks every family for."""
+
+__all__ = ["SCENARIOS", "SCENARIO_NAMES", "make"]
+
+
+def make(scenario: str, **kwargs: Any) -> Smax:
+    """Returns the SMAX environment of that name; jaxmarl is imported here, not before.
+
+    Args:
+        scenario: one of ``SCENARIO_NAMES``, such as ``"3m"`` or ``"MMM2"``.
+        **kwargs: keyword arguments of :class:`envs.smax.env.Smax`.
+
+    Raises:
+        ValueError: no scenario has that name.
+        ImportError: jaxmarl is missing or older than 0.2.
+    """
+    check_name(scenario)
+    from envs.smax.env import from_name
+
+    return from_name(scenario, **kwargs)

@@ -1,0 +1,269 @@
+"""SMAX as a jumanji environment: one team reward, no hidden reset, the final observation kept."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jumanji import specs
+from jumanji.env import Environment
+from jumanji.types import StepType, TimeStep
+
+from envs.smax import units
+from envs.smax.healing import HealingEnemySMAX
+from envs.smax.library import MAP_NAME_TO_SCENARIO, GameState, HeuristicEnemySMAX, Scenario
+from envs.smax.scenarios import ROSTERS, STOCK_MAX_STEPS, Roster
+from envs.smax.viewer import Viewer
+from oatrpo_jax.types import Observation
+
+
+class State(NamedTuple):
+    """What an episode needs to go on.
+
+    Attributes:
+        key: key of the coming steps.
+        game: jaxmarl's state, with that of the heuristic enemy.
+        step_count: ``[]`` int32 steps taken in this episode.
+    """
+
+    key: Array
+    game: GameState
+    step_count: Array
+
+
+class Smax(Environment):
+    """SMAX against its heuristic enemy.
+
+    An episode terminates when a team has no fighter left (a medivac is none) and is truncated
+    after ``max_steps`` steps with both teams standing.  The allies win when they alone stand.
+    The reward is SMAX's: the share of the enemies' health lost in this step, and 1 for the win.
+
+    Args:
+        scenario: jaxmarl's ``Scenario``; unit types are indices into ``units.NAMES``.
+        max_steps: steps until truncation.  (Stock SMAX stops one step later than it says.)
+        ally_order: order of the other allies in an agent's view.  ``"nearest"`` sorts them by
+            distance, so that a view says nothing of its owner's index; ``"index"`` is stock SMAX,
+            where slot ``k`` is ally ``k`` or ``k + 1`` depending on the owner.  A healer always
+            sees them by index, as its actions name them so.  Enemies always come by index for
+            the same reason, and that order is the same for all.
+        agent_id: append the one-hot index of the agent to its view.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        max_steps: int = STOCK_MAX_STEPS,
+        ally_order: Literal["nearest", "index"] = "nearest",
+        agent_id: bool = False,
+    ) -> None:
+        check_scenario(scenario)
+        if max_steps < 1:
+            raise ValueError(f"max_steps must be at least 1, not {max_steps}")
+        if ally_order not in ("nearest", "index"):
+            raise ValueError(f"ally_order must be 'nearest' or 'index', not {ally_order!r}")
+        types = np.asarray(scenario.unit_types)
+        has_healer = bool(units.IS_HEALER[types].any())
+        battle = HealingEnemySMAX if has_healer else HeuristicEnemySMAX
+        self.game = battle(scenario=scenario, max_steps=max_steps)
+        self.max_steps = max_steps
+        self.num_agents: int = scenario.num_allies
+        self.num_actions: int = self.game.num_ally_actions
+        self.agent_types = (
+            ("random",) * self.num_agents
+            if scenario.smacv2_unit_type_generation
+            else tuple(units.NAMES[i] for i in types[: self.num_agents])
+        )
+        self._sorts_allies = ally_order == "nearest"
+        self._is_healer = np.array([name == "medivac" for name in self.agent_types])
+        self._agent_id = agent_id
+        super().__init__()
+
+    def __repr__(self) -> str:
+        return f"Smax({self.num_agents} allies, {self.game.num_enemies} enemies)"
+
+    def reset(self, key: Array) -> tuple[State, TimeStep[Observation]]:
+        """Returns a fresh battle and its first time step."""
+        key, reset_key = jax.random.split(key)
+        views, game = self.game.reset(reset_key)
+        state = State(key, _strongly_typed(game), jnp.int32(0))
+        return state, self._timestep(state, views, jnp.float32(0), is_first=True)
+
+    def step(self, state: State, action: Array) -> tuple[State, TimeStep[Observation]]:
+        """Returns the battle and time step half a second later, without any reset.
+
+        Args:
+            state: battle so far.
+            action: ``[N]`` int32; 0..3 move up, right, down, left; 4 stops, the only choice of
+                the dead; ``5 + k`` shoots at enemy ``k``, or heals ally ``k`` for a medivac.
+        """
+        key, step_key = jax.random.split(state.key)
+        orders = dict(zip(self.game.agents, action, strict=True))
+        views, game, rewards, _, _ = self.game.step_env(step_key, state.game, orders)
+        state = State(key, _strongly_typed(game), state.step_count + 1)
+        return state, self._timestep(state, views, rewards["ally_0"], is_first=False)
+
+    def _timestep(
+        self, state: State, views: dict[str, Array], reward: Array, is_first: bool
+    ) -> TimeStep[Observation]:
+        allies_stand, enemies_stand = self.standing(state)
+        is_decided = ~(allies_stand & enemies_stand)
+        is_last = is_decided | (state.step_count >= self.max_steps)
+        later = jnp.where(is_last, StepType.LAST, StepType.MID)
+        battle = state.game.state
+        active = battle.unit_alive[: self.num_agents]
+        legal = self.game.get_avail_actions(state.game)
+        return TimeStep(
+            step_type=StepType.FIRST if is_first else later,
+            reward=reward.astype(jnp.float32),
+            discount=(~is_decided).astype(jnp.float32),
+            observation=Observation(
+                agents_view=self._agents_view(views),
+                action_mask=jnp.stack([legal[a] for a in self.game.agents]).astype(bool),
+                global_state=self._global_state(views["world_state"], battle.unit_types),
+                active=active,
+            ),
+            extras={
+                "success": (allies_stand & ~enemies_stand).astype(jnp.float32),
+                "allies_left": active.mean(dtype=jnp.float32),
+            },
+        )
+
+    def standing(self, state: State) -> tuple[Array, Array]:
+        """Returns whether the allies, and the enemies, have a fighter left: two ``[]`` bools."""
+        battle = state.game.state
+        is_fighter = battle.unit_alive & ~jnp.asarray(units.IS_HEALER)[battle.unit_types]
+        return is_fighter[: self.num_agents].any(), is_fighter[self.num_agents :].any()
+
+    def _agents_view(self, views: dict[str, Array]) -> Array:
+        """Returns ``[N, O]``: rows of the other allies and of the enemies, then own features."""
+        stock = jnp.stack([views[agent] for agent in self.game.agents])
+        view = stock
+        if self._sorts_allies and self.num_agents > 1:
+            num_features = len(self.game.unit_features)
+            split = (self.num_agents - 1) * num_features
+            rows = stock[:, :split].reshape(self.num_agents, -1, num_features)
+            rows = jax.vmap(nearest_first)(rows).reshape(self.num_agents, split)
+            view = jnp.concatenate([rows, stock[:, split:]], axis=1)
+            view = jnp.where(self._is_healer[:, None], stock, view)
+        if self._agent_id:
+            view = jnp.concatenate([view, jnp.eye(self.num_agents)], axis=1)
+        return view
+
+    def _global_state(self, world_state: Array, unit_types: Array) -> Array:
+        """Returns ``[S]``: each unit's health, x, y, cooldown (or energy) and type, in [0, 1].
+
+        Stock SMAX leaves the positions in map units and the cooldowns in seconds, below zero for
+        weapons long ready, and appends teams (constant) and type numbers (here already one-hot).
+        """
+        num_features = len(self.game.own_features)
+        rows = world_state[: len(unit_types) * num_features].reshape(-1, num_features)
+        size = jnp.array([self.game.map_width, self.game.map_height], jnp.float32)
+        cooldown = rows[:, 3] / self.game.unit_type_weapon_cooldowns[unit_types]
+        scaled = [rows[:, :1], rows[:, 1:3] / size, jnp.clip(cooldown, 0, 1)[:, None], rows[:, 4:]]
+        return jnp.concatenate(scaled, axis=1).reshape(rows.size)
+
+    @cached_property
+    def observation_spec(self) -> specs.Spec[Observation]:
+        """Returns the shapes and dtypes of the Observation."""
+        _, timestep = jax.eval_shape(self.reset, jax.random.key(0))
+        shapes = timestep.observation
+        mask = shapes.action_mask.shape
+        return specs.Spec(
+            Observation,
+            "ObservationSpec",
+            agents_view=specs.Array(shapes.agents_view.shape, jnp.float32, "agents_view"),
+            action_mask=specs.BoundedArray(mask, bool, False, True, "action_mask"),
+            global_state=specs.BoundedArray(
+                shapes.global_state.shape, jnp.float32, 0.0, 1.0, "global_state"
+            ),
+            active=specs.BoundedArray(mask[:1], bool, False, True, "active"),
+        )
+
+    @cached_property
+    def action_spec(self) -> specs.MultiDiscreteArray:
+        """Returns the spec of one action per agent."""
+        return specs.MultiDiscreteArray(jnp.full(self.num_agents, self.num_actions), name="action")
+
+    @cached_property
+    def reward_spec(self) -> specs.Array:
+        """Returns the spec of the team reward."""
+        return specs.Array((), jnp.float32, "reward")
+
+    @cached_property
+    def discount_spec(self) -> specs.BoundedArray:
+        """Returns the spec of the discount."""
+        return specs.BoundedArray((), jnp.float32, 0.0, 1.0, "discount")
+
+    @cached_property
+    def viewer(self) -> Viewer:
+        """Returns the renderer of this scenario."""
+        return Viewer(self)
+
+    def render(self, state: State) -> np.ndarray:
+        """Returns ``[H, W, 3]`` uint8: a picture of the battle."""
+        return self.viewer.render(state)
+
+    def animate(
+        self, states: list[State], interval: int = 200, save_path: str | None = None
+    ) -> np.ndarray:
+        """Returns ``[F, H, W, 3]`` uint8 frames, written as a GIF when a path is given.
+
+        Args:
+            states: an episode, first state first.
+            interval: milliseconds per frame.
+            save_path: file to write, or None.
+        """
+        return self.viewer.animate(states, interval, save_path)
+
+
+def nearest_first(rows: Array) -> Array:
+    """Returns the rows sorted by distance, unseen ones (all zero) last.
+
+    Args:
+        rows: ``[M, F]`` features of other units: health, x, y, ...
+    """
+    distance = jnp.where(rows[:, 0] > 0, jnp.sum(rows[:, 1:3] ** 2, axis=1), jnp.inf)
+    return rows[jnp.argsort(distance)]
+
+
+def check_scenario(scenario: Scenario) -> None:
+    """Raises a ValueError that says what is wrong with the scenario, if anything is."""
+    for team, count in (("allies", scenario.num_allies), ("enemies", scenario.num_enemies)):
+        if count < 1:
+            raise ValueError(f"a scenario needs at least one unit per team, not {count} {team}")
+    types = np.asarray(scenario.unit_types)
+    num_units = scenario.num_allies + scenario.num_enemies
+    if types.shape != (num_units,) or (types >= len(units.NAMES)).any():
+        raise ValueError(
+            f"unit_types must be {num_units} indices (allies, then enemies) of "
+            f"{', '.join(units.NAMES)}; got {types.tolist()}"
+        )
+
+
+def build_scenario(roster: Roster) -> Scenario:
+    """Returns jaxmarl's form of a roster."""
+    types = [units.NAMES.index(name) for name, n in roster.allies + roster.enemies for _ in range(n)]
+    return Scenario(
+        unit_types=jnp.array(types, jnp.uint8),
+        num_allies=sum(n for _, n in roster.allies),
+        num_enemies=sum(n for _, n in roster.enemies),
+        smacv2_position_generation=False,
+        smacv2_unit_type_generation=False,
+    )
+
+
+def from_name(name: str, **kwargs: Any) -> Smax:
+    """Returns the environment of a scenario in ``scenarios.SCENARIO_NAMES``."""
+    if name in ROSTERS:
+        roster = ROSTERS[name]
+        return Smax(build_scenario(roster), **{"max_steps": roster.max_steps, **kwargs})
+    return Smax(MAP_NAME_TO_SCENARIO[name], **kwargs)
+
+
+def _strongly_typed(game: GameState) -> GameState:
+    """Returns the same state without JAX's weak types, so that reset and step agree."""
+    return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), game)
