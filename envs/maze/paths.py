@@ -1,0 +1,92 @@
+"""Who may pass what, where a move leads, and shortest ways to the target."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+import numpy as np
+
+from envs.maze.layouts import Layout
+from envs.maze.types import MOVES, Action, Cell
+
+PASSABLE = {
+    "red": (Cell.OPEN, Cell.TARGET, Cell.RED, Cell.BLUE_TRAP),
+    "black": (Cell.OPEN, Cell.TARGET, Cell.BLACK, Cell.BLUE_TRAP),
+    "blue": (Cell.OPEN, Cell.TARGET),
+}
+"""The kinds of cell that an agent of each colour may enter.
+
+Blue enters nothing that another colour may not: its ways are the ways open to all.
+"""
+
+UNREACHABLE = -1
+
+UNREACHABLE = -1
+
+
+def is_passable(layout: Layout, colour: str) -> np.ndarray:
+    """Returns ``[H, W]`` bool, True where an agent of `colour` may be."""
+    return np.isin(layout.cells, [int(kind) for kind in PASSABLE[colour]])
+
+
+def next_locations(layout: Layout, colour: str) -> np.ndarray:
+    """Returns ``[H * W, A]`` int32: the cell where an agent of `colour` is after each action.
+
+    A forbidden move leaves the agent in place, and so does every move from the target.
+    """
+    height, width = layout.cells.shape
+    allowed = is_passable(layout, colour)
+    table = np.tile(np.arange(height * width, dtype=np.int32)[:, None], (1, len(Action)))
+    for row, column in np.argwhere(layout.cells != Cell.TARGET):
+        for action, (down, right) in MOVES.items():
+            y, x = row + down, column + right
+            if 0 <= y < height and 0 <= x < width and allowed[y, x]:
+                table[row * width + column, action] = y * width + x
+    return table
+
+
+def shortest_path_lengths(layout: Layout, colour: str) -> np.ndarray:
+    """Returns ``[H, W]`` int32 steps from each cell to the nearest target, by breadth-first search.
+
+    Cells that `colour` may not enter, and those cut off from the target, are `UNREACHABLE`.
+    """
+    allowed = is_passable(layout, colour)
+    lengths = np.full(layout.cells.shape, UNREACHABLE, np.int32)
+    lengths[layout.cells == Cell.TARGET] = 0
+    queue: deque[tuple[int, int]] = deque(zip(*np.nonzero(lengths == 0), strict=True))
+    height, width = layout.cells.shape
+    while queue:
+        row, column = queue.popleft()
+        for down, right in MOVES.values():
+            y, x = row + down, column + right
+            inside = 0 <= y < height and 0 <= x < width
+            if inside and allowed[y, x] and lengths[y, x] == UNREACHABLE:
+                lengths[y, x] = lengths[row, column] + 1
+                queue.append((y, x))
+    return lengths
+
+
+def start_lengths(layout: Layout, colour: str) -> np.ndarray:
+    """Returns ``[P]`` int32 shortest lengths from the start cells; raises where there is no way."""
+    lengths = shortest_path_lengths(layout, colour)[tuple(layout.starts.T)]
+    if np.any(lengths == UNREACHABLE):
+        row, column = layout.starts[np.argmax(lengths == UNREACHABLE)]
+        kinds = ", ".join(kind.name for kind in PASSABLE[colour])
+        raise ValueError(
+            f"Expected a way to the target from every start cell, got none for {colour} from row "
+            f"{row}, column {column}. Open a way of {kinds} cells."
+        )
+    return lengths
+
+
+def expected_longest(lengths: Iterable[np.ndarray]) -> float:
+    """Returns ``E[max_n d_n]`` when each ``d_n`` is drawn evenly from the n-th array.
+
+    Exact, from ``E[max] = sum_{k >= 0} (1 - prod_n P(d_n <= k))``.
+    """
+    lengths = list(lengths)
+    thresholds = range(max(int(values.max()) for values in lengths))
+    return float(
+        sum(1.0 - np.prod([np.mean(values <= k) for values in lengths]) for k in thresholds)
+    )

@@ -1,0 +1,203 @@
+"""What every environment must do; a name added to `ENVIRONMENTS` is tested by all of it."""
+
+import subprocess
+import sys
+from functools import cache
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envs
+
+ENVIRONMENTS = ["maze:black-red", "maze:black-blue-red"]
+MAX_STEPS = 500
+"""No environment may need more random steps than this for an episode."""
+
+
+@cache
+def compiled(name):
+    """Returns the environment with its jitted reset and step, compiled once for all tests."""
+    env = envs.make(name)
+    return env, jax.jit(env.reset), jax.jit(env.step)
+
+
+def random_action(env, key):
+    return jax.random.randint(key, (env.num_agents,), 0, env.num_actions, jnp.int32)
+
+
+@cache
+def random_episode(name, seed=0):
+    """Returns the states and time steps of an episode of random legal actions."""
+    env, reset, step = compiled(name)
+    state, timestep = reset(jax.random.key(seed))
+    states, timesteps = [state], [jax.device_get(timestep)]
+    rng = np.random.default_rng(seed)
+    while not timesteps[-1].last() and len(states) <= MAX_STEPS:
+        mask = np.asarray(timesteps[-1].observation.action_mask)
+        action = np.array([rng.choice(np.flatnonzero(legal)) for legal in mask], np.int32)
+        state, timestep = step(states[-1], jnp.asarray(action))
+        states.append(state)
+        timesteps.append(jax.device_get(timestep))
+    return states, timesteps
+
+
+@pytest.fixture(params=ENVIRONMENTS)
+def name(request):
+    return request.param
+
+
+def test_names_are_registered(name):
+    assert name in envs.registered_names()
+
+
+def test_sizes_and_types_describe_the_agents(name):
+    env, _, _ = compiled(name)
+    assert len(env.agent_types) == env.num_agents >= 1
+    assert all(isinstance(kind, str) for kind in env.agent_types)
+    assert env.num_actions >= 2
+
+
+def test_observations_have_the_shapes_and_dtypes_of_the_protocol(name):
+    env, _, _ = compiled(name)
+    for timestep in random_episode(name)[1]:
+        seen = timestep.observation
+        chex.assert_shape(seen.agents_view, (env.num_agents, None))
+        chex.assert_shape(seen.action_mask, (env.num_agents, env.num_actions))
+        chex.assert_shape(seen.global_state, (None,))
+        chex.assert_shape(seen.active, (env.num_agents,))
+        chex.assert_type([seen.agents_view, seen.global_state], jnp.float32)
+        chex.assert_type([seen.action_mask, seen.active], bool)
+
+
+def test_values_conform_to_the_specs(name):
+    env, _, _ = compiled(name)
+    if not hasattr(env, "observation_spec"):
+        pytest.skip("the protocol does not ask for specs")
+    for timestep in random_episode(name)[1][:10]:
+        env.observation_spec.validate(timestep.observation)
+        env.reward_spec.validate(timestep.reward)
+        env.discount_spec.validate(timestep.discount)
+    env.action_spec.validate(random_action(env, jax.random.key(0)))
+
+
+def test_reward_and_discount_are_float32_scalars(name):
+    for timestep in random_episode(name)[1]:
+        chex.assert_shape([timestep.reward, timestep.discount], ())
+        chex.assert_type([timestep.reward, timestep.discount], jnp.float32)
+        assert jnp.isfinite(timestep.reward) and 0 <= timestep.discount <= 1
+
+
+def test_tree_shapes_and_dtypes_never_change(name):
+    states, timesteps = random_episode(name)
+    chex.assert_trees_all_equal_shapes_and_dtypes(*states)
+    chex.assert_trees_all_equal_shapes_and_dtypes(*timesteps)
+
+
+def test_extras_are_float32_scalars_with_a_success_in_0_to_1(name):
+    for timestep in random_episode(name)[1]:
+        chex.assert_shape(list(timestep.extras.values()), ())
+        chex.assert_type(list(timestep.extras.values()), jnp.float32)
+        assert 0 <= timestep.extras["success"] <= 1
+
+
+def test_features_are_finite_and_of_order_1(name):
+    for timestep in random_episode(name)[1]:
+        for features in (timestep.observation.agents_view, timestep.observation.global_state):
+            assert np.isfinite(features).all() and np.abs(features).max() <= 10
+
+
+def test_each_agent_always_has_a_legal_action(name):
+    for timestep in random_episode(name)[1]:
+        assert timestep.observation.action_mask.any(axis=-1).all()
+
+
+def test_episode_starts_with_first_and_ends_with_last(name):
+    _, timesteps = random_episode(name)
+    assert timesteps[0].first() and timesteps[0].reward == 0 and timesteps[0].discount == 1
+    assert [bool(timestep.last()) for timestep in timesteps[:-1]] == [False] * (len(timesteps) - 1)
+    assert timesteps[-1].last()
+
+
+def test_only_the_last_step_may_terminate(name):
+    _, timesteps = random_episode(name)
+    assert all(timestep.discount > 0 for timestep in timesteps[:-1])
+
+
+def test_the_last_step_is_not_followed_by_a_reset(name):
+    _, _, step = compiled(name)
+    states, timesteps = random_episode(name)
+    mask = timesteps[-1].observation.action_mask
+    _, timestep = step(states[-1], jnp.argmax(mask, axis=-1).astype(jnp.int32))
+    assert not timestep.first()
+    # A hidden reset would begin a new episode, which would not be over after one step.
+    assert timestep.last()
+
+
+def test_jit_changes_nothing(name):
+    env, reset, step = compiled(name)
+    key = jax.random.key(1)
+    jitted, plain = reset(key), env.reset(key)
+    chex.assert_trees_all_close(jitted[1], plain[1], rtol=1e-5, atol=1e-5)
+    chex.assert_trees_all_equal_shapes_and_dtypes(jitted[0], plain[0])
+    action = jnp.argmax(plain[1].observation.action_mask, axis=-1).astype(jnp.int32)
+    jitted, plain = step(plain[0], action), env.step(plain[0], action)
+    chex.assert_trees_all_close(jitted[1], plain[1], rtol=1e-5, atol=1e-5)
+    chex.assert_trees_all_equal_shapes_and_dtypes(jitted[0], plain[0])
+
+
+def test_step_is_traced_once(name):
+    env, reset, _ = compiled(name)
+    traces = []
+
+    @jax.jit
+    def step(state, action):
+        traces.append("one")
+        return env.step(state, action)
+
+    state, timestep = reset(jax.random.key(0))
+    for _ in range(3):
+        action = jnp.argmax(timestep.observation.action_mask, axis=-1).astype(jnp.int32)
+        state, timestep = step(state, action)
+    assert traces == ["one"]
+
+
+def test_vmap_equals_a_loop(name):
+    env, reset, step = compiled(name)
+    keys = jax.random.split(jax.random.key(2), 3)
+    states, timesteps = jax.jit(jax.vmap(env.reset))(keys)
+    actions = jnp.argmax(timesteps.observation.action_mask, axis=-1).astype(jnp.int32)
+    _, batch = jax.jit(jax.vmap(env.step))(states, actions)
+    for lane, key in enumerate(keys):
+        _, single = step(reset(key)[0], actions[lane])
+        picked = jax.tree.map(lambda leaf, lane=lane: leaf[lane], batch)
+        chex.assert_trees_all_close(picked, single, rtol=1e-5, atol=1e-5)
+
+
+def test_the_key_decides_the_episode(name):
+    _, reset, _ = compiled(name)
+    state = reset(jax.random.key(0))[1].observation.global_state
+    assert (reset(jax.random.key(0))[1].observation.global_state == state).all()
+    others = [reset(jax.random.key(seed))[1].observation.global_state for seed in range(1, 6)]
+    assert any((other != state).any() for other in others)
+
+
+@pytest.mark.parametrize("wrong", ["", "maz", "maze:", "maze:green", "smax", "smax:nothing"])
+def test_an_unknown_name_is_refused_with_the_valid_ones(wrong):
+    with pytest.raises(ValueError, match="maze:black-blue-red"):
+        envs.make(wrong)
+
+
+def test_the_short_name_is_black_and_red():
+    assert repr(envs.make("maze")) == repr(envs.make("maze:black-red"))
+
+
+def test_options_reach_the_environment():
+    assert envs.make("maze", num_per_colour=3).num_agents == 6
+
+
+def test_listing_names_loads_no_heavy_library():
+    program = "import envs, sys; envs.registered_names(); assert 'jaxmarl' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
