@@ -140,20 +140,20 @@ class Learner:
         value = self.value(state, trajectory.observation)
         advantage = self._advantage(state, trajectory, value, hparams)
         slots = self._slots(state, trajectory, advantage)
-        plan, reuse_metrics = self._plan(state, slots, hparams)
+        order_key, policy_key, critic_key = jax.random.split(key, 3)
+        plan, reuse_metrics = self._plan(state, slots, hparams, order_key)
         policies, policy_metrics = update_policies(
             self.actor,
             self.config,
-            self.algorithm.policy_step,
-            self.algorithm.is_sequential,
+            self.algorithm,
             state.policies,
             slots,
-            plan,
-            hparams,
-            jax.random.fold_in(key, 0),
+            plan=plan,
+            hparams=hparams,
+            key=policy_key,
         )
         critics, value_norm, critic_metrics = self._update_critics(
-            state, trajectory, value, value + advantage, hparams, jax.random.fold_in(key, 1)
+            state, trajectory, value, value + advantage, hparams, critic_key
         )
         metrics = policy_metrics | critic_metrics | reuse_metrics
         return LearnerState(policies, critics, value_norm), metrics
@@ -197,9 +197,9 @@ class Learner:
         return jax.tree.map(lambda x: jnp.moveaxis(x, 2, 0), slots)
 
     def _plan(
-        self, state: LearnerState, slots: Slots, hparams: Hyperparams
+        self, state: LearnerState, slots: Slots, hparams: Hyperparams, key: jax.Array
     ) -> tuple[UpdatePlan, dict[str, jax.Array]]:
-        """Returns the reuse matrix for this iteration, and what led to it as metrics."""
+        """Returns a shuffled order and the reuse matrix for this iteration, and metrics."""
         rows = subsample_rows(slots, self.config.divergence_rows)
 
         def logits_of(learner: jax.Array) -> jax.Array:
@@ -217,7 +217,8 @@ class Learner:
         )
         reuse = self.algorithm.reuse
         weights = reuse.weights(affinity, hparams)
-        return UpdatePlan(weights, own, reuse.divergence_limit(hparams)), {
+        order = jax.random.permutation(key, len(self.own))
+        return UpdatePlan(order, weights, own, reuse.divergence_limit(hparams)), {
             "reuse/divergence": affinity.divergence,
             "reuse/weight": weights,
             "reuse/effective_sample_size": sample_size,

@@ -7,22 +7,25 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from oatrpo_jax.algorithms import Algorithm
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.networks import Actor, policy_distribution
-from oatrpo_jax.policy_step import Learning, PolicyStep
+from oatrpo_jax.policy_step import Learning
 from oatrpo_jax.sources import Slots, make_sources, sample_sources
 from oatrpo_jax.types import PyTree
 
 
 class UpdatePlan(NamedTuple):
-    """Who learns from whom in this iteration.
+    """Who learns when, and from whom, in this iteration.
 
     Attributes:
+        order: ``[G]`` int32, the learners in the order of their turns.
         weights: ``[G, N]`` reuse matrix M.
         own: ``[G, N]`` bool, the slots of the agents that act with each policy.
         divergence_limit: ``[]`` what a trust region must keep reused slots' divergence at.
     """
 
+    order: jax.Array
     weights: jax.Array
     own: jax.Array
     divergence_limit: jax.Array
@@ -43,31 +46,28 @@ def compound_ratio(log_ratio: jax.Array) -> jax.Array:
 def update_policies(
     actor: Actor,
     config: Config,
-    policy_step: PolicyStep,
-    is_sequential: bool,
+    algorithm: Algorithm,
     policies: Learning,
     slots: Slots,
+    *,
     plan: UpdatePlan,
     hparams: Hyperparams,
     key: jax.Array,
 ) -> tuple[Learning, dict[str, jax.Array]]:
-    """Returns all policies after each has learnt once, in a random order, and mean metrics.
+    """Returns all policies after each has learnt once, in the plan's order, and metrics.
 
     Args:
         actor: the module of one policy.
         config: static settings.
-        policy_step: the local step.
-        is_sequential: whether learners are corrected for those updated before them.
+        algorithm: has the local step, and whether learners are corrected for those before them.
         policies: parameters and optimiser states with a leading ``[G]`` axis.
         slots: the experience, ``[N, T, E]``.
-        plan: the reuse matrix and what belongs to it.
+        plan: order and reuse matrix, and what belongs to them.
         hparams: coefficients.
         key: consumed.
     """
-    num_policies = plan.weights.shape[0]
-    order_key, mapping_key, step_key = jax.random.split(key, 3)
-    order = jax.random.permutation(order_key, num_policies)
-    step_keys = jax.random.split(step_key, num_policies)
+    mapping_key, step_key = jax.random.split(key)
+    step_keys = jax.random.split(step_key, len(plan.order))
     if config.estimator == "mapping":
         plan = plan._replace(weights=draw_mapping(mapping_key, plan.weights))
 
@@ -87,17 +87,17 @@ def update_policies(
             return sources
 
         learning = jax.tree.map(lambda x: x[learner], policies)
-        learning, metrics = policy_step.apply(
+        learning, metrics = algorithm.policy_step.apply(
             actor, config, learning, draw, plan.divergence_limit, hparams, key
         )
         policies = jax.tree.map(lambda all_, one: all_.at[learner].set(one), policies, learning)
-        if is_sequential:
+        if algorithm.is_sequential:
             log_ratio = record_log_ratio(actor, learning.params, slots, plan.own[learner], log_ratio)
         metrics["policy/compound_ratio_max"] = jnp.max(compound)
         return (policies, log_ratio), metrics
 
     start = (policies, jnp.zeros_like(slots.log_prob))
-    (policies, _), metrics = jax.lax.scan(turn, start, (order, step_keys))
+    (policies, _), metrics = jax.lax.scan(turn, start, (plan.order, step_keys))
     return policies, summarise(metrics)
 
 

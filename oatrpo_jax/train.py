@@ -106,8 +106,10 @@ class Trainer:
 
         start_key, key = jax.random.split(key)
         environments = init_rollout(self.env, self.config.num_envs, start_key)
-        names = jax.eval_shape(env_step, self.env, act, environments, key)[1][1].metrics
-        zeros = dict.fromkeys(names, jnp.float32(0))
+        _, (_, shapes) = jax.eval_shape(
+            lambda state, key: env_step(self.env, act, state, key), environments, key
+        )
+        zeros = dict.fromkeys(shapes.metrics, jnp.float32(0))
         played = jnp.zeros(self.config.num_envs, jnp.int32)
         *_, totals = jax.lax.while_loop(
             lambda carry: jnp.any(carry[2] < episodes_per_env),

@@ -1,0 +1,128 @@
+"""Tiny environments with known answers, which follow the protocol without jumanji."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from oatrpo_jax import Observation
+
+
+class ProbeTimeStep(NamedTuple):
+    """The part of jumanji's TimeStep that the trainer reads."""
+
+    is_last: jax.Array
+    reward: jax.Array
+    discount: jax.Array
+    observation: Observation
+    extras: dict[str, jax.Array]
+
+    def last(self) -> jax.Array:
+        return self.is_last
+
+
+class RoleGame:
+    """One step: every agent sees the same random bit and should answer ``bit XOR its role``.
+
+    Reward: share of agents that answer correctly.  Agents of one role want the same policy,
+    agents of different roles the opposite one, and nobody sees a role.
+    """
+
+    num_actions = 2
+
+    def __init__(self, roles: tuple[int, ...]) -> None:
+        self.roles = jnp.asarray(roles)
+        self.num_agents = len(roles)
+        self.agent_types = tuple(f"role {role}" for role in roles)
+
+    def reset(self, key: jax.Array) -> tuple[jax.Array, ProbeTimeStep]:
+        bit = jax.random.bernoulli(key).astype(jnp.int32)
+        zero = jnp.float32(0)
+        return bit, ProbeTimeStep(jnp.bool_(False), zero, zero + 1, self._observe(bit), {
+            "success": zero
+        })
+
+    def step(self, bit: jax.Array, action: jax.Array) -> tuple[jax.Array, ProbeTimeStep]:
+        correct = action == (bit ^ self.roles)
+        return bit, ProbeTimeStep(
+            is_last=jnp.bool_(True),
+            reward=jnp.mean(correct.astype(jnp.float32)),
+            discount=jnp.float32(0),
+            observation=self._observe(bit),
+            extras={"success": jnp.all(correct).astype(jnp.float32)},
+        )
+
+    def _observe(self, bit: jax.Array) -> Observation:
+        one_hot = jax.nn.one_hot(bit, 2)
+        return Observation(
+            agents_view=jnp.broadcast_to(one_hot, (self.num_agents, 2)),
+            action_mask=jnp.ones((self.num_agents, 2), bool),
+            global_state=one_hot,
+            active=jnp.ones(self.num_agents, bool),
+        )
+
+
+class MessyState(NamedTuple):
+    key: jax.Array
+    step: jax.Array
+    alive: jax.Array
+    position: jax.Array
+
+
+class Messy:
+    """Random walkers that die, with action masks; ends by extinction or is cut off at a limit.
+
+    Nothing to learn, all to go wrong: dead agents, illegal actions, terminations, truncations.
+    """
+
+    num_actions = 3
+
+    def __init__(
+        self, num_agents: int = 3, death_rate: float = 0.2, time_limit: int = 6
+    ) -> None:
+        self.num_agents = num_agents
+        self.agent_types = ("walker",) * num_agents
+        self.death_rate = death_rate
+        self.time_limit = time_limit
+
+    def reset(self, key: jax.Array) -> tuple[MessyState, ProbeTimeStep]:
+        key, start_key = jax.random.split(key)
+        position = jax.random.normal(start_key, (self.num_agents,))
+        state = MessyState(key, jnp.int32(0), jnp.ones(self.num_agents, bool), position)
+        return state, self._timestep(state, jnp.float32(0))
+
+    def step(self, state: MessyState, action: jax.Array) -> tuple[MessyState, ProbeTimeStep]:
+        key, death_key = jax.random.split(state.key)
+        survives = jax.random.uniform(death_key, (self.num_agents,)) > self.death_rate
+        move = jnp.where(state.alive, 0.3 * (action - 1.0), 0.0)
+        alive = state.alive & survives
+        new = MessyState(key, state.step + 1, alive, state.position + move)
+        return new, self._timestep(new, jnp.mean(-jnp.abs(new.position)))
+
+    def _timestep(self, state: MessyState, reward: jax.Array) -> ProbeTimeStep:
+        extinct = ~jnp.any(state.alive)
+        timed_out = state.step >= self.time_limit
+        view = jnp.stack([state.position, jnp.ones(self.num_agents)], axis=-1)
+        view = jnp.where(state.alive[:, None], view, 0.0)
+        may_move = jnp.stack([state.position > -1, state.position < 1], axis=-1) & (
+            state.alive[:, None]
+        )
+        stay = jnp.ones((self.num_agents, 1), bool)
+        return ProbeTimeStep(
+            is_last=extinct | timed_out,
+            reward=reward,
+            discount=jnp.where(extinct, 0.0, 1.0),
+            observation=Observation(
+                agents_view=view,
+                action_mask=jnp.concatenate([may_move[:, :1], stay, may_move[:, 1:]], axis=-1),
+                global_state=jnp.concatenate([state.position, state.alive.astype(jnp.float32)]),
+                active=state.alive,
+            ),
+            extras={"success": jnp.mean(state.alive.astype(jnp.float32))},
+        )
+
+
+def tree_equal(left: Any, right: Any) -> bool:
+    """Returns whether two trees are the same to the bit."""
+    same = jax.tree.map(lambda x, y: bool(jnp.array_equal(x, y, equal_nan=True)), left, right)
+    return all(jax.tree.leaves(same))
