@@ -90,7 +90,8 @@ class Maze(Environment[State, specs.MultiDiscreteArray, Observation]):  # pyrigh
             np.stack([next_locations(self.layout, colour) for colour in self.agent_types])
         )
         self._is_target = jnp.asarray(np.ravel(self.layout.cells == Cell.TARGET))
-        self._map = jax.nn.one_hot(np.ravel(self.layout.cells), len(Cell), dtype=jnp.float32)
+        # One number per cell: the map never changes, and one-hot it would swell the critic.
+        self._map = jnp.asarray(np.ravel(self.layout.cells) / max(Cell), jnp.float32)
         self._view = jnp.asarray(local_views(self.layout))
         self._viewer: MazeViewer | None = None
         super().__init__()
@@ -159,14 +160,14 @@ class Maze(Environment[State, specs.MultiDiscreteArray, Observation]):  # pyrigh
             # A forbidden move is legal to try: masking it would tell an agent its colour.
             action_mask=jnp.ones((self.num_agents, self.num_actions), bool),
             global_state=jnp.concatenate(
-                [jnp.ravel(self._map), jnp.ravel(location), state.arrived.astype(jnp.float32)]
+                [self._map, jnp.ravel(location), state.arrived.astype(jnp.float32)]
             ),
             active=~state.arrived,
         )
 
     @cached_property
     def observation_spec(self) -> specs.Spec[Observation]:
-        """The spec of `Observation`: one-hot features, hence in [0, 1]."""
+        """The spec of `Observation`: features in [0, 1]."""
         num_agents, num_cells = self.num_agents, self._map.shape[0]
         num_features = self._view.shape[1] + num_cells + num_agents * self.observe_agent_id
         num_state_features = self._map.size + num_agents * (num_cells + 1)
