@@ -15,7 +15,8 @@ from jumanji.types import StepType, TimeStep
 
 from envs.smax import units
 from envs.smax.healing import HealingEnemySMAX
-from envs.smax.library import MAP_NAME_TO_SCENARIO, GameState, HeuristicEnemySMAX, Scenario
+from envs.smax.library import MAP_NAME_TO_SCENARIO, GameState, Scenario
+from envs.smax.observing import FastViewEnemySMAX
 from envs.smax.scenarios import ROSTERS, STOCK_MAX_STEPS, Roster
 from envs.smax.viewer import Viewer
 from oatrpo_jax.types import Observation
@@ -67,8 +68,8 @@ class Smax(Environment):
             raise ValueError(f"ally_order must be 'nearest' or 'index', not {ally_order!r}")
         types = np.asarray(scenario.unit_types)
         has_healer = bool(units.IS_HEALER[types].any())
-        battle = HealingEnemySMAX if has_healer else HeuristicEnemySMAX
-        self.game = battle(scenario=scenario, max_steps=max_steps)
+        game = HealingEnemySMAX if has_healer else FastViewEnemySMAX
+        self.game = game(scenario=scenario, max_steps=max_steps)
         self.max_steps = max_steps
         self.num_agents: int = scenario.num_allies
         self.num_actions: int = self.game.num_ally_actions
@@ -227,7 +228,12 @@ def nearest_first(rows: Array) -> Array:
         rows: ``[M, F]`` features of other units: health, x, y, ...
     """
     distance = jnp.where(rows[:, 0] > 0, jnp.sum(rows[:, 1:3] ** 2, axis=1), jnp.inf)
-    return rows[jnp.argsort(distance)]
+    # A stable argsort by comparing all pairs: XLA's sort is slower on a CPU for so few rows.
+    place = jnp.arange(len(rows))
+    is_tie_before = (distance[:, None] == distance) & (place[:, None] < place)
+    rank = jnp.sum((distance[:, None] < distance) | is_tie_before, axis=0)
+    order = jnp.argmax(rank[None] == place[:, None], axis=1)
+    return rows[order]
 
 
 def check_scenario(scenario: Scenario) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 from jax import Array
 
 from envs.smax import units
-from envs.smax.library import SMAX, BattleState, HeuristicEnemySMAX, create_heuristic_policy
+from envs.smax.library import SMAX, BattleState
+from envs.smax.observing import FastViewEnemySMAX, FastViewSMAX
 
 MOVES = 4
 STOP = 4
@@ -79,7 +80,7 @@ def may_target_table(unit_types: np.ndarray, num_allies: int) -> np.ndarray:
     return np.where(units.IS_HEALER[unit_types][:, None], heals, ~same_team & reaches)
 
 
-class HealingSMAX(SMAX):
+class HealingSMAX(FastViewSMAX):
     """SMAX in which medivacs fly, heal their own team, and cannot hold a battlefield alone."""
 
     def __init__(self, **options) -> None:
@@ -176,15 +177,14 @@ class HealingSMAX(SMAX):
         return super().compute_reward(self._fighters_only(state), health_before, no_gain)
 
 
-class HealingEnemySMAX(HeuristicEnemySMAX):
+class HealingEnemySMAX(FastViewEnemySMAX):
     """The heuristic enemy with medivacs of its own, which ignores what it cannot hit."""
 
-    def __init__(self, enemy_shoots: bool = True, attack_mode: str = "closest", **options) -> None:
-        super().__init__(enemy_shoots, attack_mode, **options, **with_medivac())
-        self._env = battle = HealingSMAX(**options)
-        self.heuristic_policy = create_heuristic_policy(battle, 1, enemy_shoots, attack_mode)
-        self.action_spaces = {agent: battle.action_spaces[agent] for agent in self.agents}
-        self._sees = self._health_filter(battle)
+    battle = HealingSMAX
+
+    def __init__(self, **options) -> None:
+        super().__init__(**options)
+        self._sees = self._health_filter(self._env)
 
     def _health_filter(self, battle: HealingSMAX) -> np.ndarray:
         """Returns ``[enemies, O]`` factors: 0 at the health of each ally the enemy cannot hit.
