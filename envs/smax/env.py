@@ -14,10 +14,11 @@ from jumanji.env import Environment
 from jumanji.types import StepType, TimeStep
 
 from envs.smax import units
+from envs.smax.building import build_scenario, check_scenario
 from envs.smax.healing import HealingEnemySMAX
-from envs.smax.library import MAP_NAME_TO_SCENARIO, GameState, Scenario
-from envs.smax.observing import FastViewEnemySMAX
-from envs.smax.scenarios import ROSTERS, STOCK_MAX_STEPS, Roster
+from envs.smax.library import MAP_NAME_TO_SCENARIO, BattleState, GameState, Scenario
+from envs.smax.observing import FastViewEnemySMAX, nearest_first
+from envs.smax.scenarios import ROSTERS, STOCK_MAX_STEPS
 from envs.smax.viewer import Viewer
 from oatrpo_jax.types import Observation
 
@@ -89,9 +90,9 @@ class Smax(Environment):
     def reset(self, key: Array) -> tuple[State, TimeStep[Observation]]:
         """Returns a fresh battle and its first time step."""
         key, reset_key = jax.random.split(key)
-        views, game = self.game.reset(reset_key)
+        _, game = self.game.reset(reset_key)
         state = State(key, _strongly_typed(game), jnp.int32(0))
-        return state, self._timestep(state, views, jnp.float32(0), is_first=True)
+        return state, self._timestep(state, jnp.float32(0), is_first=True)
 
     def step(self, state: State, action: Array) -> tuple[State, TimeStep[Observation]]:
         """Returns the battle and time step half a second later, without any reset.
@@ -103,13 +104,11 @@ class Smax(Environment):
         """
         key, step_key = jax.random.split(state.key)
         orders = dict(zip(self.game.agents, action, strict=True))
-        views, game, rewards, _, _ = self.game.step_env(step_key, state.game, orders)
+        _, game, rewards, _, _ = self.game.step_env(step_key, state.game, orders)
         state = State(key, _strongly_typed(game), state.step_count + 1)
-        return state, self._timestep(state, views, rewards["ally_0"], is_first=False)
+        return state, self._timestep(state, rewards["ally_0"], is_first=False)
 
-    def _timestep(
-        self, state: State, views: dict[str, Array], reward: Array, is_first: bool
-    ) -> TimeStep[Observation]:
+    def _timestep(self, state: State, reward: Array, is_first: bool) -> TimeStep[Observation]:
         allies_stand, enemies_stand = self.standing(state)
         is_decided = ~(allies_stand & enemies_stand)
         is_last = is_decided | (state.step_count >= self.max_steps)
@@ -122,9 +121,9 @@ class Smax(Environment):
             reward=reward.astype(jnp.float32),
             discount=(~is_decided).astype(jnp.float32),
             observation=Observation(
-                agents_view=self._agents_view(views),
+                agents_view=self._agents_view(battle),
                 action_mask=jnp.stack([legal[a] for a in self.game.agents]).astype(bool),
-                global_state=self._global_state(views["world_state"], battle.unit_types),
+                global_state=self._global_state(battle),
                 active=active,
             ),
             extras={
@@ -139,9 +138,9 @@ class Smax(Environment):
         is_fighter = battle.unit_alive & ~jnp.asarray(units.IS_HEALER)[battle.unit_types]
         return is_fighter[: self.num_agents].any(), is_fighter[self.num_agents :].any()
 
-    def _agents_view(self, views: dict[str, Array]) -> Array:
+    def _agents_view(self, battle: BattleState) -> Array:
         """Returns ``[N, O]``: rows of the other allies and of the enemies, then own features."""
-        stock = jnp.stack([views[agent] for agent in self.game.agents])
+        stock = self.game.ally_views(battle)
         view = stock
         if self._sorts_allies and self.num_agents > 1:
             num_features = len(self.game.unit_features)
@@ -154,16 +153,17 @@ class Smax(Environment):
             view = jnp.concatenate([view, jnp.eye(self.num_agents)], axis=1)
         return view
 
-    def _global_state(self, world_state: Array, unit_types: Array) -> Array:
+    def _global_state(self, battle: BattleState) -> Array:
         """Returns ``[S]``: each unit's health, x, y, cooldown (or energy) and type, in [0, 1].
 
         Stock SMAX leaves the positions in map units and the cooldowns in seconds, below zero for
         weapons long ready, and appends teams (constant) and type numbers (here already one-hot).
         """
         num_features = len(self.game.own_features)
-        rows = world_state[: len(unit_types) * num_features].reshape(-1, num_features)
+        world = self.game._env.get_world_state(battle)
+        rows = world[: len(battle.unit_types) * num_features].reshape(-1, num_features)
         size = jnp.array([self.game.map_width, self.game.map_height], jnp.float32)
-        cooldown = rows[:, 3] / self.game.unit_type_weapon_cooldowns[unit_types]
+        cooldown = rows[:, 3] / self.game.unit_type_weapon_cooldowns[battle.unit_types]
         scaled = [rows[:, :1], rows[:, 1:3] / size, jnp.clip(cooldown, 0, 1)[:, None], rows[:, 4:]]
         return jnp.concatenate(scaled, axis=1).reshape(rows.size)
 
@@ -219,47 +219,6 @@ class Smax(Environment):
             save_path: file to write, or None.
         """
         return self.viewer.animate(states, interval, save_path)
-
-
-def nearest_first(rows: Array) -> Array:
-    """Returns the rows sorted by distance, unseen ones (all zero) last.
-
-    Args:
-        rows: ``[M, F]`` features of other units: health, x, y, ...
-    """
-    distance = jnp.where(rows[:, 0] > 0, jnp.sum(rows[:, 1:3] ** 2, axis=1), jnp.inf)
-    # A stable argsort by comparing all pairs: XLA's sort is slower on a CPU for so few rows.
-    place = jnp.arange(len(rows))
-    is_tie_before = (distance[:, None] == distance) & (place[:, None] < place)
-    rank = jnp.sum((distance[:, None] < distance) | is_tie_before, axis=0)
-    order = jnp.argmax(rank[None] == place[:, None], axis=1)
-    return rows[order]
-
-
-def check_scenario(scenario: Scenario) -> None:
-    """Raises a ValueError that says what is wrong with the scenario, if anything is."""
-    for team, count in (("allies", scenario.num_allies), ("enemies", scenario.num_enemies)):
-        if count < 1:
-            raise ValueError(f"a scenario needs at least one unit per team, not {count} {team}")
-    types = np.asarray(scenario.unit_types)
-    num_units = scenario.num_allies + scenario.num_enemies
-    if types.shape != (num_units,) or (types >= len(units.NAMES)).any():
-        raise ValueError(
-            f"unit_types must be {num_units} indices (allies, then enemies) of "
-            f"{', '.join(units.NAMES)}; got {types.tolist()}"
-        )
-
-
-def build_scenario(roster: Roster) -> Scenario:
-    """Returns jaxmarl's form of a roster."""
-    types = [units.NAMES.index(name) for name, n in roster.allies + roster.enemies for _ in range(n)]
-    return Scenario(
-        unit_types=jnp.array(types, jnp.uint8),
-        num_allies=sum(n for _, n in roster.allies),
-        num_enemies=sum(n for _, n in roster.enemies),
-        smacv2_position_generation=False,
-        smacv2_unit_type_generation=False,
-    )
 
 
 def from_name(name: str, **kwargs: Any) -> Smax:

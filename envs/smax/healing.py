@@ -39,7 +39,11 @@ def heal(
     """
     affordable = jnp.minimum(units.HEAL_PER_SECOND * seconds, units.HEALTH_PER_ENERGY * energy)
     amount = jnp.where(can_heal, jnp.clip(max_health - health, 0.0, affordable), 0.0)
-    return health + amount, energy - amount / units.HEALTH_PER_ENERGY
+    # The bounds hold already, but for the last bit of a rounded sum.
+    return (
+        jnp.minimum(health + amount, max_health),
+        jnp.maximum(energy - amount / units.HEALTH_PER_ENERGY, 0.0),
+    )
 
 
 def with_medivac() -> dict[str, Array | list[str]]:
@@ -159,7 +163,7 @@ class HealingSMAX(FastViewSMAX):
         pushed = super()._push_units_away(on_ground, firmness)
         return pushed.replace(unit_alive=state.unit_alive)
 
-    def _fighters_only(self, state: BattleState) -> BattleState:
+    def _fighters_only(self, state):
         return state.replace(unit_alive=state.unit_alive & ~self.is_healer)
 
     @partial(jax.jit, static_argnums=(0,))
@@ -181,6 +185,7 @@ class HealingEnemySMAX(FastViewEnemySMAX):
     """The heuristic enemy with medivacs of its own, which ignores what it cannot hit."""
 
     battle = HealingSMAX
+    _env: HealingSMAX
 
     def __init__(self, **options) -> None:
         super().__init__(**options)
@@ -203,9 +208,7 @@ class HealingEnemySMAX(FastViewEnemySMAX):
         return factors
 
     def get_enemy_actions(self, key, policy_state, enemy_obs):
-        actions, policy_state = super().get_enemy_actions(
-            key, policy_state, enemy_obs * self._sees
-        )
+        actions, policy_state = super().get_enemy_actions(key, policy_state, enemy_obs * self._sees)
         for unit in self._env.healers:
             if unit >= self.num_allies:
                 agent = self.enemy_agents[unit - self.num_allies]

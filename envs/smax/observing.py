@@ -1,11 +1,13 @@
 """SMAX's observations, computed several times faster; its dynamics are left alone.
 
 jaxmarl builds a view feature by feature, one pair of units at a time, for all units of both teams
-twice per step.  On a CPU that takes a third of a step.  Here the same numbers come from whole
-arrays, one team at a time, so that the compiler drops the team nobody asks for.
+twice per step.  Here the same numbers come from whole arrays, one team at a time, so that the
+compiler drops the team nobody asks for.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -19,15 +21,17 @@ class FastViewSMAX(SMAX):
     """SMAX with the stock ``unit_list`` observation, number for number."""
 
     def get_obs_unit_list(self, state: BattleState) -> dict[str, Array]:
-        """Returns each unit's view ``[O]``: the other units, its own team first, and itself.
+        """Returns each unit's view ``[O]`` by name, as jaxmarl's own code asks for it."""
+        views = [*self.ally_views(state), *self.enemy_views(state)]
+        return dict(zip(self.agents, views, strict=True))
 
-        Allies list units by rising index, enemies by falling index; unseen units are zero.
-        """
-        units = self._unit_features(state)
-        order = np.arange(self.num_agents)
-        allies = self._team_view(state, units, order, self.num_allies)
-        enemies = self._team_view(state, units, order[::-1], self.num_enemies)[::-1]
-        return dict(zip(self.agents, [*allies, *enemies], strict=True))
+    def ally_views(self, state: BattleState) -> Array:
+        """Returns ``[N, O]``: the other units by rising index, unseen ones zero, then itself."""
+        return self._team_views(state, np.arange(self.num_agents), self.num_allies)
+
+    def enemy_views(self, state: BattleState) -> Array:
+        """Returns ``[enemies, O]``: the other units by falling index, then itself."""
+        return self._team_views(state, np.arange(self.num_agents)[::-1], self.num_enemies)[::-1]
 
     def _unit_features(self, state: BattleState) -> tuple[Array, Array]:
         """Returns what is seen of each unit, ``[U, 1]`` before its position and ``[U, F]`` after.
@@ -39,19 +43,19 @@ class FastViewSMAX(SMAX):
         last_action = np.where(is_ally, self.num_ally_actions - 1, self.num_enemy_actions - 1)
         health = state.unit_health / self.unit_type_health[kind]
         target = state.prev_attack_actions.astype(jnp.float32) / last_action.astype(np.float32)
-        cooldown = jnp.clip(state.unit_weapon_cooldowns / self.unit_type_weapon_cooldowns[kind], 0, 1)
+        cooldown = jnp.clip(
+            state.unit_weapon_cooldowns / self.unit_type_weapon_cooldowns[kind], 0, 1
+        )
         bits = jax.nn.one_hot(kind, self.unit_type_bits)
         after = [state.prev_movement_actions, target[:, None], cooldown[:, None], bits]
         return health[:, None], jnp.concatenate(after, axis=1)
 
-    def _team_view(
-        self, state: BattleState, features: tuple[Array, Array], order: np.ndarray, size: int
-    ) -> Array:
+    def _team_views(self, state: BattleState, order: np.ndarray, size: int) -> Array:
         """Returns ``[size, O]`` views of the first ``size`` units in ``order``, listed that way."""
         position = state.unit_positions[order]
         alive = state.unit_alive[order]
         sight = self.unit_type_sight_ranges[state.unit_types[order]][:size]
-        before, after = (part[order] for part in features)
+        before, after = (part[order] for part in self._unit_features(state))
 
         offset = position[None] - position[:size, None]
         seen = jnp.linalg.norm(offset, axis=-1) < sight[:, None]
@@ -73,16 +77,13 @@ class FastViewSMAX(SMAX):
         place = position[:size] / jnp.array([self.map_width, self.map_height])
         own = jnp.concatenate([before[:size], place, after[:size, 3:]], axis=1)
         own = jnp.where(alive[:size, None], own, 0.0)
-        view = jnp.concatenate([rows.reshape(size, -1), own], axis=1)
-        # The caller takes the rows apart and stacks them again.  Without the barrier XLA computes
-        # the whole array once for each of those slices: 6 times slower with 8 allies.
-        return jax.lax.optimization_barrier(view)
+        return jnp.concatenate([rows.reshape(size, -1), own], axis=1)
 
 
 class FastViewEnemySMAX(HeuristicEnemySMAX):
     """The stock heuristic enemy in a battle of the class ``battle``."""
 
-    battle: type[SMAX] = FastViewSMAX
+    battle: type[FastViewSMAX] = FastViewSMAX
 
     def __init__(self, **options) -> None:
         super().__init__(**options)
@@ -92,3 +93,43 @@ class FastViewEnemySMAX(HeuristicEnemySMAX):
         self.observation_spaces = {
             agent: self._env.observation_spaces[agent] for agent in self.agents
         }
+
+    @partial(jax.jit, static_argnums=(0, 4))
+    def step_env(self, key, state, actions, get_state_sequence=False):
+        """Does what the parent's does, with the enemies' views in one array.
+
+        The parent takes all views apart by unit and stacks them again, which XLA turns into
+        computing them over for each unit: half the time of a step with 8 against 9 units.
+        """
+        key, enemy_key = jax.random.split(key)
+        views = self._env.enemy_views(state.state)
+        enemy_actions, policy_state = self.get_enemy_actions(
+            enemy_key, state.enemy_policy_state, views
+        )
+        orders = actions | enemy_actions
+        orders = jnp.array([orders[agent] for agent in self.all_agents])
+        decoded = self._env._decode_discrete_actions(orders)
+        after = self._env.step_env_no_decode(key, state.state, decoded, get_state_sequence)
+        if get_state_sequence:
+            return after
+        observation, battle, rewards, dones, infos = after
+        observation = {name: observation[name] for name in (*self.agents, "world_state")}
+        rewards = {agent: rewards[agent] for agent in self.agents}
+        dones = {name: dones[name] for name in (*self.agents, "__all__")}
+        state = state.replace(state=battle, enemy_policy_state=policy_state)
+        return observation, state, rewards, dones, infos
+
+
+def nearest_first(rows: Array) -> Array:
+    """Returns the rows sorted by distance, unseen ones (all zero) last.
+
+    Args:
+        rows: ``[M, F]`` features of other units: health, x, y, ...
+    """
+    distance = jnp.where(rows[:, 0] > 0, jnp.sum(rows[:, 1:3] ** 2, axis=1), jnp.inf)
+    # A stable argsort by comparing all pairs: XLA's sort is slower on a CPU for so few rows.
+    place = jnp.arange(len(rows))
+    is_tie_before = (distance[:, None] == distance) & (place[:, None] < place)
+    rank = jnp.sum((distance[:, None] < distance) | is_tie_before, axis=0)
+    order = jnp.argmax(rank[None] == place[:, None], axis=1)
+    return rows[order]

@@ -62,7 +62,8 @@ class Camera(NamedTuple):
         """Returns the pixel of a place on the map, whose y axis points up."""
         x, y = position
         top = self.bottom + self.side
-        return (x - self.left) * self.scale, (top - y) * self.scale + HEADER * OVERSAMPLING
+        down = float((top - y) * self.scale) + HEADER * OVERSAMPLING
+        return float((x - self.left) * self.scale), down
 
 
 class Viewer:
@@ -94,7 +95,7 @@ class Viewer:
         self._draw_dead(canvas, camera, battle)
         self._draw_beams(canvas, camera, battle)
         for unit in np.flatnonzero(battle.unit_alive):
-            self._draw_unit(canvas, camera, battle, unit)
+            self._draw_unit(canvas, camera, battle, int(unit))
         self._draw_header(canvas, state)
         return np.asarray(image.reduce(OVERSAMPLING))
 
@@ -110,7 +111,10 @@ class Viewer:
         if save_path is not None:
             Path(save_path).parent.mkdir(parents=True, exist_ok=True)
             palette = Image.fromarray(frames[0]).quantize(64)
-            images = [Image.fromarray(f).quantize(palette=palette, dither=0) for f in frames]
+            images = [
+                Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE)
+                for f in frames
+            ]
             images[0].save(
                 save_path,
                 format="GIF",
@@ -165,7 +169,7 @@ class Viewer:
     def _draw_unit(self, canvas: ImageDraw.ImageDraw, camera: Camera, battle, unit: int) -> None:
         kind = battle.unit_types[unit]
         x, y = camera.pixel(battle.unit_positions[unit])
-        radius = max(self._radius[kind] * camera.scale, 7 * OVERSAMPLING)
+        radius = float(max(self._radius[kind] * camera.scale, 7 * OVERSAMPLING))
         outline = TEXT if units.IS_FLYING[kind] else None
         colour = TEAM_COLOURS[int(unit >= self._env.num_agents)]
         disc = [x - radius, y - radius, x + radius, y + radius]

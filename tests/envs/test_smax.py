@@ -41,9 +41,11 @@ def with_battle(state, **changes):
 
 
 def apart(state, num_allies):
-    """Returns the state with the teams out of each other's sight, so that an idle one is left be."""
+    """Returns the state with the teams out of each other's sight."""
     is_ally = np.arange(len(state.game.state.unit_health)) < num_allies
-    place = np.where(is_ally[:, None], [3.0, 3.0], [29.0, 29.0]) + np.arange(len(is_ally))[:, None] / 9
+    place = (
+        np.where(is_ally[:, None], [3.0, 3.0], [29.0, 29.0]) + np.arange(len(is_ally))[:, None] / 9
+    )
     return with_battle(state, unit_positions=jnp.asarray(place, jnp.float32))
 
 
@@ -151,7 +153,8 @@ def test_an_idle_episode_is_truncated_after_exactly_max_steps(env, start):
     _, (last, discount, extras) = jax.jit(lambda s: jax.lax.scan(body, s, None, 100))(start[0])
     assert np.flatnonzero(last).tolist() == [99]
     assert discount.tolist() == [1.0] * 100
-    assert extras["success"].sum() == 0 and (extras["allies_left"] == 1).all()
+    assert extras["success"].sum() == 0
+    assert (extras["allies_left"] == 1).all()
 
 
 def test_the_end_is_told_from_the_state(step, start):
@@ -163,12 +166,14 @@ def test_the_end_is_told_from_the_state(step, start):
         health = jnp.where(still, state.game.state.unit_health, 0.0)
         state = with_battle(state, unit_alive=jnp.asarray(still), unit_health=health)
         _, timestep = step(state, jnp.full(3, STOP))
-        assert timestep.last() and timestep.discount == 0
+        assert timestep.last()
+        assert timestep.discount == 0
         assert timestep.extras["success"] == is_win
         assert timestep.extras["allies_left"] == left
         assert timestep.reward == is_win  # no damage was dealt, so the bonus alone
     _, timestep = step(apart(start[0], 3), jnp.full(3, STOP))
-    assert not timestep.last() and timestep.discount == 1
+    assert not timestep.last()
+    assert timestep.discount == 1
 
 
 def test_a_win_at_the_limit_is_a_termination(step, start):
@@ -176,7 +181,9 @@ def test_a_win_at_the_limit_is_a_termination(step, start):
     state = apart(start[0], 3)._replace(step_count=jnp.int32(99))
     health = jnp.where(still, state.game.state.unit_health, 0.0)
     _, timestep = step(with_battle(state, unit_alive=still, unit_health=health), jnp.full(3, STOP))
-    assert timestep.last() and timestep.discount == 0 and timestep.extras["success"] == 1
+    assert timestep.last()
+    assert timestep.discount == 0
+    assert timestep.extras["success"] == 1
 
 
 def test_the_dead_are_inactive_and_may_only_stop(step, start):
@@ -199,7 +206,9 @@ def test_enemies_in_range_alone_may_be_shot(step, start):
     state = with_battle(state, unit_positions=place)
     _, timestep = step(state, jnp.full(3, STOP))
     legal = timestep.observation.action_mask[0]
-    assert legal[: STOP + 1].all() and legal[5] and not legal[7]
+    assert legal[: STOP + 1].all()
+    assert legal[5]
+    assert not legal[7]
     assert not timestep.observation.action_mask[1, 5:].any()
 
 
@@ -218,7 +227,8 @@ def random_episodes(env, num_envs, num_steps):
 
 def test_everything_is_of_order_one(env):
     seen = jax.jit(lambda: random_episodes(env, 8, 40))()
-    assert seen.global_state.min() >= 0 and seen.global_state.max() <= 1
+    assert seen.global_state.min() >= 0
+    assert seen.global_state.max() <= 1
     assert jnp.abs(seen.agents_view).max() <= 1.5
     assert jnp.isfinite(seen.agents_view).all()
     assert not seen.active.all()  # somebody died, so the above saw it
@@ -232,7 +242,7 @@ def test_a_view_does_not_depend_on_the_index_of_its_owner(env, start):
         return with_battle(state, **{name: getattr(battle, name)[order] for name in fields})
 
     def views(env, state):
-        return env._agents_view(env.game.get_obs(state.game))
+        return env._agents_view(state.game.state)
 
     state = with_battle(start[0], unit_health=jnp.array([40.0, 30, 20, 45, 45, 45]))
     assert jnp.array_equal(views(env, state)[jnp.array([2, 1, 0])], views(env, swapped(state)))
@@ -254,8 +264,8 @@ def test_random_armies_have_no_fixed_types():
     assert env.agent_types == ("random",) * 5
 
 
-def same_as_stock(name, num_envs=4, num_steps=30):
-    """Plays both from the same keys; returns whether states, views and rewards agree in all bits."""
+def check_same_as_stock(name, num_envs=4, num_steps=30):
+    """Plays both from the same keys and compares states, views, masks and rewards bit for bit."""
     from envs.smax.library import MAP_NAME_TO_SCENARIO, HeuristicEnemySMAX
 
     env = envs.smax.make(name, ally_order="index")
@@ -290,7 +300,7 @@ def same_as_stock(name, num_envs=4, num_steps=30):
 
 @pytest.mark.parametrize("name", ["3m", "2s3z", "smacv2_5_units"])
 def test_trajectories_are_those_of_stock_smax_bit_for_bit(name):
-    same_as_stock(name)
+    check_same_as_stock(name)
 
 
 @pytest.mark.slow
@@ -298,7 +308,7 @@ def test_trajectories_are_those_of_stock_smax_bit_for_bit(name):
     "name", [n for n in scenarios.STOCK_NAMES if n not in ("3m", "2s3z", "smacv2_5_units")]
 )
 def test_all_other_trajectories_are_those_of_stock_smax_bit_for_bit(name):
-    same_as_stock(name, num_envs=2)
+    check_same_as_stock(name, num_envs=2)
 
 
 def test_a_gif_of_a_hundred_steps_takes_less_than_five_seconds(env, step, start, tmp_path):
@@ -311,7 +321,9 @@ def test_a_gif_of_a_hundred_steps_takes_less_than_five_seconds(env, step, start,
     begin = time.perf_counter()
     frames = env.animate(states, interval=50, save_path=str(path))
     assert time.perf_counter() - begin < 5
-    assert frames.shape[0] == 101 and frames.dtype == np.uint8
+    assert frames.shape[0] == 101
+    assert frames.dtype == np.uint8
     with Image.open(path) as gif:
-        assert gif.n_frames > 1 and gif.size == frames.shape[2:0:-1]
+        assert gif.n_frames > 1
+        assert gif.size == frames.shape[2:0:-1]
     assert env.render(state).shape == frames.shape[1:]
