@@ -7,6 +7,7 @@ battle without a healer never comes here.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -138,7 +139,7 @@ class HealingSMAX(FastViewSMAX):
         target = jnp.asarray(self.targets)[unit, jnp.maximum(attack - FIRST_TARGET, 0)]
         is_aiming = attack >= FIRST_TARGET
         is_shot = is_aiming & jnp.asarray(self.may_target)[unit, target] & ~self.is_healer
-        after = super()._world_step(key, state, (movement, jnp.where(is_shot, attack, 0)))
+        after: Any = super()._world_step(key, state, (movement, jnp.where(is_shot, attack, 0)))
 
         health = after.unit_health
         energy = state.unit_weapon_cooldowns

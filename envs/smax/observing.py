@@ -8,6 +8,7 @@ compiler drops the team nobody asks for.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -95,7 +96,7 @@ class FastViewEnemySMAX(HeuristicEnemySMAX):
         }
 
     @partial(jax.jit, static_argnums=(0, 4))
-    def step_env(self, key, state, actions, get_state_sequence=False):
+    def step_env(self, key, state: Any, actions, get_state_sequence=False):
         """Does what the parent's does, with the enemies' views in one array.
 
         The parent takes all views apart by unit and stacks them again, which XLA turns into

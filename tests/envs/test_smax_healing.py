@@ -218,11 +218,12 @@ def test_energy_is_observed_where_others_show_their_cooldown(env, step, battle_a
     assert timestep.observation.global_state[3] == pytest.approx(share)
 
 
+# XLA flushes subnormal numbers to zero, so they are left out.
 @settings(deadline=None, max_examples=100)
 @given(
-    share=st.floats(0, 1, width=32),
+    share=st.floats(0, 1, width=32, allow_subnormal=False),
     maximum=st.sampled_from([35.0, 45.0, 125.0]),
-    reserve=st.floats(0, 200, width=32),
+    reserve=st.floats(0, 200, width=32, allow_subnormal=False),
     can_heal=st.booleans(),
 )
 def test_healing_is_three_times_the_energy_spent(share, maximum, reserve, can_heal):
