@@ -1,0 +1,1 @@
+"""Programs around the library: training from the command line, figures, benchmarks."""

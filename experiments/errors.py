@@ -1,0 +1,24 @@
+"""Mistakes in what the user asked for, and how they are shown."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
+
+HINT = "For the options: python experiments/run.py --help"
+
+
+class UsageError(Exception):
+    """The user asked for something that cannot be; the message says what to do."""
+
+
+def fail(message: str) -> NoReturn:
+    """Shows a usage error on stderr, framed like those of tyro, and exits with code 2."""
+    text = Text(f"{message}\n\n{HINT}")
+    panel = Panel(text, title="Usage error", title_align="left", border_style="red")
+    Console(stderr=True, width=100).print(panel)
+    sys.exit(2)

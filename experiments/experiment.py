@@ -1,0 +1,201 @@
+"""From options to what can be run: environment, algorithm, trainer and grid, all checked."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+import envs
+from experiments.errors import UsageError
+from experiments.options import Options, check_reads
+from experiments.reuse_matrices import parse_reuse
+from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
+from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.train import Trainer, make_trainer
+from oatrpo_jax.types import MultiAgentEnv
+
+MAX_SEED = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What to run, ready to compile.
+
+    Attributes:
+        options: where it comes from.
+        env_options: keyword arguments of the environment.
+        trainer: environment, algorithm and config joined.
+        points: the coefficients of each grid point, by name.
+        swept: names of the coefficients that differ between points.
+        seeds: the number of each seed.
+    """
+
+    options: Options
+    env_options: dict[str, Any]
+    trainer: Trainer
+    points: tuple[dict[str, float], ...]
+    swept: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def config(self) -> Config:
+        """The static settings."""
+        return self.trainer.config
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """The row of the table."""
+        return self.trainer.learner.algorithm
+
+    @property
+    def total_steps(self) -> int:
+        """Environment steps per seed of the whole run, in whole updates."""
+        return self.config.num_updates * self.config.steps_per_update
+
+    @property
+    def hparams(self) -> Hyperparams:
+        """The coefficients with leading axis ``[P]``."""
+        columns = {name: [point[name] for point in self.points] for name in self.points[0]}
+        return Hyperparams.create(**{name: jnp.asarray(v) for name, v in columns.items()})
+
+    def label(self, point: int) -> str:
+        """Returns a grid point's name: what is swept there, else the algorithm."""
+        values = (f"{name}={self.points[point][name]:g}" for name in self.swept)
+        return ", ".join(values) or self.algorithm.name
+
+
+def build(options: Options) -> Experiment:
+    """Returns the experiment that the options describe.
+
+    Raises:
+        UsageError: if there is none, saying what to change.
+    """
+    try:
+        return _build(options)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _build(options: Options) -> Experiment:
+    run = options.run
+    seeds = _seed_numbers(run.seed, run.seeds)
+    config = make_config(options.config, run.total_steps)
+    points = grid_points(options.grid)
+    env_options = parse_env_options(run.env_option)
+    env = make_env(run.env, env_options)
+    algorithm = make_algorithm(run.algorithm, run.reuse_matrix, run.env, env.agent_types)
+    check_reads(algorithm, config, options.given)
+    experiment = Experiment(
+        options=options,
+        env_options=env_options,
+        trainer=make_trainer(env, algorithm, config),
+        points=points,
+        swept=tuple(name for name, values in options.grid.items() if len(values) > 1),
+        seeds=seeds,
+    )
+    _ = experiment.hparams  # Checks the ranges.
+    return experiment
+
+
+def make_config(settings: Mapping[str, Any], total_steps: int) -> Config:
+    """Returns the config with as many whole updates as fit in ``total_steps`` per seed."""
+    config = Config(**settings, num_updates=1)
+    if total_steps < config.steps_per_update:
+        raise UsageError(
+            f"total_steps: expected at least one update, num_envs x rollout_length = "
+            f"{config.num_envs} x {config.rollout_length} = {config.steps_per_update} steps per "
+            f"seed, got {total_steps}; raise it, or lower one of the two"
+        )
+    return dataclasses.replace(config, num_updates=total_steps // config.steps_per_update)
+
+
+def grid_points(grid: Mapping[str, Sequence[float]]) -> tuple[dict[str, float], ...]:
+    """Returns the product of all values of all coefficients, the last name varying fastest.
+
+    >>> grid_points({"gamma": (0.9,), "reuse_sigma": (0.1, 1.0)})
+    ({'gamma': 0.9, 'reuse_sigma': 0.1}, {'gamma': 0.9, 'reuse_sigma': 1.0})
+    """
+    for name, values in grid.items():
+        if not values:
+            raise UsageError(f"{name}: expected one or several numbers, got none")
+        if len({np.float32(value) for value in values}) < len(values):
+            raise UsageError(f"{name}: expected values that differ, got {_listed(values)}")
+    return tuple(
+        dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
+    )
+
+
+def parse_env_options(assignments: Sequence[str]) -> dict[str, Any]:
+    """Returns ``NAME=VALUE`` pairs as keyword arguments; what is no Python literal is text.
+
+    >>> parse_env_options(["num_per_colour=4", "ally_order=index"])
+    {'num_per_colour': 4, 'ally_order': 'index'}
+    """
+    options = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not (equals and name.isidentifier()):
+            raise UsageError(f"env_option: expected NAME=VALUE, got {assignment!r}")
+        if name in options:
+            raise UsageError(f"env_option: expected each name once, got {name} again")
+        try:
+            options[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            options[name] = text
+    return options
+
+
+def make_env(name: str, env_options: Mapping[str, Any]) -> MultiAgentEnv:
+    """Returns the environment of that name, with those options."""
+    try:
+        plain = envs.make(name)
+    except ImportError as error:
+        raise UsageError(f"env: {name} needs a package that is missing: {error}") from error
+    if not env_options:
+        return plain
+    # The first parameter is the scenario, which the name already says.
+    valid = tuple(inspect.signature(type(plain)).parameters)[1:]
+    if unknown := sorted(env_options.keys() - set(valid)):
+        raise UsageError(
+            f"env_option: {name} has no {', '.join(unknown)}; expected one of {', '.join(valid)}"
+        )
+    try:
+        return envs.make(name, **env_options)
+    except (TypeError, ValueError, AttributeError) as error:
+        given = ", ".join(f"{key}={value!r}" for key, value in env_options.items())
+        raise UsageError(f"env_option: {name} does not take {given}: {error}") from error
+
+
+def make_algorithm(
+    name: str, reuse_matrix: str | None, env: str, agent_types: Sequence[str]
+) -> Algorithm:
+    """Returns the row of that name; ``fixed`` takes the reuse matrix, the others none."""
+    if (name == "fixed") != (reuse_matrix is not None):
+        raise UsageError(
+            "reuse_matrix: expected nr, ur, rr, ar or a matrix of weights with --algorithm fixed"
+            if name == "fixed"
+            else f"reuse_matrix: expected only with --algorithm fixed, got it with {name}"
+        )
+    if reuse_matrix is None:
+        return get_algorithm(name)
+    return fixed_algorithm(parse_reuse(reuse_matrix, env, agent_types))
+
+
+def _seed_numbers(first: int, count: int) -> tuple[int, ...]:
+    if count < 1:
+        raise UsageError(f"seeds: expected at least 1, got {count}")
+    if first < 0 or first + count - 1 > MAX_SEED:
+        raise UsageError(f"seed: expected numbers in [0, {MAX_SEED}], got {first} and on")
+    return tuple(range(first, first + count))
+
+
+def _listed(values: Sequence[float]) -> str:
+    return " ".join(f"{value:g}" for value in values)

@@ -1,0 +1,159 @@
+"""Learning curves, and how curves look in every picture of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.experiment import Experiment
+from experiments.summary import episode_mean
+
+COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+    "#999933",
+)
+"""Okabe and Ito's palette, told apart by colour-blind readers too (yellow darkened)."""
+
+MAX_BINS = 60
+"""Points per learning curve at most: neighbouring updates are averaged."""
+
+STYLES = ("-", "--", ":", "-.")
+"""Distinguish curves once all colours are used."""
+
+
+class Curve(NamedTuple):
+    """Mean over seeds and its 95% interval; ``[bins]`` each."""
+
+    env_steps: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def save_curves(experiment: Experiment, history: Mapping[str, np.ndarray], path: Path) -> None:
+    """Saves success, return, length and, where reported, optimality over environment steps."""
+    names = [
+        name
+        for name in ("success", "return", "length", "optimality")
+        if f"episode/{name}" in history
+    ]
+    figure = Figure(figsize=(4.2 * len(names), 4.0), layout="constrained")
+    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    for axes, name in zip(panels, names, strict=True):
+        for point in range(len(experiment.points)):
+            draw_curve(axes, point_curve(experiment, history, name, point), point)
+        _dress(axes, name, experiment)
+    handles, labels = panels[0].get_legend_handles_labels()
+    labels = [experiment.label(int(label)) for label in labels]
+    if len(labels) > 1:
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+    figure.suptitle(make_title(experiment, "mean and 95% interval over seeds"))
+    figure.savefig(path, dpi=120)
+
+
+def point_curve(
+    experiment: Experiment, history: Mapping[str, np.ndarray], name: str, point: int
+) -> Curve:
+    """Returns one metric's curve at a grid point, neighbouring updates averaged by episodes."""
+    value = history[f"episode/{name}"][:, point]
+    count = history["episode/count"][:, point]
+    ends = bin_ends(count, experiment.config.num_envs)
+    starts = [0, *ends[:-1]]
+    per_seed = [
+        episode_mean(value[first:end], count[first:end])
+        for first, end in zip(starts, ends, strict=True)
+    ]
+    num_seeds = count.shape[1]
+    mean, low, high = interval(np.reshape(per_seed, (len(ends), num_seeds)))
+    return Curve(np.array(ends) * experiment.config.steps_per_update, mean, low, high)
+
+
+def bin_ends(count: np.ndarray, num_envs: int) -> list[int]:
+    """Returns where each bin of updates ends.
+
+    A bin closes once every seed has ended as many episodes as it has environments: early on,
+    updates in which only the luckiest episodes end would look better than they are.
+
+    Args:
+        count: ``[U, K]`` episodes that ended.
+        num_envs: environments per seed.
+    """
+    shortest = -(-len(count) // MAX_BINS)
+    ends, start = [], 0
+    total = np.concatenate([np.zeros((1, count.shape[1])), np.cumsum(count, axis=0)])
+    for end in range(1, len(count) + 1):
+        is_full = np.min(total[end] - total[start]) >= num_envs
+        if is_full and end - start >= shortest:
+            ends.append(end)
+            start = end
+    return ends
+
+
+def interval(per_seed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns mean over seeds and its 95% bootstrap interval; ``[bins, K]`` -> 3 x ``[bins]``."""
+    num_seeds = per_seed.shape[1]
+    draws = np.random.default_rng(0).integers(num_seeds, size=(1000, num_seeds))
+    means = per_seed[:, draws].mean(axis=-1)
+    low, high = np.quantile(means, [0.025, 0.975], axis=-1)
+    return per_seed.mean(axis=-1), low, high
+
+
+def draw_curve(axes: Axes, curve: Curve, index: int) -> None:
+    """Draws a curve and its band in the colour of its index."""
+    colour = COLOURS[index % len(COLOURS)]
+    style = STYLES[index // len(COLOURS) % len(STYLES)]
+    axes.plot(curve.env_steps, curve.mean, style, color=colour, label=str(index))
+    axes.fill_between(curve.env_steps, curve.low, curve.high, color=colour, alpha=0.2, lw=0)
+
+
+def _dress(axes: Axes, name: str, experiment: Experiment) -> None:
+    axes.set_xlabel("environment steps per seed")
+    axes.set_title(f"episode {name}")
+    axes.xaxis.set_major_formatter(lambda x, _: short_number(x))
+    axes.locator_params(axis="x", nbins=5)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    if name in ("success", "optimality"):
+        axes.set_ylim(-0.03, 1.03)
+    optimal = getattr(experiment.trainer.env, "optimal_episode_length", None)
+    if name == "length" and optimal is not None:
+        axes.axhline(float(optimal), color="grey", ls=":", label="_")
+        axes.annotate(
+            "optimal",
+            (1, float(optimal)),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="right",
+            color="grey",
+        )
+
+
+def make_title(experiment: Experiment, remark: str) -> str:
+    """Returns environment, algorithm and number of seeds, and a remark."""
+    env, seeds = experiment.options.run.env, len(experiment.seeds)
+    plural = "s" if seeds > 1 else ""
+    return f"{env}, {experiment.algorithm.name}, {seeds} seed{plural} ({remark})"
+
+
+def short_number(number: float) -> str:
+    """Returns a count for an axis.
+
+    >>> short_number(150_000), short_number(2_500_000), short_number(1_024), short_number(512)
+    ('150k', '2.5M', '1k', '512')
+    """
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{round(number / size, 1):g}{letter}"
+    return f"{number:g}"

@@ -1,0 +1,79 @@
+"""Defaults of the command line per environment and algorithm: data, and how its layers add up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+AlgorithmName = Literal[
+    "oappo", "oatrpo", "happo", "hatrpo", "mappo", "ippo", "ippo-separate", "fixed"
+]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What an environment's defaults change against those of the library.
+
+    Attributes:
+        total_steps: environment steps per seed; None leaves it as it is.
+        config: fields of `Config`.
+        hyperparams: fields of `Hyperparams`.
+        algorithms: what changes further under one algorithm.
+    """
+
+    total_steps: int | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    hyperparams: Mapping[str, float] = field(default_factory=dict)
+    algorithms: Mapping[str, Preset] = field(default_factory=dict)
+
+
+DEFAULT = Preset(total_steps=1_000_000)
+
+PRESETS: dict[str, Preset] = {
+    "maze": Preset(
+        total_steps=150_000,
+        config={"num_envs": 32, "rollout_length": 32},
+        hyperparams={"reuse_sigma": 0.1, "reuse_lambda": 0.7},
+    ),
+}
+"""By environment: ``family`` holds for all its scenarios, ``family:scenario`` adds to it."""
+
+TypePairs = frozenset[frozenset[str]]
+
+
+def _pairs(*pairs: tuple[str, str]) -> TypePairs:
+    return frozenset(map(frozenset, pairs))
+
+
+REUSE_PAIRS: dict[str, dict[str, TypePairs]] = {
+    "maze:black-blue-red": {
+        "rr": _pairs(("black", "blue"), ("red", "red"), ("black", "black"), ("blue", "blue")),
+        "ur": _pairs(("red", "black")),
+    },
+}
+"""By environment and name of a reuse matrix: the agent types that reuse each other's experience.
+
+Elsewhere ``rr`` pairs agents of the same type and ``ur`` agents of different types.
+"""
+
+
+def get_preset(env: str, algorithm: str) -> Preset:
+    """Returns the defaults of an environment and algorithm, all layers added up.
+
+    >>> get_preset("maze:black-blue-red", "oappo").config["num_envs"]
+    32
+    """
+    layers = [DEFAULT, PRESETS.get(env.partition(":")[0]), PRESETS.get(env)]
+    preset = Preset()
+    for layer in filter(None, layers):
+        preset = _add(_add(preset, layer), layer.algorithms.get(algorithm, Preset()))
+    return preset
+
+
+def _add(below: Preset, above: Preset) -> Preset:
+    return Preset(
+        total_steps=above.total_steps or below.total_steps,
+        config={**below.config, **above.config},
+        hyperparams={**below.hyperparams, **above.hyperparams},
+    )

@@ -1,0 +1,128 @@
+"""What a run shows on the console: what it waits for, a live line, a last table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from experiments.experiment import Experiment
+from experiments.runner import Chunk
+from experiments.summary import episode_mean
+
+PLAIN_LINES = 10
+"""How many lines a run prints where there is no terminal to draw on."""
+
+
+def make_console() -> Console:
+    """Returns the console of stdout, wide enough for a table where it is a file."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=120)
+
+
+@contextmanager
+def status(console: Console, text: str) -> Iterator[None]:
+    """Says what goes on while nothing else happens for a while."""
+    if not console.is_terminal:
+        console.print(text)
+        yield
+        return
+    with console.status(text):
+        yield
+
+
+class ProgressLine:
+    """Updates, steps, speed, time left, return and success: live, or a line per tenth."""
+
+    def __init__(self, experiment: Experiment, console: Console) -> None:
+        """Starts the clock; the line appears with the first chunk."""
+        self._experiment = experiment
+        self._console = console
+        self._start = time.perf_counter()
+        self._lines = 0
+        self._recent = {"return": float("nan"), "success": float("nan")}
+        columns = (TextColumn("training"), BarColumn(20), TextColumn("{task.description}"))
+        self._progress = Progress(*columns, console=console)
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> ProgressLine:
+        if self._console.is_terminal:
+            self._progress.start()
+            self._task = self._progress.add_task("", total=self._experiment.config.num_updates)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._task is not None:
+            self._progress.stop()
+
+    def show(self, chunk: Chunk) -> None:
+        """Shows where the run stands after a chunk."""
+        done, total = chunk.last_update, self._experiment.config.num_updates
+        self._look_at(chunk.metrics)
+        line = self._line(done, total)
+        if self._task is not None:
+            self._progress.update(self._task, completed=done, description=line)
+        elif (lines := done * PLAIN_LINES // total) > self._lines:
+            self._lines = lines
+            self._console.print(f"{done / total:4.0%}  {line}", soft_wrap=True)
+
+    def _look_at(self, metrics: Mapping[str, np.ndarray]) -> None:
+        """Takes the mean over the chunk's episodes, or keeps the last one if none ended."""
+        count = metrics["episode/count"].ravel()
+        for name, before in self._recent.items():
+            mean = float(episode_mean(metrics[f"episode/{name}"].ravel(), count))
+            self._recent[name] = before if np.isnan(mean) else mean
+
+    def _line(self, done: int, total: int) -> str:
+        seconds = max(time.perf_counter() - self._start, 1e-9)
+        steps = done * self._experiment.config.steps_per_update
+        lanes = len(self._experiment.seeds) * len(self._experiment.points)
+        left = timedelta(seconds=round(seconds / done * (total - done)))
+        return (
+            f"update {done}/{total}  {steps:,} steps per seed  {steps * lanes / seconds:,.0f} "
+            f"steps/s  {left} left  return {self._recent['return']:.3f}  "
+            f"success {self._recent['success']:.2f}"
+        )
+
+
+def print_report(
+    console: Console,
+    experiment: Experiment,
+    summary: Mapping[str, Any],
+    directory: Path,
+) -> None:
+    """Prints the table of grid points, the speed, and where everything lies."""
+    title = f"{summary['environment']}, {summary['algorithm']}, {len(summary['seeds'])} seeds"
+    table = Table("point", title=title, caption="mean and 95% interval over seeds", box=None)
+    for column in ("success", "return", "length"):
+        table.add_column(column, justify="right")
+    for index, point in enumerate(summary["points"]):
+        cells = (_cell(point[f"episode/{name}"]) for name in ("success", "return", "length"))
+        table.add_row(experiment.label(index), *cells)
+    console.print(table)
+    if "optimal_episode_length" in summary:
+        console.print(f"optimal length: {summary['optimal_episode_length']:.2f}")
+    console.print(
+        f"{summary['env_steps_per_second']:,.0f} steps/s over all seeds and points; compiled in "
+        f"{summary['compile_seconds']:.1f} s, ran {summary['run_seconds']:.1f} s"
+    )
+    files = sorted(path.name for path in directory.iterdir())
+    console.print(Text(f"{directory}: {', '.join(files)}"), soft_wrap=True)
+
+
+def _cell(statistics: Mapping[str, Any]) -> str:
+    if statistics["mean"] is None:
+        return "no episode ended"
+    interval = statistics["ci95"]
+    return f"{statistics['mean']:.3f}" + (
+        f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    )

@@ -1,0 +1,60 @@
+"""What config.json says: everything resolved, and the versions that it ran with."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from experiments.experiment import Experiment
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "jumanji", "oatrpo-jax")
+
+
+def describe_experiment(experiment: Experiment) -> dict[str, Any]:
+    """Returns everything that it takes to run the same again, as JSON-able data."""
+    run = experiment.options.run
+    device = jax.devices()[0]
+    return {
+        "environment": run.env,
+        "env_options": experiment.env_options,
+        "agent_types": list(experiment.trainer.env.agent_types),
+        "algorithm": run.algorithm,
+        "reuse_matrix": run.reuse_matrix,
+        "seeds": list(experiment.seeds),
+        "total_steps_asked": run.total_steps,
+        "total_steps": experiment.total_steps,
+        "config": dataclasses.asdict(experiment.config),
+        "hyperparameters": {k: list(v) for k, v in experiment.options.grid.items()},
+        "points": list(experiment.points),
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "device": {"platform": device.platform, "kind": device.device_kind},
+        "command_line": list(experiment.options.argv),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of Python and of the packages that the result may depend on."""
+    # jaxmarl counts only where an environment has brought it in.
+    packages = (*PACKAGES, *(["jaxmarl"] if "jaxmarl" in sys.modules else []))
+    found = {name.replace("-", "_"): metadata.version(name) for name in packages}
+    return {"python": platform.python_version(), **found}
+
+
+def git_commit() -> str | None:
+    """Returns the checked-out commit, marked ``-dirty`` if files differ; None outside git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        result = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None
