@@ -1,0 +1,136 @@
+"""From options to an experiment: the grid, steps, what is read, reuse matrices, the glossary."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.errors import UsageError
+from experiments.experiment import Experiment, build, grid_points, make_config
+from experiments.options import check_reads, given_names, parse
+from experiments.presets import AlgorithmName, get_preset
+from experiments.records import INDEX_COLUMNS, flatten
+from experiments.reuse_matrices import named_matrix
+from oatrpo_jax.algorithms import get_algorithm
+from oatrpo_jax.config import Config
+
+ALGORITHMS = AlgorithmName.__args__
+SMALL = "--num-envs 2 --rollout-length 3 --hidden-sizes 4 --env-option num_per_colour=1"
+
+
+def small(*argv: str) -> Experiment:
+    return build(parse([*SMALL.split(), *argv]))
+
+
+def test_the_grid_is_the_product_with_the_last_name_fastest():
+    grid = {"gamma": (0.9, 0.99), "ent_coef": (0.0,), "reuse_sigma": (0.1, 1.0)}
+    points = grid_points(grid)
+    assert [(p["gamma"], p["reuse_sigma"]) for p in points] == [
+        (0.9, 0.1), (0.9, 1.0), (0.99, 0.1), (0.99, 1.0)
+    ]  # fmt: skip
+    assert all(p["ent_coef"] == 0 for p in points)
+
+
+def test_hyperparams_have_one_entry_per_point_in_the_order_of_the_points():
+    experiment = small("--reuse-sigma", "0.1", "10", "--gamma", "0.9", "0.99")
+    assert experiment.swept == ("gamma", "reuse_sigma")
+    np.testing.assert_allclose(experiment.hparams.reuse_sigma, [0.1, 10, 0.1, 10])
+    np.testing.assert_allclose(experiment.hparams.gamma, [0.9, 0.9, 0.99, 0.99])
+    assert experiment.label(1) == "gamma=0.9, reuse_sigma=10"
+
+
+def test_steps_are_rounded_down_to_whole_updates():
+    # 4 x 8 = 32 steps per update; 100 // 32 = 3.
+    config = make_config({"num_envs": 4, "rollout_length": 8}, 100)
+    assert config.num_updates == 3
+    with pytest.raises(UsageError, match="at least one update"):
+        make_config({"num_envs": 4, "rollout_length": 8}, 31)
+
+
+def test_one_name_sets_the_defaults_of_environment_and_algorithm():
+    assert parse(["--env", "maze"]).config["num_envs"] == 32
+    assert parse(["--env", "maze:black-blue-red"]).run.total_steps == 150_000
+    assert parse(["--env", "smax:3m"]).run.total_steps == get_preset("", "oappo").total_steps
+    assert parse(["--num-envs", "7"]).config["num_envs"] == 7
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_help_shows_what_the_algorithm_reads(algorithm: str, capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit) as exit_:
+        parse(["--algorithm", algorithm, "--help"])
+    shown, examples, _ = capsys.readouterr().out.partition("Examples:")
+    assert exit_.value.code == 0
+    assert examples
+    assert "--num-envs" in shown
+    assert ("--clip-eps" in shown) == (algorithm not in ("oatrpo", "hatrpo"))
+    assert ("--kl-threshold" in shown) == (algorithm in ("oatrpo", "hatrpo"))
+    assert ("--reuse-sigma" in shown) == (algorithm in ("oappo", "oatrpo"))
+
+
+def test_options_are_recognised_in_every_spelling():
+    argv = ["--num_envs", "4", "--gamma=0.9", "--no-layer-norm", "-h", "--reuse-sigma", "-1"]
+    assert given_names(argv) == {"num_envs", "gamma", "layer_norm", "reuse_sigma"}
+
+
+def test_only_options_that_are_read_may_be_given():
+    check_reads(get_algorithm("oappo"), Config(), frozenset({"env", "seeds", "clip_eps"}))
+    with pytest.raises(UsageError, match=r"kl_threshold is not read by oappo.*it reads .*clip_eps"):
+        check_reads(get_algorithm("oappo"), Config(), frozenset({"kl_threshold"}))
+    quantile = Config(divergence="quantile")
+    check_reads(get_algorithm("oappo"), quantile, frozenset({"divergence_quantile"}))
+
+
+def test_a_literal_matrix_leaves_lambda_unread_but_a_named_one_reads_it():
+    fixed = ("--algorithm", "fixed", "--reuse-lambda", "0.5", "--reuse-matrix")
+    assert small(*fixed, "rr").algorithm.name == "fixed"
+    with pytest.raises(UsageError, match="reuse_lambda is not read"):
+        small(*fixed, "0.5,0.5;0.5,0.5")
+
+
+@pytest.mark.parametrize(
+    ("env", "name", "expected"),
+    [
+        # red, black, blue: black and blue belong together; red and black do not.
+        ("maze:black-blue-red", "nr", [[1, 0, 0], [0, 1, 0], [0, 0, 1]]),
+        ("maze:black-blue-red", "rr", [[1, 0, 0], [0, 1, 1], [0, 1, 1]]),
+        ("maze:black-blue-red", "ur", [[1, 1, 0], [1, 1, 0], [0, 0, 1]]),
+        ("maze:black-blue-red", "ar", [[1, 1, 1], [1, 1, 1], [1, 1, 1]]),
+        ("elsewhere", "rr", [[1, 0, 0], [0, 1, 0], [0, 0, 1]]),
+        ("elsewhere", "ur", [[1, 1, 1], [1, 1, 1], [1, 1, 1]]),
+    ],
+)
+def test_named_matrices(env: str, name: str, expected: list[list[int]]):
+    assert named_matrix(name, env, ("red", "black", "blue")).astype(int).tolist() == expected
+
+
+def test_unreasonable_reuse_pairs_different_colours_only():
+    expected = [[1, 0, 1], [0, 1, 1], [1, 1, 1]]
+    assert named_matrix("ur", "maze", ("red", "red", "black")).astype(int).tolist() == expected
+
+
+def columns(algorithm: str) -> set[str]:
+    """Returns the columns of a run, indices of matrices replaced by what they stand for."""
+    extra = ["--reuse-matrix", "rr"] if algorithm == "fixed" else []
+    experiment = small("--algorithm", algorithm, *extra)
+    state = jax.eval_shape(experiment.trainer.init, jax.random.key(0))
+    hparams = jax.tree.map(lambda x: x[0], experiment.hparams)
+    _, metrics = jax.eval_shape(experiment.trainer.step, state, hparams)
+    zeros = {name: np.zeros((1, 1, 1, *value.shape)) for name, value in metrics.items()}
+    return {re.sub(r"/\d+/\d+$", "/<learner>/<source>", name) for name in flatten(zeros)}
+
+
+def test_the_glossary_has_the_columns_of_every_algorithm_and_no_others():
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    table = text[: text.index("## summary.json")]
+    glossary = set(re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE))
+    produced = set.union(*map(columns, ALGORITHMS))
+    of_other_environments = {"episode/allies_left"}
+    assert glossary == produced | set(INDEX_COLUMNS) | of_other_environments
+
+
+def test_every_setting_and_coefficient_is_an_option():
+    options = parse([])
+    assert set(options.config) == {f.name for f in dataclasses.fields(Config)} - {"num_updates"}

@@ -1,0 +1,217 @@
+"""The command line as a user runs it: files and what is in them, signals, mistakes."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import run, runner
+
+ROOT = Path(__file__).parents[2]
+SMALL = "--env maze --env-option num_per_colour=1 time_limit=12 --num-envs 4 --hidden-sizes 8"
+SMALL = [*SMALL.split(), "--rollout-length", "16"]
+
+
+def start(*argv: str, cwd: Path = ROOT) -> subprocess.Popen:
+    command = [sys.executable, str(ROOT / "experiments" / "run.py"), *argv]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=cwd, stdout=pipe, stderr=pipe, text=True)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A whole run of 2 updates, 2 points and 2 seeds: its directory and what it printed."""
+    folder = tmp_path_factory.mktemp("run")
+    options = ["--seeds", "2", "--seed", "3", "--total-steps", "150", "--reuse-sigma", "0.1", "10"]
+    process = start(*SMALL, *options, "--out", "result", cwd=folder)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return folder / "result", output
+
+
+def read_rows(directory: Path) -> list[dict[str, str]]:
+    with (directory / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_its_files_and_names_them(finished: tuple[Path, str]):
+    directory, output = finished
+    names = {"config.json", "metrics.csv", "summary.json", "curves.png", "reuse.png", "replay.gif"}
+    assert {path.name for path in directory.iterdir()} == names | {"tensorboard"}
+    assert all(name in output for name in names)
+    assert len(list(directory.glob("tensorboard/*/events.*"))) == 2
+
+
+def test_metrics_have_a_row_per_point_seed_and_update(finished: tuple[Path, str]):
+    rows = read_rows(finished[0])
+    assert list(rows[0])[:4] == ["point", "seed", "update", "env_steps"]
+    keys = {(row["point"], row["seed"], row["update"], row["env_steps"]) for row in rows}
+    # 4 environments x 16 steps = 64 environment steps per update; 150 // 64 = 2 updates.
+    expected = {(p, s, u, e) for p in "01" for s in "34" for u, e in (("1", "64"), ("2", "128"))}
+    assert keys == expected
+    assert len(rows) == len(expected)
+
+
+def test_metrics_say_what_the_matrices_hold(finished: tuple[Path, str]):
+    for row in read_rows(finished[0]):
+        assert float(row["policy/first_ratio"]) == pytest.approx(1, abs=1e-5)
+        for learner in "01":
+            weights = [float(row[f"reuse/weight/{learner}/{source}"]) for source in "01"]
+            assert sum(weights) == pytest.approx(1, abs=1e-6)
+
+
+def test_summary_is_valid_json_with_statistics_per_point(finished: tuple[Path, str]):
+    def reject(constant: str):
+        raise AssertionError(constant)
+
+    text = (finished[0] / "summary.json").read_text()
+    summary = json.loads(text, parse_constant=reject)
+    assert summary["environment"] == "maze"
+    assert summary["algorithm"] == "oappo"
+    assert summary["env_steps"] == 128
+    assert summary["completed"]
+    steps_per_second = 128 * 4 / summary["run_seconds"]
+    assert summary["env_steps_per_second"] == pytest.approx(steps_per_second)
+    assert [p["hyperparameters"]["reuse_sigma"] for p in summary["points"]] == [0.1, 10]
+    rows = [row for row in read_rows(finished[0]) if row["update"] == "2" and row["point"] == "1"]
+    for name in ("success", "return", "length"):
+        per_seed = [float(row[f"episode/{name}"]) for row in rows]
+        assert summary["points"][1][f"episode/{name}"]["per_seed"] == pytest.approx(per_seed)
+
+
+def test_config_says_what_was_resolved(finished: tuple[Path, str]):
+    config = json.loads((finished[0] / "config.json").read_text())
+    assert config["total_steps_asked"] == 150
+    assert config["total_steps"] == 128
+    assert config["config"]["num_updates"] == 2
+    assert config["hyperparameters"]["reuse_sigma"] == [0.1, 10]
+    assert config["env_options"] == {"num_per_colour": 1, "time_limit": 12}
+    assert config["seeds"] == [3, 4]
+    assert {"python", "jax", "jaxlib", "flax", "optax"} <= config["versions"].keys()
+
+
+def test_pictures_open_and_the_replay_moves(finished: tuple[Path, str]):
+    for name in ("curves.png", "reuse.png"):
+        with Image.open(finished[0] / name) as image:
+            assert np.asarray(image.convert("L")).std() > 0
+    with Image.open(finished[0] / "replay.gif") as replay:
+        assert replay.n_frames > 1
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)], ids=["INT", "TERM"]
+)
+def test_a_signal_ends_the_run_with_everything_saved(
+    tmp_path: Path, number: signal.Signals, exit_code: int
+):
+    out = tmp_path / "result"
+    process = start(*SMALL, "--seeds", "1", "--total-steps", "100000000", "--out", str(out))
+    metrics = out / "metrics.csv"
+    while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
+        time.sleep(0.05)  # Another process: there is nothing to wait on but its file.
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == exit_code, errors
+    assert number.name in errors
+    rows = read_rows(out)
+    summary = json.loads((out / "summary.json").read_text())
+    assert not summary["completed"]
+    assert summary["env_steps"] == int(rows[-1]["env_steps"])
+    assert (out / "curves.png").exists()
+
+
+BAD_INPUT = {
+    "unknown environment": (["--env", "maize"], "maze:black-red"),
+    "unknown algorithm": (["--algorithm", "ppo"], "oatrpo"),
+    "unknown option": (["--sigma", "1"], "--sigma"),
+    "too few steps": (["--total-steps", "63"], "at least one update"),
+    "negative steps": (["--total-steps", "-1"], "at least one update"),
+    "no seed": (["--seeds", "0"], "seeds"),
+    "negative seed": (["--seed", "-1"], "seed"),
+    "minibatches": (["--num-minibatches", "3"], "divisor"),
+    "no environment": (["--num-envs", "0"], "num_envs"),
+    "no width": (["--hidden-sizes", "0"], "hidden_sizes"),
+    "negative sigma": (["--reuse-sigma", "0.1", "-0.1"], "reuse_sigma"),
+    "lambda above one": (["--reuse-lambda", "1.1"], "reuse_lambda"),
+    "not a number": (["--actor-lr", "nan"], "actor_lr"),
+    "infinite": (["--ent-coef", "inf"], "ent_coef"),
+    "no value": (["--gamma"], "gamma"),
+    "value twice": (["--gamma", "0.9", "0.9"], "differ"),
+    "text for a number": (["--gamma", "high"], "gamma"),
+    "not read": (["--algorithm", "oatrpo", "--clip-eps", "0.1"], "clip_eps is not read by oatrpo"),
+    "quantile unused": (["--divergence-quantile", "0.5"], "divergence_quantile is not read"),
+    "matrix missing": (["--algorithm", "fixed"], "nr, ur, rr, ar"),
+    "matrix unused": (["--reuse-matrix", "rr"], "only with --algorithm fixed"),
+    "matrix name": (["--algorithm", "fixed", "--reuse-matrix", "xx"], "nr, ur, rr, ar"),
+    "matrix shape": (["--algorithm", "fixed", "--reuse-matrix", "1"], "2 rows of 2"),
+    "matrix rows": (["--algorithm", "fixed", "--reuse-matrix", "1,0;0.5,0.4"], "sum to 1"),
+    "matrix sign": (["--algorithm", "fixed", "--reuse-matrix", "2,-1;0,1"], "at least 0"),
+    "matrix nan": (["--algorithm", "fixed", "--reuse-matrix", "nan,1;0,1"], "at least 0"),
+    "option name": (["--env-option", "speed=2"], "num_per_colour"),
+    "option form": (["--env-option", "speed"], "NAME=VALUE"),
+    "option type": (["--env-option", "num_per_colour=many"], "num_per_colour"),
+    "option value": (["--env-option", "num_per_colour=0"], "num_per_colour"),
+    "layout without target": (["--env-option", "layout='s..\\n...\\n...'"], "target"),
+    "layout unreachable": (["--env-option", "layout='s#T\\n.#.\\n.#.'"], "a way to the target"),
+    "directory is a file": (["--out", "/etc/hostname"], "file"),
+    "directory in use": (["--out", "/etc"], "holds files"),
+    "directory impossible": (["--out", "/proc/none/here"], "out"),
+}
+
+
+@pytest.mark.parametrize(("argv", "expected"), BAD_INPUT.values(), ids=BAD_INPUT.keys())
+def test_bad_input_is_a_usage_error_that_leaves_nothing(
+    argv: list[str], expected: str, tmp_path: Path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit_:
+        run.main([*SMALL, *argv])  # The last of two equal options counts.
+    errors = " ".join(capfd.readouterr().err.replace("│", " ").split())
+    assert exit_.value.code == 2
+    assert expected in errors, errors
+    assert "Traceback" not in errors
+    assert not os.listdir(tmp_path)
+
+
+def test_a_directory_that_holds_files_stays_as_it_is(tmp_path: Path, capfd):
+    (tmp_path / "old").write_text("kept")
+    with pytest.raises(SystemExit) as exit_:
+        run.main([*SMALL, "--out", str(tmp_path)])
+    assert exit_.value.code == 2
+    assert os.listdir(tmp_path) == ["old"]
+
+
+def test_a_number_that_is_not_finite_stops_the_run_and_keeps_its_rows(
+    tmp_path: Path, monkeypatch, capfd
+):
+    make_advance = runner.make_advance
+
+    def poisoned(step, capacity):
+        def bad_step(state, hparams):
+            is_second = state.num_updates == 1  # [P, K], counted before the step
+            state, metrics = step(state, hparams)
+            is_bad = is_second & (jnp.arange(2) == 1)
+            return state, metrics | {
+                "critic/loss": jnp.where(is_bad, jnp.nan, metrics["critic/loss"])
+            }
+
+        return make_advance(bad_step, capacity)
+
+    monkeypatch.setattr(runner, "make_advance", poisoned)
+    out = tmp_path / "result"
+    numbers = ["--seeds", "2", "--seed", "7", "--total-steps", "320"]
+    assert run.main([*SMALL, *numbers, "--out", str(out)]) == 1
+    errors = capfd.readouterr().err
+    assert "critic/loss is not finite in update 2 at point 0 (oappo), seed 8" in errors
+    rows = read_rows(out)
+    assert [row["critic/loss"] == "" for row in rows] == [False, False, False, True]
+    assert not json.loads((out / "summary.json").read_text())["completed"]
