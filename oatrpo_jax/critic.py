@@ -140,7 +140,7 @@ def critic_update(
         optimiser = adam(hparams.critic_lr, hparams.max_grad_norm)
         updates, opt_state = optimiser.update(grads, learning.opt_state)
         params = optax.apply_updates(learning.params, updates)
-        return Learning(params, opt_state), (value, optax.global_norm(grads))
+        return Learning(params, opt_state), (value, optax.tree.norm(grads))
 
     def epoch(learning: Learning, key: jax.Array):
         envs = minibatch_envs(key, sources.batch.target.shape[2], config.num_minibatches)

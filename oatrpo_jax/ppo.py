@@ -125,7 +125,7 @@ def _minibatch_step(
         grads, learning.opt_state
     )
     params = optax.apply_updates(learning.params, updates)
-    return Learning(params, opt_state), sums | {"grad_norm": optax.global_norm(grads)}
+    return Learning(params, opt_state), sums | {"grad_norm": optax.tree.norm(grads)}
 
 
 def _metrics(sums: dict[str, jax.Array]) -> dict[str, jax.Array]:

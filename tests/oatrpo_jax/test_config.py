@@ -1,0 +1,77 @@
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oatrpo_jax import Config, EnvSpec, Hyperparams
+from tests.probe_envs import RoleGame
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"num_envs": 0}, "num_envs: expected a whole number of at least 1, got 0"),
+        ({"num_epochs": 1.5}, "num_epochs: expected a whole number"),
+        ({"num_minibatches": 3}, "3 does not divide num_envs = 64"),
+        ({"estimator": "best"}, "estimator: expected one of weighted, sampled, mapping"),
+        ({"hidden_sizes": ()}, "hidden_sizes: expected positive widths"),
+        ({"activation": "gelu"}, "activation: expected one of tanh, relu"),
+    ],
+)
+def test_a_bad_setting_is_refused_with_what_is_legal(changes, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        Config(**changes)
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "complaint"),
+    [
+        ({"reuse_sigma": -0.1}, "reuse_sigma .*at least 0, got -0.1"),
+        ({"reuse_lambda": 1.1}, r"reuse_lambda .*in \[0, 1\], got 1.1"),
+        ({"reuse_lambda": [0.5, -1.0]}, "got -1"),
+        ({"gamma": math.nan}, "gamma .*got nan"),
+        ({"actor_lr": math.inf}, "actor_lr .*got inf"),
+        ({"clip_eps": 0.0}, "above 0, got 0"),
+        ({"line_search_decay": 1.0}, "strictly between 0 and 1, got 1"),
+        ({"dual_clip": 0.5}, "at least 1, got 0.5"),
+        ({"lr": 1e-3}, "unknown hyperparameter lr; expected actor_lr"),
+    ],
+)
+def test_a_bad_coefficient_is_refused_with_what_is_legal(coefficients, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        Hyperparams.create(**coefficients)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    name=st.sampled_from([field.name for field in dataclasses.fields(Hyperparams)]),
+    value=st.floats(allow_nan=True, allow_infinity=True),
+)
+def test_any_number_is_either_taken_or_refused_by_name(name, value):
+    try:
+        taken = getattr(Hyperparams.create(**{name: value}), name)
+    except ValueError as error:
+        assert name in str(error)
+    else:
+        assert jnp.isfinite(taken)
+
+
+def test_leaves_follow_the_shape_of_the_ones_given():
+    hparams = Hyperparams.create(reuse_sigma=[0.01, 0.1, 1.0], gamma=0.9)
+    assert {leaf.shape for leaf in jax.tree.leaves(hparams)} == {(3,)}
+    assert {leaf.dtype for leaf in jax.tree.leaves(hparams)} == {jnp.dtype("float32")}
+
+
+def test_hyperparams_can_be_made_inside_a_program():
+    made = jax.jit(lambda sigma: Hyperparams.create(reuse_sigma=sigma).reuse_sigma)(0.25)
+    assert float(made) == 0.25
+
+
+def test_the_spec_is_read_off_an_environment():
+    assert EnvSpec.from_env(RoleGame((0, 1, 1))) == EnvSpec(
+        num_agents=3, num_actions=2, view_size=2, state_size=2
+    )

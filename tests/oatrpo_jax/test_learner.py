@@ -1,0 +1,248 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from oatrpo_jax import (
+    Config,
+    EnvSpec,
+    Hyperparams,
+    Observation,
+    Transition,
+    fixed_algorithm,
+    make_learner,
+)
+from oatrpo_jax.policy_update import UpdatePlan, update_policies
+from oatrpo_jax.rollout import init_rollout, rollout
+from tests.probe_envs import Messy, tree_equal
+
+NUM_STEPS, NUM_ENVS, NUM_AGENTS = 8, 4, 3
+CONFIG = Config(hidden_sizes=(8,), num_epochs=2, critic_epochs=2, cg_iterations=3)
+SPEC = EnvSpec.from_env(Messy())
+HPARAMS = Hyperparams.create(actor_lr=0.02, critic_lr=0.02, reuse_sigma=0.5, kl_threshold=0.05)
+
+
+@functools.cache
+def learner_of(name):
+    return make_learner(SPEC, name, CONFIG)
+
+
+@functools.cache
+def collected(name):
+    """A learner's state with policies that have parted, and a trajectory with deaths."""
+    learner = learner_of(name)
+    state = jax.jit(learner.init)(jax.random.key(0))
+    keys = iter(jax.random.split(jax.random.key(1), 4))
+    noise = lambda x: x + 0.3 * jax.random.normal(next(noise_keys), x.shape)  # noqa: E731
+    noise_keys = iter(jax.random.split(next(keys), 100))
+    actors = jax.tree.map(noise, state.policies.params)
+    state = state._replace(policies=state.policies._replace(params=actors))
+    env = Messy()
+    collect = jax.jit(
+        lambda start, key: rollout(
+            env, functools.partial(learner.act, state), start, NUM_STEPS, key
+        )
+    )
+    _, trajectory, _ = collect(init_rollout(env, NUM_ENVS, next(keys)), next(keys))
+    return state, trajectory
+
+
+@functools.cache
+def update_of(name):
+    return jax.jit(learner_of(name).update)
+
+
+@pytest.mark.parametrize("name", ["oappo", "oatrpo", "mappo", "ippo"])
+def test_dead_rows_influence_nothing(name):
+    """Identity 5: what a dead agent saw, did and was worth changes no bit of the result."""
+    state, trajectory = collected(name)
+    dead = ~trajectory.observation.active
+    assert dead.any() and not dead.all()
+    seen = trajectory.observation
+    # Its location within the local view is not seen by a central critic; local critics mask it.
+    spoilt = trajectory._replace(
+        observation=seen._replace(
+            agents_view=jnp.where(dead[..., None], 7.0, seen.agents_view),
+            action_mask=jnp.where(dead[..., None], True, seen.action_mask),
+        ),
+        action=jnp.where(dead, 2, trajectory.action),
+        log_prob=jnp.where(dead, -30.0, trajectory.log_prob),
+    )
+    before, metrics = update_of(name)(state, trajectory, HPARAMS, jax.random.key(2))
+    after, _ = update_of(name)(state, spoilt, HPARAMS, jax.random.key(2))
+    if name == "ippo":  # A dead agent's value still enters the advantage of its last live step.
+        before, after = before.critics, after.critics
+        for left, right in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
+            assert np.isfinite(right).all() and left.shape == right.shape
+    else:
+        assert tree_equal(before, after)
+    assert all(np.isfinite(value).all() for value in metrics.values())
+
+
+@pytest.mark.parametrize("name", ["oappo", "oatrpo", "happo"])
+def test_an_agent_dead_throughout_makes_no_nan_and_is_nobodys_source(name):
+    state, trajectory = collected(name)
+    seen = trajectory.observation
+    lifeless = trajectory._replace(observation=seen._replace(active=seen.active.at[..., 1].set(False)))
+    after, metrics = update_of(name)(state, lifeless, HPARAMS, jax.random.key(2))
+    for leaf in jax.tree.leaves((after, metrics)):
+        assert np.isfinite(leaf).all()
+    weights = np.asarray(metrics["reuse/weight"])
+    np.testing.assert_array_equal(weights[[0, 2], 1], 0.0)
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["oappo", "oatrpo", "happo"])
+def test_illegal_actions_stay_impossible(name):
+    state, trajectory = collected(name)
+    after, _ = update_of(name)(state, trajectory, HPARAMS, jax.random.key(2))
+    seen = trajectory.observation
+    actions, log_prob = jax.vmap(
+        lambda key: learner_of(name).act(after, seen, key)
+    )(jax.random.split(jax.random.key(3), 20))
+    legal = jnp.take_along_axis(
+        jnp.broadcast_to(seen.action_mask, (20, *seen.action_mask.shape)), actions[..., None], -1
+    )
+    assert legal.all()
+    assert (log_prob > -1e3).all()
+
+
+@pytest.mark.parametrize("name", ["oappo", "oatrpo"])
+def test_relabelling_the_agents_permutes_the_result(name):
+    """Identity 4, with the order relabelled alike; sums run in another order, hence a tolerance."""
+    learner = learner_of(name)
+    state, trajectory = collected(name)
+    new_from_old = np.array([2, 0, 1])  # new label i was old label new_from_old[i]
+    old_to_new = np.argsort(new_from_old)
+    value = learner.value(state, trajectory.observation)
+    advantage = learner._advantage(state, trajectory, value, HPARAMS)
+    slots = learner._slots(state, trajectory, advantage)
+    plan, _ = learner._plan(state, slots, HPARAMS, jax.random.key(4))
+
+    def permute(tree):
+        return jax.tree.map(lambda x: x[new_from_old], tree)
+
+    relabelled = UpdatePlan(
+        order=jnp.asarray(old_to_new)[plan.order],
+        weights=plan.weights[new_from_old][:, new_from_old],
+        own=plan.own[new_from_old][:, new_from_old],
+        divergence_limit=plan.divergence_limit,
+    )
+
+    @jax.jit
+    def run(policies, slots, plan):
+        return update_policies(
+            learner.actor,
+            CONFIG,
+            learner.algorithm,
+            policies,
+            slots,
+            plan=plan,
+            hparams=HPARAMS,
+            key=jax.random.key(5),
+        )
+
+    expected = permute(run(state.policies, slots, plan)[0].params)
+    actual = run(permute(state.policies), permute(slots), relabelled)[0].params
+    for left, right in zip(jax.tree.leaves(expected), jax.tree.leaves(actual), strict=True):
+        np.testing.assert_allclose(left, right, rtol=2e-3, atol=2e-4)
+
+
+def test_relabelling_permutes_divergences_and_weights():
+    learner = learner_of("oappo")
+    state, trajectory = collected("oappo")
+    permutation = np.array([2, 0, 1])
+    swap = lambda x: x[:, :, permutation]  # noqa: E731
+    seen = trajectory.observation
+    relabelled = trajectory._replace(
+        observation=seen._replace(
+            agents_view=swap(seen.agents_view),
+            action_mask=swap(seen.action_mask),
+            active=swap(seen.active),
+        ),
+        action=swap(trajectory.action),
+        log_prob=swap(trajectory.log_prob),
+    )
+    policies = jax.tree.map(lambda x: x[permutation], state.policies)
+    _, before = update_of("oappo")(state, trajectory, HPARAMS, jax.random.key(2))
+    _, after = update_of("oappo")(
+        state._replace(policies=policies), relabelled, HPARAMS, jax.random.key(2)
+    )
+    assert learner.own.all(axis=0).sum() == 0
+    for name in ("reuse/divergence", "reuse/weight", "reuse/effective_sample_size"):
+        np.testing.assert_allclose(
+            after[name], before[name][permutation][:, permutation], rtol=1e-3, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("estimator", ["sampled", "mapping"])
+def test_every_estimator_updates_every_policy_with_finite_results(estimator):
+    config = Config(hidden_sizes=(8,), num_epochs=2, critic_epochs=1, estimator=estimator)
+    learner = make_learner(SPEC, "oappo", config)
+    state, trajectory = collected("oappo")
+    after, metrics = jax.jit(learner.update)(state, trajectory, HPARAMS, jax.random.key(2))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((after, metrics)))
+    kernel = lambda state: state.policies.params["params"]["MLP_0"]["Dense_0"]["kernel"]  # noqa: E731
+    assert (jnp.abs(kernel(after) - kernel(state)).max(axis=(1, 2)) > 0).all()
+
+
+def test_greedy_actions_are_the_likeliest_and_need_no_luck():
+    learner = learner_of("happo")
+    state, trajectory = collected("happo")
+    one, log_prob = learner.act(state, trajectory.observation, jax.random.key(0), greedy=True)
+    two, _ = learner.act(state, trajectory.observation, jax.random.key(1), greedy=True)
+    np.testing.assert_array_equal(one, two)
+    # Three actions: the likeliest has at least a third.
+    assert (jnp.exp(log_prob) > 1 / 3 - 1e-6).all()
+
+
+@pytest.mark.parametrize(("name", "num_values"), [("oappo", 1), ("mappo", 1), ("ippo", 3)])
+def test_a_central_critic_gives_one_value_and_local_ones_one_per_agent(name, num_values):
+    state, trajectory = collected(name)
+    value = learner_of(name).value(state, trajectory.observation)
+    assert value.shape == (NUM_STEPS, NUM_ENVS, num_values)
+
+
+def test_minibatches_that_do_not_divide_the_trajectory_are_refused():
+    learner = make_learner(SPEC, "happo", Config(num_minibatches=16, hidden_sizes=(8,)))
+    state, trajectory = collected("happo")
+    with pytest.raises(ValueError, match="does not divide the 4 environments"):
+        learner.update(state, trajectory, HPARAMS, jax.random.key(0))
+
+
+def test_a_fixed_matrix_of_the_wrong_size_is_refused():
+    learner = make_learner(SPEC, fixed_algorithm(np.eye(2)), CONFIG)
+    state, trajectory = collected("happo")
+    with pytest.raises(ValueError, match="expected shape"):
+        jax.eval_shape(learner.update, state, trajectory, HPARAMS, jax.random.key(0))
+
+
+def test_one_agent_alone_is_ordinary_ppo():
+    spec = EnvSpec(num_agents=1, num_actions=2, view_size=2, state_size=2)
+    keys = jax.random.split(jax.random.key(0), 3)
+    observation = Observation(
+        agents_view=jax.random.normal(keys[0], (4, 2, 1, 2)),
+        action_mask=jnp.ones((4, 2, 1, 2), bool),
+        global_state=jnp.zeros((4, 2, 2)),
+        active=jnp.ones((4, 2, 1), bool),
+    )
+    never = jnp.zeros((4, 2), bool)
+    trajectory = Transition(
+        observation=observation,
+        action=jnp.zeros((4, 2, 1), jnp.int32),
+        log_prob=jnp.full((4, 2, 1), jnp.log(0.5)),
+        reward=jax.random.normal(keys[1], (4, 2)),
+        terminated=never,
+        truncated=never,
+        next_observation=observation,
+    )
+    results = {}
+    for name in ("oappo", "happo", "mappo"):
+        learner = make_learner(spec, name, CONFIG)
+        state = learner.init(jax.random.key(1))
+        results[name], metrics = jax.jit(learner.update)(state, trajectory, HPARAMS, keys[2])
+        np.testing.assert_array_equal(metrics["reuse/weight"], [[1.0]])
+    assert tree_equal(results["oappo"], results["happo"])
+    assert tree_equal(results["happo"], results["mappo"])
