@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -48,16 +48,14 @@ def save_curves(experiment: Experiment, history: Mapping[str, np.ndarray], path:
         for name in ("success", "return", "length", "optimality")
         if f"episode/{name}" in history
     ]
-    figure = Figure(figsize=(4.2 * len(names), 4.0), layout="constrained")
+    height = 4.0 + 0.25 * (len(experiment.points) // 4)  # Room for the legend.
+    figure = Figure(figsize=(4.2 * len(names), height), layout="constrained")
     panels = figure.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
         for point in range(len(experiment.points)):
             draw_curve(axes, point_curve(experiment, history, name, point), point)
         _dress(axes, name, experiment)
-    handles, labels = panels[0].get_legend_handles_labels()
-    labels = [experiment.label(int(label)) for label in labels]
-    if len(labels) > 1:
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+    draw_legend(figure, panels[0], experiment)
     figure.suptitle(make_title(experiment, "mean and 95% interval over seeds"))
     figure.savefig(path, dpi=120)
 
@@ -115,6 +113,14 @@ def draw_curve(axes: Axes, curve: Curve, index: int) -> None:
     style = STYLES[index // len(COLOURS) % len(STYLES)]
     axes.plot(curve.env_steps, curve.mean, style, color=colour, label=str(index))
     axes.fill_between(curve.env_steps, curve.low, curve.high, color=colour, alpha=0.2, lw=0)
+
+
+def draw_legend(figure: Any, axes: Axes, experiment: Experiment) -> None:
+    """Names the grid points below a figure, from the curves of one panel; one needs no name."""
+    handles, numbers = axes.get_legend_handles_labels()
+    if len(numbers) > 1:
+        labels = [experiment.label(int(number)) for number in numbers]
+        figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
 
 
 def _dress(axes: Axes, name: str, experiment: Experiment) -> None:

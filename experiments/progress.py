@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from experiments.experiment import Experiment
@@ -50,8 +50,9 @@ class ProgressLine:
         self._start = time.perf_counter()
         self._lines = 0
         self._recent = {"return": float("nan"), "success": float("nan")}
-        columns = (TextColumn("training"), BarColumn(20), TextColumn("{task.description}"))
-        self._progress = Progress(*columns, console=console)
+        # On a narrow terminal the text goes on in a second line; by default it would be cut off.
+        text = TextColumn("{task.description}", table_column=Column(overflow="fold"))
+        self._progress = Progress(BarColumn(12), text, console=console)
         self._task: TaskID | None = None
 
     def __enter__(self) -> ProgressLine:
@@ -88,8 +89,8 @@ class ProgressLine:
         lanes = len(self._experiment.seeds) * len(self._experiment.points)
         left = timedelta(seconds=round(seconds / done * (total - done)))
         return (
-            f"update {done}/{total}  {steps:,} steps per seed  {steps * lanes / seconds:,.0f} "
-            f"steps/s  {left} left  return {self._recent['return']:.3f}  "
+            f"update {done}/{total}  {steps:,} steps/seed  {steps * lanes / seconds:,.0f} steps/s  "
+            f"{left} left  return {self._recent['return']:.3f}  "
             f"success {self._recent['success']:.2f}"
         )
 
@@ -101,10 +102,12 @@ def print_report(
     directory: Path,
 ) -> None:
     """Prints the table of grid points, the speed, and where everything lies."""
-    title = f"{summary['environment']}, {summary['algorithm']}, {len(summary['seeds'])} seeds"
-    table = Table("point", title=title, caption="mean and 95% interval over seeds", box=None)
+    num_seeds = len(summary["seeds"])
+    title = f"{summary['environment']}, {summary['algorithm']}, seeds: {num_seeds}"
+    caption = "mean and 95% interval over seeds, last tenth of the run" if num_seeds > 1 else None
+    table = Table("point", title=title, caption=caption, box=None)
     for column in ("success", "return", "length"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for index, point in enumerate(summary["points"]):
         cells = (_cell(point[f"episode/{name}"]) for name in ("success", "return", "length"))
         table.add_row(experiment.label(index), *cells)
@@ -122,7 +125,6 @@ def print_report(
 def _cell(statistics: Mapping[str, Any]) -> str:
     if statistics["mean"] is None:
         return "no episode ended"
-    interval = statistics["ci95"]
-    return f"{statistics['mean']:.3f}" + (
-        f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
-    )
+    numbers = [statistics["mean"], *(statistics["ci95"] or ())]
+    mean, *interval = (f"{x:.1f}" if abs(x) >= 10 else f"{x:.2f}" for x in numbers)
+    return f"{mean} [{', '.join(interval)}]" if interval else mean

@@ -12,7 +12,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment
-from experiments.plots import Curve, draw_curve, interval, make_title, short_number
+from experiments.plots import Curve, draw_curve, draw_legend, interval, make_title, short_number
 
 NUM_SNAPSHOTS = 4
 LABELLED_SIZE = 6
@@ -30,7 +30,7 @@ def save_reuse(experiment: Experiment, history: Mapping[str, np.ndarray], path: 
     figure = Figure(figsize=(13, 9.5), layout="constrained")
     subfigures: Any = figure.subfigures(2, 1, height_ratios=(2.1, 1))
     _draw_snapshots(subfigures[0], experiment, history)
-    _draw_admitted(subfigures[1].subplots(1, 2), experiment, history)
+    _draw_admitted(subfigures[1], experiment, history)
     remark = "mean over seeds"
     if experiment.swept:
         remark = f"matrices: {experiment.label(0)}, {remark}"
@@ -93,10 +93,9 @@ def draw_matrix(
     return image
 
 
-def _draw_admitted(
-    panels: Sequence[Axes], experiment: Experiment, history: Mapping[str, np.ndarray]
-) -> None:
+def _draw_admitted(figure: Any, experiment: Experiment, history: Mapping[str, np.ndarray]) -> None:
     """Draws how many others are admitted, and the effective sample size of others' experience."""
+    panels = figure.subplots(1, 2)
     own = experiment.trainer.learner.own
     sample_size = history["reuse/effective_sample_size"]
     steps = np.arange(1, len(sample_size) + 1) * experiment.config.steps_per_update
@@ -114,11 +113,12 @@ def _draw_admitted(
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_ylim(bottom=0)
+    panels[0].set_ylim(top=max(1.0, panels[0].get_ylim()[1]))
     panels[1].set_ylim(0, 1.03)
-    handles, labels = panels[0].get_legend_handles_labels()
-    if len(labels) > 1:
-        labels = [experiment.label(int(label)) for label in labels]
-        panels[0].legend(handles, labels, fontsize=8)
+    if own.all():
+        remark = "no others: all agents act with one policy"
+        panels[1].text(0.5, 0.5, remark, transform=panels[1].transAxes, ha="center", color="grey")
+    draw_legend(figure, panels[0], experiment)
 
 
 def _number(value: float) -> str:
