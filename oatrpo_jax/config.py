@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
@@ -220,4 +221,3 @@ def _check_range(name: str, value: jax.Array, metadata: Mapping[str, Any]) -> No
             (1, _ANY): "a finite number of at least 1",
         }.get((low, high), f"a finite number in [{low:g}, {high:g}]")
         raise ValueError(f"{name} ({doc}): expected {bounds}, got {bad.flat[0]:g}")
-

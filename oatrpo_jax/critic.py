@@ -127,7 +127,7 @@ def critic_update(
     """Returns one critic after ``critic_epochs`` passes of Adam over its slots, and metrics."""
 
     def loss(params: PyTree, batch: CriticBatch) -> jax.Array:
-        output = critic.apply(params, batch.features)
+        output = jnp.asarray(critic.apply(params, batch.features))
         return jnp.sum(
             batch.weight * value_loss(output, batch.old_output, batch.target, config, hparams)
         )

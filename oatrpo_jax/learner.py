@@ -22,7 +22,7 @@ from oatrpo_jax.critic import (
     critic_update,
     explained_variance,
 )
-from oatrpo_jax.networks import Actor, Critic, policy_distribution
+from oatrpo_jax.networks import Actor, Critic, policy_distribution, policy_logits
 from oatrpo_jax.policy_step import Learning, adam_init
 from oatrpo_jax.policy_update import UpdatePlan, update_policies
 from oatrpo_jax.reuse import Affinity, pairwise_divergence, subsample_rows
@@ -120,7 +120,7 @@ class Learner:
         features = critic_features(observation, self.algorithm.has_central_critic)
         params = jax.tree.map(lambda x: x[self.critic_of], state.critics.params)
         output = jax.vmap(self.critic.apply, in_axes=(0, -2), out_axes=-1)(params, features)
-        return state.value_norm.denormalise(output)
+        return state.value_norm.denormalise(jnp.asarray(output))
 
     def update(
         self, state: LearnerState, trajectory: Transition, hparams: Hyperparams, key: jax.Array
@@ -161,7 +161,8 @@ class Learner:
     def _logits(self, actors: PyTree, view: jax.Array, mask: jax.Array) -> jax.Array:
         """Returns ``[..., N, A]`` logits, each agent's by its own policy."""
         params = jax.tree.map(lambda x: x[self.policy_of], actors)
-        return jax.vmap(self.actor.apply, in_axes=(0, -2, -2), out_axes=-2)(params, view, mask)
+        logits = jax.vmap(self.actor.apply, in_axes=(0, -2, -2), out_axes=-2)(params, view, mask)
+        return jnp.asarray(logits)
 
     def _advantage(
         self, state: LearnerState, trajectory: Transition, value: jax.Array, hparams: Hyperparams
@@ -179,9 +180,7 @@ class Learner:
             neutralise=self.config.truncation == "neutralise",
         )
 
-    def _slots(
-        self, state: LearnerState, trajectory: Transition, advantage: jax.Array
-    ) -> Slots:
+    def _slots(self, state: LearnerState, trajectory: Transition, advantage: jax.Array) -> Slots:
         """Returns the trajectory by agent, ``[N, T, E]``, with normalised advantages."""
         seen = trajectory.observation
         each = jnp.broadcast_to(advantage, trajectory.action.shape)
@@ -204,7 +203,7 @@ class Learner:
 
         def logits_of(learner: jax.Array) -> jax.Array:
             params = jax.tree.map(lambda x: x[learner], state.policies.params)
-            return self.actor.apply(params, rows.agents_view, rows.action_mask)
+            return policy_logits(self.actor, params, rows)
 
         divergence, sample_size = pairwise_divergence(
             logits_of, rows, len(self.own), self.config, hparams

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import distrax
+from typing import Protocol, cast
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.config import Config
 from oatrpo_jax.initializers import orthogonal
+from oatrpo_jax.types import PyTree
 
 _ILLEGAL_LOGIT = -1e9
 """Logit of an illegal action: its probability underflows to exactly 0, and no term is infinite."""
@@ -59,6 +61,40 @@ class Critic(nn.Module):
         return values[..., 0]
 
 
-def policy_distribution(logits: jax.Array) -> distrax.Categorical:
+class Policy(Protocol):
+    """What the algorithms ask of a distribution over actions; distrax's fulfil it."""
+
+    @property
+    def probs(self) -> jax.Array: ...
+
+    def sample(self, *, seed: jax.Array) -> jax.Array: ...
+
+    def mode(self) -> jax.Array: ...
+
+    def log_prob(self, value: jax.Array) -> jax.Array: ...
+
+    def entropy(self) -> jax.Array: ...
+
+    def kl_divergence(self, other_dist: Policy) -> jax.Array: ...
+
+
+def policy_distribution(logits: jax.Array) -> Policy:
     """Returns the distribution over actions that an actor's ``[..., A]`` logits stand for."""
-    return distrax.Categorical(logits=logits)
+    import distrax  # Half of the time that importing this package would take.
+
+    return cast(Policy, distrax.Categorical(logits=logits))
+
+
+class HasViews(Protocol):
+    """Rows that hold what an agent saw and what it was allowed to do."""
+
+    @property
+    def agents_view(self) -> jax.Array: ...
+
+    @property
+    def action_mask(self) -> jax.Array: ...
+
+
+def policy_logits(actor: Actor, params: PyTree, rows: HasViews) -> jax.Array:
+    """Returns ``[..., A]`` logits of one policy on rows of anybody's experience."""
+    return jnp.asarray(actor.apply(params, rows.agents_view, rows.action_mask))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from oatrpo_jax.algorithms import Algorithm
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.networks import Actor, policy_distribution
+from oatrpo_jax.networks import Actor, policy_distribution, policy_logits
 from oatrpo_jax.policy_step import Learning
 from oatrpo_jax.sources import Slots, make_sources, sample_sources
 from oatrpo_jax.types import PyTree
@@ -92,7 +92,9 @@ def update_policies(
         )
         policies = jax.tree.map(lambda all_, one: all_.at[learner].set(one), policies, learning)
         if algorithm.is_sequential:
-            log_ratio = record_log_ratio(actor, learning.params, slots, plan.own[learner], log_ratio)
+            log_ratio = record_log_ratio(
+                actor, learning.params, slots, plan.own[learner], log_ratio
+            )
         metrics["policy/compound_ratio_max"] = jnp.max(compound)
         return (policies, log_ratio), metrics
 
@@ -119,7 +121,7 @@ def record_log_ratio(
     def fill(position: jax.Array, table: jax.Array) -> jax.Array:
         slot = own_first[position]
         rows = jax.tree.map(lambda x: x[slot], slots)
-        policy = policy_distribution(actor.apply(params, rows.agents_view, rows.action_mask))
+        policy = policy_distribution(policy_logits(actor, params, rows))
         change = policy.log_prob(rows.action) - rows.log_prob
         return table.at[slot].set(jnp.where(rows.active, change, 0.0))
 
@@ -127,7 +129,7 @@ def record_log_ratio(
 
 
 def summarise(metrics: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    """Returns the mean over learners of each ``[G]`` metric, the largest of those named ``_max``."""
+    """Returns each ``[G]`` metric's mean over learners; the largest of those named ``_max``."""
     return {
         name: jnp.max(value) if name.endswith("_max") else jnp.mean(value)
         for name, value in metrics.items()

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.networks import Actor, policy_distribution
+from oatrpo_jax.networks import Actor, policy_distribution, policy_logits
 from oatrpo_jax.policy_step import (
     DrawSources,
     Learning,
@@ -58,7 +58,7 @@ def clip_loss(
     ``- sum policy_weight x clipped objective - ent_coef x sum own_weight x entropy``.
     """
     rows = batch.rows
-    policy = policy_distribution(actor.apply(params, rows.agents_view, rows.action_mask))
+    policy = policy_distribution(policy_logits(actor, params, rows))
     log_ratio = jnp.where(rows.active, policy.log_prob(rows.action) - rows.log_prob, 0.0)
     ratio = jnp.exp(log_ratio)
     objective = clipped_objective(
@@ -91,7 +91,7 @@ def clip_step(
     hparams: Hyperparams,
     key: jax.Array,
 ) -> tuple[Learning, dict[str, jax.Array]]:
-    """Returns the policy after ``num_epochs`` passes of Adam over its sources; see `StepFunction`."""
+    """Returns the policy after ``num_epochs`` passes of Adam; see `StepFunction`."""
     del divergence_limit  # Clipping bounds the step already.
 
     def epoch(learning: Learning, key: jax.Array):

@@ -1,4 +1,4 @@
-"""Who reuses whose experience: divergences between policies, and rules that turn them to weights."""
+"""Who reuses whose experience: divergences between policies, and rules that weigh by them."""
 
 from __future__ import annotations
 
@@ -186,7 +186,9 @@ def allowed_reuse(allowed: Sequence[Sequence[bool]]) -> ReuseRule:
 
     def weights(affinity: Affinity, hparams: Hyperparams) -> jax.Array:
         _check_size(matrix, affinity.own)
-        return gate_weights(matrix & affinity.has_rows, affinity.own, hparams.reuse_lambda)
+        return gate_weights(
+            jnp.asarray(matrix) & affinity.has_rows, affinity.own, hparams.reuse_lambda
+        )
 
     return ReuseRule(weights, _no_limit, shares=True, reads=frozenset({"reuse_lambda"}))
 

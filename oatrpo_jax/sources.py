@@ -65,7 +65,7 @@ class Sources(NamedTuple, Generic[Batch]):
         count: ``[]`` int32, how many of them are used.
     """
 
-    batch: PolicyBatch
+    batch: Batch
     order: jax.Array
     count: jax.Array
 

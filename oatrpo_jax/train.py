@@ -117,7 +117,10 @@ class Trainer:
             (environments, key, played, zeros),
         )
         num_episodes = self.config.num_envs * episodes_per_env
-        return {f"evaluation/{name}": total / num_episodes for name, total in totals.items()}
+        return jax.tree.map(
+            lambda total: total / num_episodes,
+            {f"evaluation/{name}": total for name, total in totals.items()},
+        )
 
 
 def make_trainer(

@@ -11,10 +11,10 @@ import optax
 from jax.scipy.sparse.linalg import cg
 
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.networks import Actor, policy_distribution
+from oatrpo_jax.networks import Actor, policy_distribution, policy_logits
 from oatrpo_jax.policy_step import DrawSources, Learning, PolicyStep, weighted_sum
 from oatrpo_jax.reuse import summarise_rows
-from oatrpo_jax.sources import PolicyBatch, Sources, add_trees, fold_sources
+from oatrpo_jax.sources import PolicyBatch, Slots, Sources, add_trees, fold_sources
 from oatrpo_jax.types import PyTree
 
 
@@ -23,7 +23,7 @@ def surrogate(
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Returns ``sum policy_weight x ratio x A`` over one slot's rows (Eq. 7), and metric sums."""
     rows = batch.rows
-    policy = policy_distribution(actor.apply(params, rows.agents_view, rows.action_mask))
+    policy = policy_distribution(policy_logits(actor, params, rows))
     log_ratio = jnp.where(rows.active, policy.log_prob(rows.action) - rows.log_prob, 0.0)
     ratio = jnp.exp(log_ratio)
     sums = {
@@ -45,7 +45,7 @@ def fisher_vector_product(
 
     def product(batch: PolicyBatch) -> PyTree:
         rows = batch.rows
-        logits_at = lambda params: actor.apply(params, rows.agents_view, rows.action_mask)  # noqa: E731
+        logits_at = functools.partial(_logits_at, actor, rows)
         logits, tangent = jax.jvp(logits_at, (params,), (vector,))
         probability = policy_distribution(logits).probs
         mean = jnp.sum(probability * tangent, axis=-1, keepdims=True)
@@ -53,6 +53,10 @@ def fisher_vector_product(
         return jax.vjp(logits_at, params)[1](cotangent)[0]
 
     return fold_sources(product, sources)
+
+
+def _logits_at(actor: Actor, rows: Slots, params: PyTree) -> jax.Array:
+    return policy_logits(actor, params, rows)
 
 
 class Candidate(NamedTuple):
@@ -81,8 +85,8 @@ def evaluate_candidate(
 
     def on_slot(batch: PolicyBatch) -> Candidate:
         rows = batch.rows
-        old = policy_distribution(actor.apply(center, rows.agents_view, rows.action_mask))
-        new = policy_distribution(actor.apply(params, rows.agents_view, rows.action_mask))
+        old = policy_distribution(policy_logits(actor, center, rows))
+        new = policy_distribution(policy_logits(actor, params, rows))
         source_kl = policy_distribution(rows.logits).kl_divergence(new)
         is_foreign = (batch.policy_weight > 0) & (batch.own_weight == 0)
         return Candidate(
@@ -120,7 +124,7 @@ def trust_region_step(
         lambda batch: _value_and_gradient(actor, center, batch), sources
     )
     full_step = natural_step(actor, config, hparams, sources, center, gradient)
-    expected = optax.tree.vdot(gradient, full_step)
+    expected = jnp.asarray(optax.tree.vdot(gradient, full_step))
 
     def is_acceptable(candidate: Candidate, fraction: jax.Array) -> jax.Array:
         improvement = candidate.surrogate - before
@@ -148,7 +152,7 @@ def trust_region_step(
     own = jnp.maximum(sums["own_weight"], 1e-12)
     return Learning(params, learning.opt_state), {
         "policy/loss": -before,
-        "policy/grad_norm": optax.tree.norm(gradient),
+        "policy/grad_norm": jnp.asarray(optax.tree.norm(gradient)),
         "policy/first_ratio": jnp.where(sums["own_weight"] > 0, sums["ratio"] / own, 1.0),
         "policy/entropy": sums["entropy"] / own,
         "policy/approx_kl": jnp.where(search.accepted, search.candidate.kl, 0.0),

@@ -38,9 +38,9 @@ class RoleGame:
     def reset(self, key: jax.Array) -> tuple[jax.Array, ProbeTimeStep]:
         bit = jax.random.bernoulli(key).astype(jnp.int32)
         zero = jnp.float32(0)
-        return bit, ProbeTimeStep(jnp.bool_(False), zero, zero + 1, self._observe(bit), {
-            "success": zero
-        })
+        return bit, ProbeTimeStep(
+            jnp.bool_(False), zero, zero + 1, self._observe(bit), {"success": zero}
+        )
 
     def step(self, bit: jax.Array, action: jax.Array) -> tuple[jax.Array, ProbeTimeStep]:
         correct = action == (bit ^ self.roles)
@@ -77,9 +77,7 @@ class Messy:
 
     num_actions = 3
 
-    def __init__(
-        self, num_agents: int = 3, death_rate: float = 0.2, time_limit: int = 6
-    ) -> None:
+    def __init__(self, num_agents: int = 3, death_rate: float = 0.2, time_limit: int = 6) -> None:
         self.num_agents = num_agents
         self.agent_types = ("walker",) * num_agents
         self.death_rate = death_rate
@@ -104,8 +102,8 @@ class Messy:
         timed_out = state.step >= self.time_limit
         view = jnp.stack([state.position, jnp.ones(self.num_agents)], axis=-1)
         view = jnp.where(state.alive[:, None], view, 0.0)
-        may_move = jnp.stack([state.position > -1, state.position < 1], axis=-1) & (
-            state.alive[:, None]
+        may_move = (
+            jnp.stack([state.position > -1, state.position < 1], axis=-1) & (state.alive[:, None])
         )
         stay = jnp.ones((self.num_agents, 1), bool)
         return ProbeTimeStep(

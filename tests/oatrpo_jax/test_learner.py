@@ -85,7 +85,9 @@ def test_dead_rows_influence_nothing(name):
 def test_an_agent_dead_throughout_makes_no_nan_and_is_nobodys_source(name):
     state, trajectory = collected(name)
     seen = trajectory.observation
-    lifeless = trajectory._replace(observation=seen._replace(active=seen.active.at[..., 1].set(False)))
+    lifeless = trajectory._replace(
+        observation=seen._replace(active=seen.active.at[..., 1].set(False))
+    )
     after, metrics = update_of(name)(state, lifeless, HPARAMS, jax.random.key(2))
     for leaf in jax.tree.leaves((after, metrics)):
         assert np.isfinite(leaf).all()
@@ -99,9 +101,9 @@ def test_illegal_actions_stay_impossible(name):
     state, trajectory = collected(name)
     after, _ = update_of(name)(state, trajectory, HPARAMS, jax.random.key(2))
     seen = trajectory.observation
-    actions, log_prob = jax.vmap(
-        lambda key: learner_of(name).act(after, seen, key)
-    )(jax.random.split(jax.random.key(3), 20))
+    actions, log_prob = jax.vmap(lambda key: learner_of(name).act(after, seen, key))(
+        jax.random.split(jax.random.key(3), 20)
+    )
     legal = jnp.take_along_axis(
         jnp.broadcast_to(seen.action_mask, (20, *seen.action_mask.shape)), actions[..., None], -1
     )

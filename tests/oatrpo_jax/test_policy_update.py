@@ -62,9 +62,7 @@ def test_surrogate_is_the_exact_expected_joint_advantage(seed, source, updated_a
     factor = compound_ratio(jnp.asarray(game.log_ratio(updated_agents)))[source, :, 0]
     weight = game.probability(game.behaviour) * np.asarray(ratio * factor)
 
-    now = [
-        game.updated[n] if n in updated_agents else game.behaviour[n] for n in range(NUM_AGENTS)
-    ]
+    now = [game.updated[n] if n in updated_agents else game.behaviour[n] for n in range(NUM_AGENTS)]
     now[source] = game.candidate
     np.testing.assert_allclose(weight.sum(), 1.0, rtol=1e-5)
     exact = np.sum(game.probability(now) * game.advantage)

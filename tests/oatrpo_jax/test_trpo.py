@@ -38,9 +38,7 @@ def make_test_sources(params, advantage_scale=1.0):
     view = jax.random.normal(keys[0], (*shape, 2))
     mask = jnp.ones((*shape, 3), bool).at[:, 0, 0, 2].set(False)
     other = jax.tree.map(lambda x: x + 0.1, params)
-    logits = jnp.stack(
-        [ACTOR.apply(p, view[n], mask[n]) for n, p in enumerate((params, other))]
-    )
+    logits = jnp.stack([ACTOR.apply(p, view[n], mask[n]) for n, p in enumerate((params, other))])
     action = policy_distribution(logits).sample(seed=keys[1])
     slots = Slots(
         agents_view=view,

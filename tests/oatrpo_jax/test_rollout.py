@@ -1,0 +1,75 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from oatrpo_jax.rollout import Episodes, init_rollout, rollout, summarise_episodes
+from tests.probe_envs import Messy
+
+NUM_ENVS, LENGTH = 5, 30
+ENV = Messy(num_agents=2, death_rate=0.3, time_limit=4)
+
+
+def random_legal(observation, key):
+    logits = jnp.where(observation.action_mask, 0.0, -jnp.inf)
+    action = jax.random.categorical(key, logits)
+    return action, jnp.zeros(action.shape)
+
+
+@functools.cache
+def collected():
+    run = jax.jit(lambda state, key: rollout(ENV, random_legal, state, LENGTH, key))
+    return run(init_rollout(ENV, NUM_ENVS, jax.random.key(0)), jax.random.key(1))
+
+
+def test_both_kinds_of_ending_occur_and_exclude_each_other():
+    _, trajectory, episodes = collected()
+    assert trajectory.terminated.any() and trajectory.truncated.any()
+    assert not (trajectory.terminated & trajectory.truncated).any()
+    np.testing.assert_array_equal(trajectory.terminated | trajectory.truncated, episodes.ended)
+
+
+def test_a_transition_holds_the_final_observation_and_the_next_one_starts_afresh():
+    _, trajectory, episodes = collected()
+    seen, after = trajectory.observation, trajectory.next_observation
+    ended = np.asarray(episodes.ended[:-1])
+    same = np.asarray((after.global_state[:-1] == seen.global_state[1:]).all(axis=-1))
+    assert (same == ~ended).all()  # Continued where it goes on, reset where it ended.
+    terminated = np.asarray(trajectory.terminated)
+    assert not np.asarray(after.active)[terminated].any()  # All dead: the final observation.
+    assert np.asarray(seen.active)[1:][ended].all()  # All alive again.
+
+
+def test_length_and_return_are_those_of_each_episode():
+    _, trajectory, episodes = collected()
+    for env in range(NUM_ENVS):
+        length = total = 0.0
+        for t in range(LENGTH):
+            length, total = length + 1, total + float(trajectory.reward[t, env])
+            assert float(episodes.metrics["length"][t, env]) == length
+            np.testing.assert_allclose(episodes.metrics["return"][t, env], total, rtol=1e-4)
+            if episodes.ended[t, env]:
+                length = total = 0.0
+    assert float(episodes.metrics["length"].max()) == 4  # the time limit
+
+
+def test_environments_have_lives_of_their_own():
+    _, trajectory, _ = collected()
+    states = np.asarray(trajectory.observation.global_state)
+    assert len(np.unique(states[0], axis=0)) == NUM_ENVS
+
+
+def test_episode_means_count_only_episodes_that_ended():
+    episodes = Episodes(
+        ended=jnp.array([[True, False], [False, True]]),
+        metrics={"return": jnp.array([[1.0, 50.0], [50.0, 2.0]])},
+    )
+    summary = summarise_episodes(episodes)
+    assert float(summary["episode/return"]) == 1.5
+    assert float(summary["episode/count"]) == 2
+
+
+def test_means_are_nan_where_no_episode_ended():
+    episodes = Episodes(jnp.zeros((2, 1), bool), {"return": jnp.ones((2, 1))})
+    assert np.isnan(summarise_episodes(episodes)["episode/return"])

@@ -1,0 +1,100 @@
+"""Learning on problems so small that the answer is known."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from oatrpo_jax import ALGORITHMS, Config, Hyperparams, make_train, make_trainer
+from tests.probe_envs import Messy, RoleGame, tree_equal
+
+CONFIG = Config(
+    num_envs=32, rollout_length=4, num_updates=60, hidden_sizes=(16,), divergence_rows=128
+)
+HPARAMS = Hyperparams.create(
+    actor_lr=0.01, critic_lr=0.01, reuse_sigma=1.0, reuse_lambda=0.5, kl_threshold=0.05
+)
+
+
+@functools.cache
+def trained(roles, algorithm):
+    env = RoleGame(roles)
+    train = jax.jit(jax.vmap(make_train(env, algorithm, CONFIG), (0, None)))
+    return env, *jax.device_get(train(jax.random.split(jax.random.key(0), 2), HPARAMS))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_two_agents_of_one_role_learn_their_answer(algorithm):
+    *_, metrics = trained((0, 0), algorithm)
+    assert metrics["episode/success"][:, -5:].mean() > 0.95
+
+
+@pytest.mark.parametrize("algorithm", ["oappo", "oatrpo"])
+def test_opposed_agents_learn_to_reuse_only_their_own_kind(algorithm):
+    *_, metrics = trained((0, 0, 1, 1), algorithm)
+    assert metrics["episode/success"][:, -5:].mean() > 0.9
+    # At first all policies are alike and everybody reuses everybody; then the roles part.
+    np.testing.assert_allclose(metrics["reuse/weight"][:, 0], first_weights(), atol=1e-6)
+    block = np.kron(np.eye(2), np.full((2, 2), 0.5))
+    np.testing.assert_allclose(metrics["reuse/weight"][:, -1], np.stack([block, block]), atol=1e-6)
+
+
+def first_weights():
+    # lambda = 0.5 on oneself, 0.5 / 3 on each of three others
+    weights = np.full((4, 4), 0.5 / 3)
+    np.fill_diagonal(weights, 0.5)
+    return np.stack([weights, weights])
+
+
+def test_one_shared_policy_cannot_serve_opposed_agents():
+    *_, metrics = trained((0, 0, 1, 1), "mappo")
+    # Each answer is right for exactly half of the agents: never for all four.
+    assert metrics["episode/success"][:, -5:].mean() < 0.1
+    np.testing.assert_allclose(metrics["episode/return"][:, -5:].mean(), 0.5, atol=0.02)
+
+
+def test_the_critic_learns_the_value():
+    env, state, _ = trained((0, 0), "happo")
+    trainer = make_trainer(env, "happo", CONFIG)
+    learner = jax.tree.map(lambda x: x[0], state.learner)
+    _, timestep = env.reset(jax.random.key(0))
+    # One step, and by now both agents nearly always answer correctly: the value is 1.
+    np.testing.assert_allclose(trainer.learner.value(learner, timestep.observation), 1.0, atol=0.05)
+
+
+def test_a_run_is_its_initialisation_and_its_steps():
+    config = Config(num_envs=4, rollout_length=3, num_updates=3, hidden_sizes=(4,))
+    env = Messy()
+    trainer = make_trainer(env, "oappo", config)
+    whole, metrics = jax.jit(make_train(env, "oappo", config))(jax.random.key(0), HPARAMS)
+    state = jax.jit(trainer.init)(jax.random.key(0))
+    step = jax.jit(trainer.step)
+    for _ in range(3):
+        state, last = step(state, HPARAMS)
+    assert int(state.num_updates) == int(whole.num_updates) == 3
+    np.testing.assert_allclose(metrics["critic/loss"][-1], last["critic/loss"], rtol=1e-4)
+    leaves = zip(jax.tree.leaves(whole.learner), jax.tree.leaves(state.learner), strict=True)
+    for left, right in leaves:
+        np.testing.assert_allclose(left, right, rtol=1e-3, atol=1e-4)
+
+
+def test_the_same_key_gives_the_same_run_to_the_bit_and_another_does_not():
+    config = Config(num_envs=4, rollout_length=3, num_updates=2, hidden_sizes=(4,))
+    train = jax.jit(make_train(Messy(), "oappo", config))
+    one, two, other = (train(jax.random.key(seed), HPARAMS)[0].learner for seed in (0, 0, 1))
+    assert tree_equal(one, two)
+    assert not tree_equal(one, other)
+
+
+def test_evaluation_plays_the_same_number_of_episodes_in_every_environment():
+    env = Messy(num_agents=2, death_rate=0.0, time_limit=5)
+    trainer = make_trainer(env, "happo", Config(num_envs=3, rollout_length=2, hidden_sizes=(4,)))
+    state = trainer.init(jax.random.key(0)).learner
+    evaluate = jax.jit(trainer.evaluate, static_argnums=(2, 3))
+    metrics = evaluate(state, jax.random.key(1), 2, True)
+    # Nobody dies: every episode lasts to the limit, and all are alive at its end.
+    assert float(metrics["evaluation/length"]) == 5
+    assert float(metrics["evaluation/success"]) == 1
+    assert jnp.isfinite(metrics["evaluation/return"])
