@@ -97,7 +97,11 @@ def checksum(*arrays: Any) -> Array:
 def stock_rollout(name: str, num_envs: int) -> tuple[Callable, Callable]:
     """Returns ``init(key)`` and ``step(carry, _)`` of jaxmarl's own environment, self-resetting."""
     game = HeuristicEnemySMAX(scenario=MAP_NAME_TO_SCENARIO[name])
-    mask_of = jax.vmap(lambda s: jnp.stack([*game.get_avail_actions(s).values()]))
+
+    @jax.vmap
+    def mask_of(state: Any) -> Array:
+        legal = game.get_avail_actions(state)
+        return jnp.stack([legal[agent] for agent in game.agents])
 
     def init(key: Array) -> tuple:
         views, state = jax.vmap(game.reset)(jax.random.split(key, num_envs))

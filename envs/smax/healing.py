@@ -1,7 +1,6 @@
 """SMAX with medivacs: air units that heal instead of shooting.
 
-Everything else is jaxmarl's: the classes below extend its own and hand over to them, so that a
-battle without a healer never comes here.
+Everything else is jaxmarl's, and a battle without a healer never comes here.
 """
 
 from __future__ import annotations
@@ -158,7 +157,7 @@ class HealingSMAX(FastViewSMAX):
         cooldowns = jnp.where(self.is_healer, energy, after.unit_weapon_cooldowns)
         return after.replace(unit_health=health, unit_weapon_cooldowns=cooldowns)
 
-    def _push_units_away(self, state, firmness: float = 1.0):
+    def _push_units_away(self, state: Any, firmness: float = 1.0):
         """Lets collisions happen on the ground only: the parent leaves dead units out of them."""
         on_ground = state.replace(unit_alive=state.unit_alive & ~self.is_flying)
         pushed = super()._push_units_away(on_ground, firmness)

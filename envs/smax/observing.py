@@ -107,9 +107,13 @@ class FastViewEnemySMAX(HeuristicEnemySMAX):
         enemy_actions, policy_state = self.get_enemy_actions(
             enemy_key, state.enemy_policy_state, views
         )
-        orders = actions | enemy_actions
-        orders = jnp.array([orders[agent] for agent in self.all_agents])
-        decoded = self._env._decode_discrete_actions(orders)
+        # One team after the other, as the parent does: their product with a rotation matrix rounds
+        # differently in one go.
+        decoded = [
+            self._env._decode_discrete_actions(jnp.array([orders[agent] for agent in team]))
+            for orders, team in ((actions, self.agents), (enemy_actions, self.enemy_agents))
+        ]
+        decoded = jax.tree.map(lambda *parts: jnp.concatenate(parts), *decoded)
         after = self._env.step_env_no_decode(key, state.state, decoded, get_state_sequence)
         if get_state_sequence:
             return after

@@ -281,7 +281,12 @@ def check_same_as_stock(name, num_envs=4, num_steps=30):
         views, game, reward, *_ = stock.step_env(jax.random.split(key)[1], game, orders)
         return jnp.stack([views[agent] for agent in stock.agents]), game, reward["ally_0"]
 
-    legal_stock = jax.jit(jax.vmap(lambda game: [*stock.get_avail_actions(game).values()]))
+    @jax.jit
+    @jax.vmap
+    def legal_stock(game):
+        legal = stock.get_avail_actions(game)
+        return [legal[agent] for agent in stock.agents]  # jit sorts a dict: ally_10 before ally_2
+
     draw = jax.jit(random_legal)
     keys = jax.random.split(jax.random.key(0), num_envs)
     state, timestep = reset_ours(keys)
