@@ -52,6 +52,9 @@ class Config:
 
     num_envs: int = _setting(64, "parallel environments per seed")
     rollout_length: int = _setting(128, "steps per environment between two updates")
+    reset_interval: int = _setting(
+        1, "steps between two sets of fresh starts; a divisor of rollout_length"
+    )
     num_updates: int = _setting(100, "rollout-and-update iterations of a whole run")
     num_epochs: int = _setting(5, "passes over a rollout by the clipped policy step")
     critic_epochs: int = _setting(5, "passes over a rollout by the critic")
@@ -97,6 +100,12 @@ class Config:
                 f"{self.num_envs}; minibatches are slices of environments, so choose a divisor"
             )
 
+        if self.rollout_length % self.reset_interval:
+            raise ValueError(
+                f"reset_interval: {self.reset_interval} does not divide rollout_length = "
+                f"{self.rollout_length}; choose a divisor"
+            )
+
     @property
     def steps_per_update(self) -> int:
         """Environment steps that one update consumes, over all parallel environments."""
@@ -106,6 +115,7 @@ class Config:
 _COUNTS = (
     "num_envs",
     "rollout_length",
+    "reset_interval",
     "num_updates",
     "num_epochs",
     "critic_epochs",

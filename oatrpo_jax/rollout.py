@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -54,27 +55,46 @@ def init_rollout(env: MultiAgentEnv, num_envs: int, key: jax.Array) -> RolloutSt
 
 
 def rollout(
-    env: MultiAgentEnv, act: Act, state: RolloutState, length: int, key: jax.Array
+    env: MultiAgentEnv,
+    act: Act,
+    state: RolloutState,
+    length: int,
+    key: jax.Array,
+    reset_interval: int = 1,
 ) -> tuple[RolloutState, Transition, Episodes]:
     """Returns the environments ``length`` steps later, with what happened, ``[T, E, ...]``.
 
     An environment whose episode ends is reset at once; the transition still holds the episode's
-    final observation.  The key is consumed.
+    final observation.
+
+    Args:
+        env: stepped in parallel, as often as ``state`` says.
+        act: chooses the actions.
+        state: where the environments stand.
+        length: T.
+        key: consumed.
+        reset_interval: a divisor of T; a fresh start is made for each environment once in so many
+            steps, which is cheaper where resets are dear.  Should an environment be reset twice
+            in between, both episodes start alike.
     """
 
-    def step(state: RolloutState, key: jax.Array):
-        return env_step(env, act, state, key)
+    def block(state: RolloutState, key: jax.Array):
+        reset_key, step_key = jax.random.split(key)
+        fresh = init_rollout(env, state.episode_length.shape[0], reset_key)
+        step = functools.partial(env_step, env, act, fresh)
+        return jax.lax.scan(step, state, jax.random.split(step_key, reset_interval))
 
-    state, (trajectory, episodes) = jax.lax.scan(step, state, jax.random.split(key, length))
+    num_blocks = length // reset_interval
+    state, history = jax.lax.scan(block, state, jax.random.split(key, num_blocks))
+    trajectory, episodes = jax.tree.map(lambda x: x.reshape(length, *x.shape[2:]), history)
     return state, trajectory, episodes
 
 
 def env_step(
-    env: MultiAgentEnv, act: Act, state: RolloutState, key: jax.Array
+    env: MultiAgentEnv, act: Act, fresh: RolloutState, state: RolloutState, key: jax.Array
 ) -> tuple[RolloutState, tuple[Transition, Episodes]]:
-    """Returns the environments one step later, reset where an episode has ended."""
-    act_key, reset_key = jax.random.split(key)
-    action, log_prob = act(state.observation, act_key)
+    """Returns the environments one step later, and at a fresh start where an episode has ended."""
+    action, log_prob = act(state.observation, key)
     env_state, timestep = jax.vmap(env.step)(state.env, action)
     last = timestep.last()
     transition = Transition(
@@ -91,7 +111,6 @@ def env_step(
     metrics = {"return": episode_return, "length": episode_length.astype(jnp.float32)}
     episodes = Episodes(last, metrics | timestep.extras)
     ongoing = RolloutState(env_state, timestep.observation, episode_return, episode_length)
-    fresh = init_rollout(env, last.shape[0], reset_key)
     return where_env(last, fresh, ongoing), (transition, episodes)
 
 

@@ -70,7 +70,12 @@ class Trainer:
             return self.learner.act(state.learner, observation, key)
 
         environments, trajectory, episodes = rollout(
-            self.env, act, state.rollout, self.config.rollout_length, rollout_key
+            self.env,
+            act,
+            state.rollout,
+            self.config.rollout_length,
+            rollout_key,
+            self.config.reset_interval,
         )
         learner, metrics = self.learner.update(state.learner, trajectory, hparams, update_key)
         metrics = summarise_episodes(episodes) | metrics
@@ -95,8 +100,9 @@ class Trainer:
 
         def body(carry):
             environments, key, played, totals = carry
-            key, step_key = jax.random.split(key)
-            environments, (_, episodes) = env_step(self.env, act, environments, step_key)
+            key, step_key, reset_key = jax.random.split(key, 3)
+            fresh = init_rollout(self.env, self.config.num_envs, reset_key)
+            environments, (_, episodes) = env_step(self.env, act, fresh, environments, step_key)
             counted = episodes.ended & (played < episodes_per_env)
             totals = {
                 name: total + jnp.sum(jnp.where(counted, episodes.metrics[name], 0.0))
@@ -107,7 +113,7 @@ class Trainer:
         start_key, key = jax.random.split(key)
         environments = init_rollout(self.env, self.config.num_envs, start_key)
         _, (_, shapes) = jax.eval_shape(
-            lambda state, key: env_step(self.env, act, state, key), environments, key
+            lambda state, key: env_step(self.env, act, state, state, key), environments, key
         )
         zeros = dict.fromkeys(shapes.metrics, jnp.float32(0))
         played = jnp.zeros(self.config.num_envs, jnp.int32)

@@ -17,6 +17,7 @@ from tests.probe_envs import RoleGame
         ({"num_envs": 0}, "num_envs: expected a whole number of at least 1, got 0"),
         ({"num_epochs": 1.5}, "num_epochs: expected a whole number"),
         ({"num_minibatches": 3}, "3 does not divide num_envs = 64"),
+        ({"reset_interval": 3}, "3 does not divide rollout_length = 128"),
         ({"estimator": "best"}, "estimator: expected one of weighted, sampled, mapping"),
         ({"hidden_sizes": ()}, "hidden_sizes: expected positive widths"),
         ({"activation": "gelu"}, "activation: expected one of tanh, relu"),

@@ -18,9 +18,28 @@ def random_legal(observation, key):
 
 
 @functools.cache
-def collected():
-    run = jax.jit(lambda state, key: rollout(ENV, random_legal, state, LENGTH, key))
+def collected(reset_interval=1):
+    run = jax.jit(lambda state, key: rollout(ENV, random_legal, state, LENGTH, key, reset_interval))
     return run(init_rollout(ENV, NUM_ENVS, jax.random.key(0)), jax.random.key(1))
+
+
+def episode_starts(reset_interval):
+    """Positions in which the episodes of environment 0 begin, rounded so that they compare."""
+    _, trajectory, episodes = collected(reset_interval)
+    first = np.flatnonzero(np.asarray(episodes.ended)[:-1, 0]) + 1
+    return first, np.asarray(trajectory.observation.global_state)[first, 0, 0]
+
+
+def test_every_episode_has_a_start_of_its_own():
+    _, positions = episode_starts(1)
+    assert len(np.unique(positions)) == len(positions) > 5
+
+
+def test_fresh_starts_last_for_an_interval_if_asked():
+    first, positions = episode_starts(15)
+    # An episode that ended in step t began anew in the block of step t.
+    block = (first - 1) // 15
+    assert len(np.unique(positions)) == len(np.unique(block)) < len(positions)
 
 
 def test_both_kinds_of_ending_occur_and_exclude_each_other():
