@@ -16,7 +16,7 @@ from oatrpo_jax import (
 )
 from oatrpo_jax.policy_update import UpdatePlan, update_policies
 from oatrpo_jax.rollout import init_rollout, rollout
-from tests.probe_envs import Messy, tree_equal
+from tests.probe_envs import Messy, spoil_dead_rows, tree_equal
 
 NUM_STEPS, NUM_ENVS, NUM_AGENTS = 8, 4, 3
 CONFIG = Config(hidden_sizes=(8,), num_epochs=2, critic_epochs=2, cg_iterations=3)
@@ -60,16 +60,7 @@ def test_dead_rows_influence_nothing(name):
     state, trajectory = collected(name)
     dead = ~trajectory.observation.active
     assert dead.any() and not dead.all()
-    seen = trajectory.observation
-    # Its location within the local view is not seen by a central critic; local critics mask it.
-    spoilt = trajectory._replace(
-        observation=seen._replace(
-            agents_view=jnp.where(dead[..., None], 7.0, seen.agents_view),
-            action_mask=jnp.where(dead[..., None], True, seen.action_mask),
-        ),
-        action=jnp.where(dead, 2, trajectory.action),
-        log_prob=jnp.where(dead, -30.0, trajectory.log_prob),
-    )
+    spoilt = spoil_dead_rows(trajectory)
     before, metrics = update_of(name)(state, trajectory, HPARAMS, jax.random.key(2))
     after, _ = update_of(name)(state, spoilt, HPARAMS, jax.random.key(2))
     if name == "ippo":  # A dead agent's value still enters the advantage of its last live step.
