@@ -6,9 +6,11 @@ Each sub-command prints a table; figures are environment steps per second.
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -18,21 +20,22 @@ from jax import Array
 from rich.console import Console
 from rich.table import Table
 
-import envs.smax
-from envs.smax.env import Smax
+if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import envs
 from envs.smax.library import MAP_NAME_TO_SCENARIO, HeuristicEnemySMAX
+from experiments.presets import get_preset
+from oatrpo_jax import Config, Hyperparams, MultiAgentEnv, Observation, make_trainer
+from oatrpo_jax.rollout import init_rollout, rollout
 
-REFRESH = 8
-"""Our rollout makes fresh starts once in so many steps, for all environments in one go.
-
-Making them for an eighth of the environments in every step costs several times more on small
-maps, where a reset of 8 environments takes nearly as long as one of 64.
-"""
+RESET_INTERVAL = 8
+"""Steps that one set of fresh starts serves in our rollout, as in the preset."""
 
 
 @dataclass(frozen=True)
 class Raw:
-    """Random legal actions: our step with spare starts against stock ``env.step``.
+    """Random legal actions: the trainer's rollout against stock ``env.step``.
 
     Attributes:
         scenarios: names to measure.
@@ -50,9 +53,9 @@ class Raw:
         columns = ("scenario", "stock step/s", "ours step/s", "ratio", "ratios, all repeats")
         table = Table(*columns, title=f"raw stepping, {self.num_envs} x {self.num_steps}")
         for name in self.scenarios:
-            env = envs.smax.make(name)
-            stock = prepare(*stock_rollout(name, self.num_envs), self.num_steps)
-            ours = prepare(*our_rollout(env, self.num_envs), self.num_steps)
+            env = envs.make(f"smax:{name}")
+            stock = prepare(*stock_rollout(name, self.num_envs, self.num_steps))
+            ours = prepare(*our_rollout(env, self.num_envs, self.num_steps))
             pairs = [(stock(), ours()) for _ in range(self.num_repeats)]
             ratios = [stock_seconds / our_seconds for stock_seconds, our_seconds in pairs]
             steps = self.num_envs * self.num_steps
@@ -66,19 +69,15 @@ class Raw:
         Console().print(table)
 
 
-def prepare(init: Callable, step: Callable, num_steps: int) -> Callable[[], float]:
-    """Returns a function that runs one compiled rollout, on from the last, and its seconds."""
-
-    @jax.jit
-    def rollout(carry: Any) -> tuple[Any, Array]:
-        return jax.lax.scan(step, carry, jnp.arange(num_steps))
-
-    carry, _ = jax.block_until_ready(rollout(init(jax.random.key(0))))
+def prepare(init: Callable, advance: Callable) -> Callable[[], float]:
+    """Returns a function that runs one compiled ``advance``, on from the last, and its seconds."""
+    compiled = jax.jit(advance)
+    carry, _ = jax.block_until_ready(compiled(jax.jit(init)(jax.random.key(0))))
 
     def measure() -> float:
         nonlocal carry
         start = time.perf_counter()
-        carry, _ = jax.block_until_ready(rollout(carry))
+        carry, _ = jax.block_until_ready(compiled(carry))
         return time.perf_counter() - start
 
     return measure
@@ -94,8 +93,8 @@ def checksum(*arrays: Any) -> Array:
     return sum(array.mean(dtype=jnp.float32) for array in arrays)  # type: ignore[return-value]
 
 
-def stock_rollout(name: str, num_envs: int) -> tuple[Callable, Callable]:
-    """Returns ``init(key)`` and ``step(carry, _)`` of jaxmarl's own environment, self-resetting."""
+def stock_rollout(name: str, num_envs: int, num_steps: int) -> tuple[Callable, Callable]:
+    """Returns ``init(key)`` and ``advance(carry)`` of jaxmarl's own environment, self-resetting."""
     game = HeuristicEnemySMAX(scenario=MAP_NAME_TO_SCENARIO[name])
 
     @jax.vmap
@@ -107,7 +106,7 @@ def stock_rollout(name: str, num_envs: int) -> tuple[Callable, Callable]:
         views, state = jax.vmap(game.reset)(jax.random.split(key, num_envs))
         return key, views, jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), state)
 
-    def step(carry: tuple, _: Array) -> tuple[tuple, Array]:
+    def step(carry: tuple, _: None) -> tuple[tuple, Array]:
         key, views, state = carry
         read = checksum(*views.values())
         key, action_key, step_key = jax.random.split(key, 3)
@@ -117,41 +116,76 @@ def stock_rollout(name: str, num_envs: int) -> tuple[Callable, Callable]:
         views, state, rewards, dones, _ = jax.vmap(game.step)(keys, state, orders)
         return (key, views, state), read + checksum(rewards["ally_0"], dones["__all__"])
 
-    return init, step
+    return init, lambda carry: jax.lax.scan(step, carry, length=num_steps)
 
 
-def our_rollout(env: Smax, num_envs: int) -> tuple[Callable, Callable]:
-    """Returns ``init(key)`` and ``step(carry, t)`` that starts ended episodes from spare states."""
+def our_rollout(env: MultiAgentEnv, num_envs: int, num_steps: int) -> tuple[Callable, Callable]:
+    """Returns ``init(key)`` and ``advance(carry)``: the trainer's own rollout, all of it read."""
 
-    def reset_all(key: Array) -> tuple:
-        return jax.vmap(env.reset)(jax.random.split(key, num_envs))
+    def act(observation: Observation, key: Array) -> tuple[Array, Array]:
+        action = random_legal(key, observation.action_mask)
+        return action, jnp.zeros(action.shape)
 
     def init(key: Array) -> tuple:
-        return key, reset_all(key), reset_all(jax.random.fold_in(key, 1))
+        return key, init_rollout(env, num_envs, key)
 
-    def step(carry: tuple, t: Array) -> tuple[tuple, Array]:
-        key, (state, timestep), spare = carry
-        view, state_view = timestep.observation.agents_view, timestep.observation.global_state
-        read = checksum(view, state_view)
-        key, action_key, fresh_key = jax.random.split(key, 3)
-        action = random_legal(action_key, timestep.observation.action_mask)
-        state, timestep = jax.vmap(env.step)(state, action)
-        read += checksum(timestep.reward, timestep.discount)
-        spare = jax.lax.cond(t % REFRESH == 0, reset_all, lambda key: spare, fresh_key)
-        last = timestep.last()
-        now = jax.tree.map(
-            lambda new, old: jnp.where(last.reshape(-1, *[1] * (old.ndim - 1)), new, old),
-            spare,
-            (state, timestep),
-        )
-        return (key, now, spare), read
+    def advance(carry: tuple) -> tuple[tuple, Array]:
+        key, state = carry
+        key, rollout_key = jax.random.split(key)
+        state, trajectory, _ = rollout(env, act, state, num_steps, rollout_key, RESET_INTERVAL)
+        return (key, state), checksum(*jax.tree.leaves(trajectory))
 
-    return init, step
+    return init, advance
+
+
+def training(
+    env: MultiAgentEnv, algorithm: str, num_envs: int, num_steps: int
+) -> tuple[Callable, Callable]:
+    """Returns ``init(key)`` and ``advance(state)``: one rollout and update with the preset."""
+    preset = get_preset("smax:3m", algorithm)
+    settings = {**preset.config, "num_envs": num_envs, "rollout_length": num_steps}
+    trainer = make_trainer(env, algorithm, Config(**settings))
+    hparams = Hyperparams.create(**preset.hyperparams)
+    return trainer.init, lambda state: trainer.step(state, hparams)
+
+
+@dataclass(frozen=True)
+class Train:
+    """Training of one seed with the preset, beside random actions through the same rollout.
+
+    Attributes:
+        scenario: what to train on.
+        algorithms: whom to measure.
+        num_envs: environments stepped together.
+        num_steps: steps between updates.
+        num_repeats: timings of each side, taken in turns.
+    """
+
+    scenario: str = "3m"
+    algorithms: tuple[str, ...] = ("happo", "oappo")
+    num_envs: int = 64
+    num_steps: int = 128
+    num_repeats: int = 5
+
+    def __call__(self) -> None:
+        env = envs.make(f"smax:{self.scenario}")
+        sides = {"raw": prepare(*our_rollout(env, self.num_envs, self.num_steps))}
+        for name in self.algorithms:
+            sides[name] = prepare(*training(env, name, self.num_envs, self.num_steps))
+        rounds = [{name: run() for name, run in sides.items()} for _ in range(self.num_repeats)]
+        title = f"training on {self.scenario}, {self.num_envs} x {self.num_steps}, one seed"
+        table = Table("what", "step/s", "share of raw", title=title)
+        for name in sides:
+            seconds = statistics.median(each[name] for each in rounds)
+            share = statistics.median(each["raw"] / each[name] for each in rounds)
+            rate = self.num_envs * self.num_steps / seconds
+            table.add_row(name, f"{rate:,.0f}", f"{share:.1%}")
+        Console().print(table)
 
 
 def main() -> None:
     """Runs the chosen measurement; to add one, write a dataclass like Raw and name it here."""
-    tyro.extras.subcommand_cli_from_dict({"raw": Raw})()
+    tyro.extras.subcommand_cli_from_dict({"raw": Raw, "train": Train})()
 
 
 if __name__ == "__main__":

@@ -30,12 +30,49 @@ class Preset:
 
 DEFAULT = Preset(total_steps=1_000_000)
 
+
+def _smax(
+    *, epochs: int, clip_eps: float, ent_coef: float, lr: float, total_steps: int | None = None
+) -> Preset:
+    """Returns the defaults of a map; only the algorithms that clip read most of them."""
+    return Preset(
+        total_steps=total_steps,
+        config={"num_epochs": epochs},
+        hyperparams={
+            "clip_eps": clip_eps,
+            "ent_coef": ent_coef,
+            "actor_lr": lr,
+            "critic_lr": lr,
+        },
+    )
+
+
 PRESETS: dict[str, Preset] = {
     "maze": Preset(
         total_steps=150_000,
         config={"num_envs": 32, "rollout_length": 32},
         hyperparams={"reuse_sigma": 0.1, "reuse_lambda": 0.7},
     ),
+    "smax": Preset(
+        total_steps=10_000_000,
+        config={
+            "num_envs": 64,
+            "rollout_length": 32,
+            "reset_interval": 8,
+            "num_minibatches": 2,
+            "hidden_sizes": (128, 128),
+        },
+        hyperparams={"actor_lr": 1e-3, "critic_lr": 1e-3},
+    ),
+    "smax:3m": Preset(total_steps=1_000_000),
+    "smax:2s3z": _smax(total_steps=1_000_000, epochs=5, clip_eps=0.1, ent_coef=0.001, lr=1e-3),
+    "smax:3s5z": _smax(epochs=4, clip_eps=0.1, ent_coef=0.0, lr=5e-4),
+    "smax:5m_vs_6m": _smax(epochs=5, clip_eps=0.1, ent_coef=0.01, lr=5e-4),
+    "smax:3s_vs_5z": _smax(epochs=4, clip_eps=0.2, ent_coef=0.0, lr=5e-4),
+    "smax:10m_vs_11m": _smax(epochs=8, clip_eps=0.05, ent_coef=0.0, lr=5e-4),
+    "smax:27m_vs_30m": _smax(epochs=8, clip_eps=0.05, ent_coef=1e-5, lr=5e-4),
+    "smax:3s5z_vs_3s6z": _smax(epochs=8, clip_eps=0.05, ent_coef=0.0, lr=2.5e-4),
+    "smax:6h_vs_8z": _smax(epochs=8, clip_eps=0.05, ent_coef=0.01, lr=5e-4),
 }
 """By environment: ``family`` holds for all its scenarios, ``family:scenario`` adds to it."""
 
