@@ -13,7 +13,7 @@ maze: $(READY)
 	$(BIN)/python experiments/run.py --env maze
 
 test: lint
-	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m "not slow"
+	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 test-slow: $(READY)
 	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m slow

@@ -68,7 +68,8 @@ def update_policies(
     """
     mapping_key, step_key = jax.random.split(key)
     step_keys = jax.random.split(step_key, len(plan.order))
-    if config.estimator == "mapping":
+    estimator = config.estimator if algorithm.reuse.shares else "weighted"
+    if estimator == "mapping":
         plan = plan._replace(weights=draw_mapping(mapping_key, plan.weights))
 
     def turn(carry: tuple[Learning, jax.Array], now: tuple[jax.Array, jax.Array]):
@@ -82,7 +83,7 @@ def update_policies(
         )
 
         def draw(key: jax.Array):
-            if config.estimator == "sampled":
+            if estimator == "sampled":
                 return sample_sources(key, sources, plan.weights[learner])
             return sources
 

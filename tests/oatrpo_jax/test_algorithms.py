@@ -245,6 +245,19 @@ def test_with_reuse_they_are_not():
     assert not tree_equal(left, right)
 
 
+@pytest.mark.parametrize("name", ["mappo", "happo"])
+@pytest.mark.parametrize("estimator", ["sampled", "mapping"])
+def test_the_estimator_is_read_only_where_experience_is_reused(name, estimator):
+    programs = []
+    for config in (CONFIG, dataclasses.replace(CONFIG, estimator=estimator)):
+        learner = make_learner(EnvSpec(3, 3, 2, 2), name, dataclasses.replace(config, num_envs=2))
+        state = jax.eval_shape(learner.init, jax.random.key(0))
+        arguments = (state, made_up_trajectory(), Hyperparams.create(), jax.random.key(0))
+        programs.append(str(jax.make_jaxpr(learner.update)(*arguments)))
+    assert programs[0] == programs[1]
+    assert "estimator" not in get_algorithm(name).reads(CONFIG)
+
+
 def test_mappo_has_one_policy_and_happo_one_per_agent():
     policies = {name: len(trainer_of(ALGORITHMS[name]).learner.own) for name in ALGORITHMS}
     assert policies["mappo"] == policies["ippo"] == 1
