@@ -12,7 +12,14 @@ import pytest
 
 import envs
 
-ENVIRONMENTS = ["maze:black-red", "maze:black-blue-red"]
+ENVIRONMENTS = [
+    "maze:black-red",
+    "maze:black-blue-red",
+    "smax:3m",
+    pytest.param("smax:2s3z", marks=pytest.mark.slow),
+    pytest.param("smax:smacv2_5_units", marks=pytest.mark.slow),
+    pytest.param("smax:MMM2", marks=pytest.mark.slow),
+]
 MAX_STEPS = 500
 """No environment may need more random steps than this for an episode."""
 
