@@ -54,7 +54,7 @@ def save_curves(experiment: Experiment, history: Mapping[str, np.ndarray], path:
     for axes, name in zip(panels, names, strict=True):
         for point in range(len(experiment.points)):
             draw_curve(axes, point_curve(experiment, history, name, point), point)
-        _dress(axes, name, experiment)
+        dress(axes, name, getattr(experiment.trainer.env, "optimal_episode_length", None))
     draw_legend(figure, panels[0], experiment)
     figure.suptitle(make_title(experiment, "mean and 95% interval over seeds"))
     figure.savefig(path, dpi=120)
@@ -64,9 +64,19 @@ def point_curve(
     experiment: Experiment, history: Mapping[str, np.ndarray], name: str, point: int
 ) -> Curve:
     """Returns one metric's curve at a grid point, neighbouring updates averaged by episodes."""
-    value = history[f"episode/{name}"][:, point]
-    count = history["episode/count"][:, point]
-    ends = bin_ends(count, experiment.config.num_envs)
+    return learning_curve(
+        history[f"episode/{name}"][:, point],
+        history["episode/count"][:, point],
+        experiment.config.num_envs,
+        experiment.config.steps_per_update,
+    )
+
+
+def learning_curve(
+    value: np.ndarray, count: np.ndarray, num_envs: int, steps_per_update: int
+) -> Curve:
+    """Returns the curve of ``[U, K]`` means over the episodes that ended, ``count`` of them."""
+    ends = bin_ends(count, num_envs)
     starts = [0, *ends[:-1]]
     per_seed = [
         episode_mean(value[first:end], count[first:end])
@@ -74,7 +84,7 @@ def point_curve(
     ]
     num_seeds = count.shape[1]
     mean, low, high = interval(np.reshape(per_seed, (len(ends), num_seeds)))
-    return Curve(np.array(ends) * experiment.config.steps_per_update, mean, low, high)
+    return Curve(np.array(ends) * steps_per_update, mean, low, high)
 
 
 def bin_ends(count: np.ndarray, num_envs: int) -> list[int]:
@@ -123,7 +133,8 @@ def draw_legend(figure: Any, axes: Axes, experiment: Experiment) -> None:
         figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
 
 
-def _dress(axes: Axes, name: str, experiment: Experiment) -> None:
+def dress(axes: Axes, name: str, optimal_length: float | None) -> None:
+    """Labels a panel of learning curves, and marks the shortest possible episode if known."""
     axes.set_xlabel("environment steps per seed")
     axes.set_title(f"episode {name}")
     axes.xaxis.set_major_formatter(lambda x, _: short_number(x))
@@ -132,12 +143,11 @@ def _dress(axes: Axes, name: str, experiment: Experiment) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     if name in ("success", "optimality"):
         axes.set_ylim(-0.03, 1.03)
-    optimal = getattr(experiment.trainer.env, "optimal_episode_length", None)
-    if name == "length" and optimal is not None:
-        axes.axhline(float(optimal), color="grey", ls=":", label="_")
+    if name == "length" and optimal_length is not None:
+        axes.axhline(optimal_length, color="grey", ls=":", label="_")
         axes.annotate(
             "optimal",
-            (1, float(optimal)),
+            (1, optimal_length),
             xycoords=("axes fraction", "data"),
             xytext=(0, 3),
             textcoords="offset points",
