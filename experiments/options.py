@@ -52,6 +52,7 @@ class Run:
         tuple[str, ...],
         arg(
             metavar="NAME=VALUE [NAME=VALUE ...]",
+            help_behavior_hint="(default: none)",
             help="options of the environment, such as num_per_colour=4; a wrong name lists all",
         ),
     ] = ()
@@ -60,6 +61,7 @@ class Run:
         str | None,
         arg(
             metavar="nr|ur|rr|ar|MATRIX",
+            help_behavior_hint="",
             help="with --algorithm fixed: no reuse, unreasonable,"
             " reasonable, all reuse; or rows of weights such as '0.7,0.3;0.3,0.7'",
         ),
@@ -77,7 +79,8 @@ class Run:
         Path | None,
         arg(
             metavar="DIR",
-            help="new or empty directory for the results (default: runs/ENV-ALGORITHM-TIME)",
+            help_behavior_hint="(default: runs/ENV-ALGORITHM-TIME)",
+            help="new or empty directory for the results",
         ),
     ] = None
 
