@@ -108,7 +108,11 @@ def test_pictures_open_and_the_replay_moves(finished: tuple[Path, str]):
 
 
 @pytest.mark.parametrize(
-    ("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)], ids=["INT", "TERM"]
+    ("number", "exit_code"),
+    [
+        pytest.param(signal.SIGINT, 130, id="INT"),
+        pytest.param(signal.SIGTERM, 0, id="TERM", marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_ends_the_run_with_everything_saved(
     tmp_path: Path, number: signal.Signals, exit_code: int

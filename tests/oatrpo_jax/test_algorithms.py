@@ -152,14 +152,8 @@ def test_it_is_traced_once_and_repeats_to_the_bit(row):
     assert tree_equal(*(state.learner for state in runs))
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        pytest.param(row, marks=[] if row.name == "happo" else pytest.mark.slow)  # 30 s each
-        for row in ROWS
-    ],
-    ids=lambda row: row.name,
-)
+@pytest.mark.slow  # Op by op an update takes 40 seconds.
+@each_algorithm
 def test_an_update_gives_the_same_jitted_and_op_by_op(row):
     config = Config(
         num_epochs=1,
@@ -203,6 +197,7 @@ def test_a_coefficient_matters_if_and_only_if_the_row_says_that_it_is_read(row):
     check_what_matters(row, CONFIG)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["oappo", "oatrpo"])
 def test_settings_decide_whether_the_quantile_and_the_value_clip_are_read(name):
     config = dataclasses.replace(CONFIG, divergence="quantile", value_loss="clipped")
