@@ -173,7 +173,7 @@ class Train:
         for name in self.algorithms:
             sides[name] = prepare(*training(env, name, self.num_envs, self.num_steps))
         rounds = [{name: run() for name, run in sides.items()} for _ in range(self.num_repeats)]
-        title = f"training on {self.scenario}, {self.num_envs} x {self.num_steps}, one seed"
+        title = f"{self.scenario}, {self.num_envs} x {self.num_steps}"
         table = Table("what", "step/s", "share of raw", title=title)
         for name in sides:
             seconds = statistics.median(each[name] for each in rounds)
