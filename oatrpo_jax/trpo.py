@@ -116,7 +116,8 @@ def trust_region_step(
     Maximises the surrogate subject to mean KL <= kl_threshold, both over the weighted sources:
     ``x = (F + damping)^-1 g`` by conjugate gradient, step ``sqrt(2 kl_threshold / x'Fx) x``, then
     a backtracking line search.  The region is centred on the learner's own policy.  If no
-    candidate is accepted the parameters stay as they are, exactly.
+    candidate is accepted the parameters stay as they are, exactly.  Where rows of several sources
+    are drawn into one slot (`sampled`), Condition 1 is asked of their mean.
     """
     sources = draw(key)
     center = learning.params
