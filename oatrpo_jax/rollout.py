@@ -114,6 +114,35 @@ def env_step(
     return where_env(last, fresh, ongoing), (transition, episodes)
 
 
+def play_episodes(
+    env: MultiAgentEnv, act: Act, num_envs: int, key: jax.Array
+) -> dict[str, jax.Array]:
+    """Returns the metrics of one whole episode per environment, each ``[E]``.
+
+    Args:
+        env: stepped in parallel until the longest episode has ended.
+        act: chooses the actions.
+        num_envs: E.
+        key: consumed.
+    """
+    reset_key, key = jax.random.split(key)
+    start = init_rollout(env, num_envs, reset_key)
+
+    def step(carry: tuple[RolloutState, Episodes, jax.Array]):
+        state, ended, key = carry
+        key, step_key = jax.random.split(key)
+        state, (_, episodes) = env_step(env, act, start, state, step_key)
+        # An environment that has ended goes on from its start, unheeded.
+        return state, where_env(ended.ended, ended, episodes), key
+
+    _, (_, shapes) = jax.eval_shape(lambda key: env_step(env, act, start, start, key), key)
+    none = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    _, episodes, _ = jax.lax.while_loop(
+        lambda carry: ~jnp.all(carry[1].ended), step, (start, none, key)
+    )
+    return episodes.metrics
+
+
 def where_env(condition: jax.Array, if_true: PyTree, if_false: PyTree) -> PyTree:
     """Returns, per environment, the leaves of one tree or the other; ``condition`` is ``[E]``."""
 

@@ -14,8 +14,8 @@ from oatrpo_jax.config import Config, EnvSpec, Hyperparams
 from oatrpo_jax.learner import Learner, LearnerState, make_learner
 from oatrpo_jax.rollout import (
     RolloutState,
-    env_step,
     init_rollout,
+    play_episodes,
     rollout,
     summarise_episodes,
 )
@@ -82,51 +82,38 @@ class Trainer:
         return TrainState(learner, environments, key, state.num_updates + 1), metrics
 
     def evaluate(
-        self, state: LearnerState, key: jax.Array, episodes_per_env: int, greedy: bool = True
+        self, state: LearnerState, key: jax.Array, num_episodes: int, greedy: bool = True
     ) -> Metrics:
-        """Returns the mean metrics of ``num_envs * episodes_per_env`` whole episodes.
+        """Returns ``evaluation/<name>``, the means over exactly ``num_episodes`` whole episodes.
 
-        Every environment plays the same number of episodes, so that short ones are not favoured.
+        Which episodes count is settled before they begin, so that short ones are not favoured:
+        the environments are reset together, and wait until the last of them has ended.
 
         Args:
-            state: the learner's.
+            state: the learner's; only its policies matter.
             key: consumed.
-            episodes_per_env: how many episodes each parallel environment plays.
+            num_episodes: any number from 1; at most ``num_envs`` are played side by side.
             greedy: take the likeliest actions.
+
+        Raises:
+            ValueError: if ``num_episodes`` is below 1.
         """
+        if num_episodes < 1:
+            raise ValueError(f"num_episodes: expected at least 1, got {num_episodes}")
+        num_rounds = -(-num_episodes // self.config.num_envs)
+        num_slots = -(-num_episodes // num_rounds)
 
         def act(observation: Observation, key: jax.Array) -> tuple[jax.Array, jax.Array]:
             return self.learner.act(state, observation, key, greedy)
 
-        def body(carry):
-            environments, key, played, totals = carry
-            key, step_key, reset_key = jax.random.split(key, 3)
-            fresh = init_rollout(self.env, self.config.num_envs, reset_key)
-            environments, (_, episodes) = env_step(self.env, act, fresh, environments, step_key)
-            counted = episodes.ended & (played < episodes_per_env)
-            totals = {
-                name: total + jnp.sum(jnp.where(counted, episodes.metrics[name], 0.0))
-                for name, total in totals.items()
-            }
-            return environments, key, played + counted, totals
-
-        start_key, key = jax.random.split(key)
-        environments = init_rollout(self.env, self.config.num_envs, start_key)
-        _, (_, shapes) = jax.eval_shape(
-            lambda state, key: env_step(self.env, act, state, state, key), environments, key
+        each = jax.lax.map(
+            lambda key: play_episodes(self.env, act, num_slots, key),
+            jax.random.split(key, num_rounds),
         )
-        zeros = dict.fromkeys(shapes.metrics, jnp.float32(0))
-        played = jnp.zeros(self.config.num_envs, jnp.int32)
-        *_, totals = jax.lax.while_loop(
-            lambda carry: jnp.any(carry[2] < episodes_per_env),
-            body,
-            (environments, key, played, zeros),
-        )
-        num_episodes = self.config.num_envs * episodes_per_env
-        return jax.tree.map(
-            lambda total: total / num_episodes,
-            {f"evaluation/{name}": total for name, total in totals.items()},
-        )
+        return {
+            f"evaluation/{name}": jnp.mean(jnp.ravel(value)[:num_episodes])
+            for name, value in each.items()
+        }
 
 
 def make_trainer(

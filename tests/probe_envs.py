@@ -62,6 +62,35 @@ class RoleGame:
         )
 
 
+class SlowWin:
+    """Tosses a coin at the start: heads is won after nine steps, tails is lost after one."""
+
+    num_agents, num_actions, agent_types = 1, 2, ("player",)
+
+    def reset(self, key: jax.Array) -> tuple[tuple[jax.Array, jax.Array], ProbeTimeStep]:
+        state = jax.random.bernoulli(key), jnp.int32(0)
+        return state, self._timestep(*state)
+
+    def step(self, state: tuple[jax.Array, jax.Array], action: jax.Array):
+        state = state[0], state[1] + 1
+        return state, self._timestep(*state)
+
+    def _timestep(self, is_heads: jax.Array, step: jax.Array) -> ProbeTimeStep:
+        is_last = step >= jnp.where(is_heads, 9, 1)
+        return ProbeTimeStep(
+            is_last=is_last,
+            reward=jnp.float32(0),
+            discount=jnp.where(is_last, 0.0, 1.0),
+            observation=Observation(
+                agents_view=jnp.zeros((1, 1)),
+                action_mask=jnp.ones((1, 2), bool),
+                global_state=jnp.zeros(1),
+                active=jnp.ones(1, bool),
+            ),
+            extras={"success": is_heads.astype(jnp.float32)},
+        )
+
+
 class MessyState(NamedTuple):
     key: jax.Array
     step: jax.Array

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from oatrpo_jax import ALGORITHMS, Config, Hyperparams, make_train, make_trainer
-from tests.probe_envs import Messy, RoleGame, tree_equal
+from tests.probe_envs import Messy, RoleGame, SlowWin, tree_equal
 
 CONFIG = Config(
     num_envs=32, rollout_length=4, num_updates=60, hidden_sizes=(16,), divergence_rows=128
@@ -94,13 +94,51 @@ def test_the_same_key_gives_the_same_run_to_the_bit_and_another_does_not():
     assert not tree_equal(one, other)
 
 
-def test_evaluation_plays_the_same_number_of_episodes_in_every_environment():
-    env = Messy(num_agents=2, death_rate=0.0, time_limit=5)
-    trainer = make_trainer(env, "happo", Config(num_envs=3, rollout_length=2, hidden_sizes=(4,)))
+@functools.cache
+def evaluation(env, num_episodes, num_envs=4, greedy=True):
+    config = Config(num_envs=num_envs, rollout_length=2, hidden_sizes=(4,))
+    trainer = make_trainer(env, "happo", config)
     state = trainer.init(jax.random.key(0)).learner
-    evaluate = jax.jit(trainer.evaluate, static_argnums=(2, 3))
-    metrics = evaluate(state, jax.random.key(1), 2, True)
+    return jax.jit(lambda key: trainer.evaluate(state, key, num_episodes, greedy))
+
+
+def test_evaluation_plays_whole_episodes():
+    metrics = evaluation(Messy(num_agents=2, death_rate=0.0, time_limit=5), 6)(jax.random.key(1))
     # Nobody dies: every episode lasts to the limit, and all are alive at its end.
     assert float(metrics["evaluation/length"]) == 5
     assert float(metrics["evaluation/success"]) == 1
     assert jnp.isfinite(metrics["evaluation/return"])
+
+
+@pytest.mark.parametrize("num_episodes", [1, 3, 7, 64])
+def test_evaluation_is_a_mean_over_exactly_that_many_episodes(num_episodes):
+    metrics = evaluation(SlowWin(), num_episodes)(jax.random.key(2))
+    # A sum of zeros and ones over the right number of episodes is whole; over another it is not,
+    # unless all are alike.
+    wins = float(metrics["evaluation/success"]) * num_episodes
+    assert wins == pytest.approx(round(wins), abs=1e-4)
+    assert num_episodes < 7 or 0 < round(wins) < num_episodes
+    # An episode lasts 1 step, or 9 where it is won.
+    length = (9 * wins + (num_episodes - wins)) / num_episodes
+    np.testing.assert_allclose(metrics["evaluation/length"], length, rtol=1e-5)
+
+
+def test_evaluation_does_not_favour_short_episodes():
+    metrics = evaluation(SlowWin(), 800)(jax.random.key(3))
+    # Half of the episodes are slow wins; the first 800 to end would hold one in ten.
+    # Four standard deviations of the mean of 800 coins: 4 * 0.5 / sqrt(800) = 0.07.
+    np.testing.assert_allclose(metrics["evaluation/success"], 0.5, atol=0.07)
+
+
+def test_evaluation_is_the_same_alone_and_beside_others():
+    evaluate = evaluation(Messy(), 5, greedy=False)
+    keys = jax.random.split(jax.random.key(4), 3)
+    side_by_side = jax.vmap(evaluate)(keys)
+    for index, key in enumerate(keys):
+        for name, value in evaluate(key).items():
+            np.testing.assert_allclose(side_by_side[name][index], value, rtol=1e-6)
+
+
+def test_evaluation_refuses_to_play_nothing():
+    with pytest.raises(ValueError, match="num_episodes: expected at least 1, got 0"):
+        evaluation(Messy(), 0)(jax.random.key(0))
