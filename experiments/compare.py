@@ -5,8 +5,6 @@ Draws the learning curves of runs on one environment in one figure, and prints a
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,8 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from experiments.errors import UsageError, fail
-from experiments.plots import Curve, draw_curve, dress, learning_curve
+from experiments.plots import Curve, draw_curve, dress
+from experiments.results import read_result
 
 COLUMNS = ("success", "return", "length")
 
@@ -41,7 +40,7 @@ class Compare:
 
 
 class Finished(NamedTuple):
-    """A run read back: its files, and one curve per column and grid point."""
+    """A run read back, and one curve per column and grid point."""
 
     summary: dict
     num_seeds: int
@@ -54,30 +53,11 @@ def read_run(directory: Path) -> Finished:
     Raises:
         UsageError: if the directory holds no finished run.
     """
-    try:
-        summary = json.loads((directory / "summary.json").read_text())
-        config = json.loads((directory / "config.json").read_text())["config"]
-        with (directory / "metrics.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, KeyError, json.JSONDecodeError) as error:
-        raise UsageError(f"runs: {directory} holds no finished run ({error})") from error
-    points, seeds = len(summary["points"]), len(summary["seeds"])
-    # Rows run over updates, then points, then seeds; a cell is empty where no episode ended.
-    columns = {
-        name: np.array([float(row[f"episode/{name}"] or "nan") for row in rows]).reshape(
-            -1, points, seeds
-        )
-        for name in (*COLUMNS, "count")
-    }
-    num_envs, steps = config["num_envs"], config["num_envs"] * config["rollout_length"]
+    result = read_result(directory)
     curves = [
-        {
-            name: learning_curve(columns[name][:, p], columns["count"][:, p], num_envs, steps)
-            for name in COLUMNS
-        }
-        for p in range(points)
+        {name: result.curve(name, point) for name in COLUMNS} for point in range(result.num_points)
     ]
-    return Finished(summary, seeds, curves)
+    return Finished(result.summary, result.num_seeds, curves)
 
 
 def labelled_points(runs: list[Finished]) -> list[tuple[str, Finished, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.estimates import bootstrap_interval
 from experiments.experiment import Experiment
 from experiments.summary import episode_mean
 
@@ -33,7 +34,7 @@ STYLES = ("-", "--", ":", "-.")
 
 
 class Curve(NamedTuple):
-    """Mean over seeds and its 95% interval; ``[bins]`` each."""
+    """Mean (or another statistic) over seeds and its 95% interval; ``[bins]`` each."""
 
     env_steps: np.ndarray
     mean: np.ndarray
@@ -73,7 +74,11 @@ def point_curve(
 
 
 def learning_curve(
-    value: np.ndarray, count: np.ndarray, num_envs: int, steps_per_update: int
+    value: np.ndarray,
+    count: np.ndarray,
+    num_envs: int,
+    steps_per_update: int,
+    statistic: Callable[..., np.ndarray] = np.mean,
 ) -> Curve:
     """Returns the curve of ``[U, K]`` means over the episodes that ended, ``count`` of them."""
     ends = bin_ends(count, num_envs)
@@ -83,11 +88,11 @@ def learning_curve(
         for first, end in zip(starts, ends, strict=True)
     ]
     num_seeds = count.shape[1]
-    mean, low, high = interval(np.reshape(per_seed, (len(ends), num_seeds)))
-    return Curve(np.array(ends) * steps_per_update, mean, low, high)
+    centre, low, high = interval(np.reshape(per_seed, (len(ends), num_seeds)), statistic)
+    return Curve(np.array(ends, int) * steps_per_update, centre, low, high)
 
 
-def bin_ends(count: np.ndarray, num_envs: int) -> list[int]:
+def bin_ends(count: np.ndarray, num_envs: int, max_bins: int = MAX_BINS) -> list[int]:
     """Returns where each bin of updates ends.
 
     A bin closes once every seed has ended as many episodes as it has environments: early on,
@@ -96,8 +101,9 @@ def bin_ends(count: np.ndarray, num_envs: int) -> list[int]:
     Args:
         count: ``[U, K]`` episodes that ended.
         num_envs: environments per seed.
+        max_bins: how many bins there may be.
     """
-    shortest = -(-len(count) // MAX_BINS)
+    shortest = -(-len(count) // max_bins)
     ends, start = [], 0
     total = np.concatenate([np.zeros((1, count.shape[1])), np.cumsum(count, axis=0)])
     for end in range(1, len(count) + 1):
@@ -108,13 +114,13 @@ def bin_ends(count: np.ndarray, num_envs: int) -> list[int]:
     return ends
 
 
-def interval(per_seed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns mean over seeds and its 95% bootstrap interval; ``[bins, K]`` -> 3 x ``[bins]``."""
-    num_seeds = per_seed.shape[1]
-    draws = np.random.default_rng(0).integers(num_seeds, size=(1000, num_seeds))
-    means = per_seed[:, draws].mean(axis=-1)
-    low, high = np.quantile(means, [0.025, 0.975], axis=-1)
-    return per_seed.mean(axis=-1), low, high
+def interval(
+    per_seed: np.ndarray, statistic: Callable[..., np.ndarray] = np.mean
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns a statistic over seeds and its 95% interval; ``[bins, K]`` -> 3 x ``[bins]``."""
+    if not len(per_seed):
+        return np.empty(0), np.empty(0), np.empty(0)
+    return statistic(per_seed, axis=-1), *bootstrap_interval(per_seed, statistic=statistic)
 
 
 def draw_curve(axes: Axes, curve: Curve, index: int) -> None:
