@@ -7,6 +7,7 @@ from oatrpo_jax.algorithms import (
     get_algorithm,
 )
 from oatrpo_jax.config import Config, EnvSpec, Hyperparams
+from oatrpo_jax.export import actor_parameters, export_actors
 from oatrpo_jax.learner import Learner, LearnerState, make_learner
 from oatrpo_jax.train import Trainer, TrainState, make_train, make_trainer
 from oatrpo_jax.types import MultiAgentEnv, Observation, TimeStep, Transition
@@ -25,6 +26,8 @@ __all__ = [
     "TrainState",
     "Trainer",
     "Transition",
+    "actor_parameters",
+    "export_actors",
     "fixed_algorithm",
     "get_algorithm",
     "make_learner",

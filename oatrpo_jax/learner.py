@@ -110,10 +110,22 @@ class Learner:
             greedy: take the likeliest action instead of drawing one.
         """
         policy = policy_distribution(
-            self._logits(state.policies.params, observation.agents_view, observation.action_mask)
+            self.logits(state.policies.params, observation.agents_view, observation.action_mask)
         )
         action = policy.mode() if greedy else policy.sample(seed=key)
         return action.astype(jnp.int32), policy.log_prob(action)
+
+    def logits(self, actors: PyTree, view: jax.Array, mask: jax.Array) -> jax.Array:
+        """Returns ``[..., N, A]`` logits, each agent's by its own policy.
+
+        Args:
+            actors: parameters of the policies, leading axis ``[G]``.
+            view: ``[..., N, O]`` local observations.
+            mask: ``[..., N, A]`` bool, True where the action is legal.
+        """
+        params = jax.tree.map(lambda x: x[self.policy_of], actors)
+        logits = jax.vmap(self.actor.apply, in_axes=(0, -2, -2), out_axes=-2)(params, view, mask)
+        return jnp.asarray(logits)
 
     def value(self, state: LearnerState, observation: Observation) -> jax.Array:
         """Returns ``[..., M]`` values: M = 1 for a central critic, else one per agent."""
@@ -158,12 +170,6 @@ class Learner:
         metrics = policy_metrics | critic_metrics | reuse_metrics
         return LearnerState(policies, critics, value_norm), metrics
 
-    def _logits(self, actors: PyTree, view: jax.Array, mask: jax.Array) -> jax.Array:
-        """Returns ``[..., N, A]`` logits, each agent's by its own policy."""
-        params = jax.tree.map(lambda x: x[self.policy_of], actors)
-        logits = jax.vmap(self.actor.apply, in_axes=(0, -2, -2), out_axes=-2)(params, view, mask)
-        return jnp.asarray(logits)
-
     def _advantage(
         self, state: LearnerState, trajectory: Transition, value: jax.Array, hparams: Hyperparams
     ) -> jax.Array:
@@ -189,7 +195,7 @@ class Learner:
             action_mask=seen.action_mask,
             action=trajectory.action,
             log_prob=trajectory.log_prob,
-            logits=self._logits(state.policies.params, seen.agents_view, seen.action_mask),
+            logits=self.logits(state.policies.params, seen.agents_view, seen.action_mask),
             advantage=normalise(each, seen.active),
             active=seen.active,
         )

@@ -1,0 +1,60 @@
+"""Trained actors as an artefact that runs without this library: StableHLO and named arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+
+from oatrpo_jax.learner import Learner, LearnerState
+
+if TYPE_CHECKING:
+    from jax.export import Exported
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def actor_parameters(state: LearnerState) -> dict[str, jax.Array]:
+    """Returns the actors' parameters ``[G, ...]`` by name, such as ``params/MLP_0/Dense_0/bias``.
+
+    What `export_actors` returns takes them in this form.
+    """
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state.policies.params)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def export_actors(learner: Learner, platforms: Sequence[str] = PLATFORMS) -> Exported:
+    """Returns the team's policies as one function, lowered to StableHLO for several platforms.
+
+    Its ``call(params, agents_view, action_mask)`` takes `actor_parameters`, ``[b, N, O]`` float32
+    views and ``[b, N, A]`` bool masks, True where an action is legal, for any number of rows
+    ``b >= 1``; it returns ``[b, N, A]`` float32 logits and ``[b, N]`` int32 greedy actions.  Which
+    agent acts with which policy is part of the function.  `jax.export.Exported.serialize` turns it
+    into bytes.
+
+    Args:
+        learner: whose policies; parameters are arguments of the function, not part of it.
+        platforms: as jax calls them.
+    """
+    from jax import export  # Brings in a serialiser that nothing else needs.
+
+    shapes = jax.eval_shape(learner.init, jax.random.key(0))
+    names = actor_parameters(shapes)
+    tree = jax.tree.structure(shapes.policies.params)
+
+    def act(
+        params: Mapping[str, jax.Array], agents_view: jax.Array, action_mask: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        actors = jax.tree.unflatten(tree, [params[name] for name in names])
+        logits = learner.logits(actors, agents_view, action_mask)
+        return logits, jnp.argmax(logits, axis=-1).astype(jnp.int32)
+
+    (rows,) = export.symbolic_shape("b")
+    spec = learner.spec
+    return export.export(jax.jit(act), platforms=platforms)(
+        names,
+        jax.ShapeDtypeStruct((rows, spec.num_agents, spec.view_size), jnp.float32),
+        jax.ShapeDtypeStruct((rows, spec.num_agents, spec.num_actions), jnp.bool_),
+    )

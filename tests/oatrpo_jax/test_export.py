@@ -1,0 +1,73 @@
+"""The exported function against the learner that it comes from."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+
+from oatrpo_jax import ALGORITHMS, Config, Observation, make_trainer
+from oatrpo_jax.export import actor_parameters, export_actors
+from tests.probe_envs import Messy
+
+CONFIG = Config(num_envs=2, rollout_length=2, hidden_sizes=(8,))
+
+
+@functools.cache
+def exported(algorithm):
+    """The learner, a state with policies that differ, and the function back from its bytes."""
+    learner = make_trainer(Messy(), algorithm, CONFIG).learner
+    state = jax.jit(learner.init)(jax.random.key(0))
+    # The head starts so small that all logits would be nearly alike.
+    state = jax.tree.map(lambda x: 10 * x, state)
+    return learner, state, export.deserialize(export_actors(learner).serialize())
+
+
+def observe(rows):
+    view_key, mask_key = jax.random.split(jax.random.key(rows))
+    mask = jax.random.bernoulli(mask_key, 0.5, (rows, 3, 3)).at[..., 1].set(True)
+    view = jax.random.normal(view_key, (rows, 3, 2))
+    return Observation(view, mask, jnp.zeros((rows, 6)), jnp.ones((rows, 3), bool))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_exported_team_acts_as_the_learner_does(algorithm):
+    learner, state, policy = exported(algorithm)
+    act = jax.jit(functools.partial(learner.act, greedy=True))
+    for rows in (1, 37):
+        seen = observe(rows)
+        logits, action = policy.call(actor_parameters(state), seen.agents_view, seen.action_mask)
+        np.testing.assert_array_equal(action, act(state, seen, jax.random.key(0))[0])
+        expected = learner.logits(state.policies.params, seen.agents_view, seen.action_mask)
+        np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
+        assert action.dtype == jnp.int32 and logits.dtype == jnp.float32
+
+
+def test_agents_that_share_nothing_act_differently_on_the_same_view():
+    _, state, policy = exported("happo")
+    view, mask = jnp.ones((1, 3, 2)), jnp.ones((1, 3, 3), bool)
+    logits, _ = policy.call(actor_parameters(state), view, mask)
+    assert len({tuple(row) for row in np.asarray(logits[0]).tolist()}) == 3
+
+
+def test_the_greedy_action_is_legal():
+    _, state, policy = exported("happo")
+    seen = observe(37)
+    _, action = policy.call(actor_parameters(state), seen.agents_view, seen.action_mask)
+    assert jnp.take_along_axis(seen.action_mask, action[..., None], axis=-1).all()
+
+
+def test_it_runs_on_every_platform_and_holds_no_call_out_of_xla():
+    _, _, policy = exported("happo")
+    assert policy.platforms == ("cpu", "cuda", "tpu")
+    program = policy.mlir_module()
+    # Assertions on shapes are the only ones, and XLA removes them.
+    assert program.count("custom_call") == program.count("custom_call @shape_assertion(")
+
+
+def test_rows_of_another_shape_are_refused():
+    _, state, policy = exported("happo")
+    with pytest.raises(ValueError, match=r"expected \(b, 3, 2\) and called with \(1, 3, 5\)"):
+        policy.call(actor_parameters(state), jnp.ones((1, 3, 5)), jnp.ones((1, 3, 3), bool))
