@@ -1,0 +1,180 @@
+"""Any tree of arrays, such as a `TrainState`, on disk and back, to the bit: orbax with a digest.
+
+Orbax commits a checkpoint by renaming a finished directory, so that there is a whole one or none.
+What is read back is compared with a SHA-256 of what was saved, as damage within a file would go
+unnoticed otherwise.  Arrays and JSON are all that is stored: loading executes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+
+from oatrpo_jax.types import PyTree
+
+Arrays = dict[str, np.ndarray]
+"""A tree's arrays on the host, by path: ``learner/critics/params/...``."""
+
+
+class DamagedCheckpointError(Exception):
+    """What lies there is no checkpoint, or not what was saved."""
+
+
+def to_host(tree: PyTree) -> Arrays:
+    """Returns copies of all arrays on the host; typed keys as their data.
+
+    Copies, because on a CPU the host may look at the device's own buffers, which a program that
+    takes them as donated overwrites.
+    """
+    return {name: np.array(_plain(leaf)) for name, leaf in _named_leaves(tree)}
+
+
+def save_checkpoint(path: Path, arrays: Arrays, about: Mapping[str, Any] | None = None) -> None:
+    """Writes a new checkpoint; raises whatever keeps it from being written.
+
+    Args:
+        path: the directory to make; replaced if it exists.
+        arrays: what `to_host` returns.
+        about: JSON-able facts to keep beside the arrays.
+    """
+    facts = dict(about or {})
+    stored = {name: array for name, array in arrays.items() if array.size}
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+        checkpointer.save(
+            path.absolute(),
+            args=ocp.args.PyTreeSave(stored),
+            force=True,
+            custom_metadata={"about": facts, "sha256": _digest(stored, facts)},
+        )
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """Returns the facts beside the arrays; `load_checkpoint` is what verifies them.
+
+    Raises:
+        DamagedCheckpointError: if there is no readable checkpoint.
+    """
+    return _read_metadata(path)[1]["about"]
+
+
+def load_checkpoint(path: Path, like: PyTree) -> PyTree:
+    """Returns the tree that was saved, on the default device.
+
+    Args:
+        path: the checkpoint's directory.
+        like: a tree of the same structure, shapes and dtypes; `jax.ShapeDtypeStruct` will do.
+
+    Raises:
+        DamagedCheckpointError: if it cannot be read or is not what was saved.
+        ValueError: if its arrays do not fit ``like``, naming those that differ.
+    """
+    shapes, metadata = _read_metadata(path)
+    leaves = _named_leaves(like)
+    wanted = {name: jax.eval_shape(_plain, leaf) for name, leaf in leaves}
+    stored = {name: leaf for name, leaf in wanted.items() if leaf.size}
+    _check_fits(path, shapes, {name: (leaf.shape, leaf.dtype) for name, leaf in stored.items()})
+    arrays = _read_arrays(path, stored)
+    if _digest(arrays, metadata["about"]) != metadata["sha256"]:
+        raise DamagedCheckpointError(f"{path}: the content is not what was saved")
+    for name in wanted.keys() - stored.keys():
+        arrays[name] = np.zeros(wanted[name].shape, wanted[name].dtype)
+    restored = [_restored(name, arrays[name], leaf) for name, leaf in leaves]
+    return jax.tree.unflatten(jax.tree.structure(like), restored)
+
+
+def _named_leaves(tree: PyTree) -> list[tuple[str, Any]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [(jax.tree_util.keystr(path, simple=True, separator="/"), leaf) for path, leaf in leaves]
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _plain(leaf: Any) -> Any:
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+
+
+def _restored(name: str, array: np.ndarray, leaf: Any) -> jax.Array:
+    # A copy again: JAX would otherwise share the host's memory, and then give it away.
+    value = jnp.array(array, copy=True)
+    if not _is_key(leaf):
+        return value
+    keys = jax.random.wrap_key_data(value)
+    if keys.dtype != leaf.dtype:
+        raise ValueError(
+            f"{name}: expected keys of type {leaf.dtype}, got {keys.dtype}; set "
+            "jax_default_prng_impl to what it was when the checkpoint was saved"
+        )
+    return keys
+
+
+def _digest(arrays: Arrays, about: Mapping[str, Any]) -> str:
+    """Returns a SHA-256 over the facts and over name, type, shape and bytes of every array."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"\n{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _read_metadata(path: Path) -> tuple[dict[str, tuple[Any, Any]], dict[str, Any]]:
+    """Returns shape and dtype of each array, and what was stored with them."""
+    try:
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            step: Any = checkpointer.metadata(path.absolute())
+        shapes = {name: (leaf.shape, leaf.dtype) for name, leaf in step.item_metadata.tree.items()}
+        metadata = {name: step.custom_metadata[name] for name in ("about", "sha256")}
+    except Exception as error:  # Orbax says in many ways that it cannot read something.
+        raise DamagedCheckpointError(f"{path}: {_first_line(error)}") from error
+    if not isinstance(metadata["about"], dict):
+        raise DamagedCheckpointError(f"{path}: its facts are no dictionary")
+    return shapes, metadata
+
+
+def _read_arrays(path: Path, like: Mapping[str, Any]) -> Arrays:
+    as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in like}
+    try:
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            arrays = checkpointer.restore(
+                path.absolute(),
+                args=ocp.args.PyTreeRestore(item=dict(like), restore_args=as_numpy),
+            )
+        return {name: np.asarray(array) for name, array in arrays.items()}
+    except Exception as error:
+        raise DamagedCheckpointError(f"{path}: {_first_line(error)}") from error
+
+
+def _check_fits(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raises a ValueError that names the arrays of which shape or dtype differ."""
+    differ = [
+        name for name in sorted(found.keys() | wanted.keys()) if not _same(name, found, wanted)
+    ]
+    if differ:
+        lines = (f"{n}: expected {_said(wanted.get(n))}, got {_said(found.get(n))}" for n in differ)
+        more = f"; and {len(differ) - 3} more" if len(differ) > 3 else ""
+        raise ValueError(f"{path} does not fit: {'; '.join(list(lines)[:3])}{more}")
+
+
+def _same(name: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    if name not in found or name not in wanted:
+        return False
+    (shape, dtype), (wanted_shape, wanted_dtype) = found[name], wanted[name]
+    return tuple(shape) == tuple(wanted_shape) and np.dtype(dtype) == np.dtype(wanted_dtype)
+
+
+def _said(array: tuple[Any, Any] | None) -> str:
+    return f"{array[1]}{list(array[0])}" if array else "none"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
