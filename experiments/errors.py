@@ -9,16 +9,14 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-HINT = "For the options: python experiments/run.py --help"
-
 
 class UsageError(Exception):
     """The user asked for something that cannot be; the message says what to do."""
 
 
-def fail(message: str) -> NoReturn:
+def fail(message: str, program: str = "experiments/run.py") -> NoReturn:
     """Shows a usage error on stderr, framed like those of tyro, and exits with code 2."""
-    text = Text(f"{message}\n\n{HINT}")
+    text = Text(f"{message}\n\nFor the options: python {program} --help")
     panel = Panel(text, title="Usage error", title_align="left", border_style="red")
     Console(stderr=True, width=100).print(panel)
     sys.exit(2)
