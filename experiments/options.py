@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import tyro
@@ -13,6 +12,7 @@ from tyro.conf import OmitArgPrefixes, Suppress, arg
 
 from experiments.errors import UsageError
 from experiments.presets import AlgorithmName, Preset, get_preset
+from experiments.run_options import Run
 from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.reuse import allowed_reuse
@@ -32,57 +32,11 @@ EXAMPLES = """Examples:
       a grid of 8 points x 5 seeds in one program
   python experiments/run.py --env maze:black-blue-red --algorithm fixed --reuse-matrix rr
   python experiments/run.py --env maze --env-option num_per_colour=4 time_limit=60
+  python experiments/run.py --resume runs/happo --total-steps 300000
+      go on with a run that was stopped, killed, or is to be longer
   python experiments/run.py --env maze --algorithm oatrpo --help
       the options and defaults of another algorithm
 """
-
-
-@dataclass(frozen=True)
-class Run:
-    """What to run, and where to leave it."""
-
-    env: Annotated[
-        str,
-        arg(
-            help="family or family:scenario, such as maze, maze:black-blue-red or smax:3m; a wrong"
-            " name lists all"
-        ),
-    ] = "maze"
-    env_option: Annotated[
-        tuple[str, ...],
-        arg(
-            metavar="NAME=VALUE [NAME=VALUE ...]",
-            help_behavior_hint="(default: none)",
-            help="options of the environment, such as num_per_colour=4; a wrong name lists all",
-        ),
-    ] = ()
-    algorithm: Annotated[AlgorithmName, arg(help="who learns from whom, and how")] = "oappo"
-    reuse_matrix: Annotated[
-        str | None,
-        arg(
-            metavar="nr|ur|rr|ar|MATRIX",
-            help_behavior_hint="",
-            help="with --algorithm fixed: no reuse, unreasonable,"
-            " reasonable, all reuse; or rows of weights such as '0.7,0.3;0.3,0.7'",
-        ),
-    ] = None
-    seeds: Annotated[int, arg(help="number of seeds, trained side by side")] = 5
-    seed: Annotated[int, arg(help="the first seed; the others follow it")] = 0
-    total_steps: Annotated[
-        int,
-        arg(
-            help="environment steps per seed, over all its parallel environments; rounded"
-            " down to whole updates"
-        ),
-    ] = 0
-    out: Annotated[
-        Path | None,
-        arg(
-            metavar="DIR",
-            help_behavior_hint="(default: runs/ENV-ALGORITHM-TIME)",
-            help="new or empty directory for the results",
-        ),
-    ] = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 
 from experiments.experiment import Experiment
+from experiments.run_options import Run
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "jumanji", "oatrpo-jax")
 
@@ -22,6 +23,7 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
     run = experiment.options.run
     device = jax.devices()[0]
     return {
+        "run": resumable(experiment.options.run),
         "environment": run.env,
         "env_options": experiment.env_options,
         "agent_types": list(experiment.trainer.env.agent_types),
@@ -38,6 +40,12 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
         "device": {"platform": device.platform, "kind": device.device_kind},
         "command_line": list(experiment.options.argv),
     }
+
+
+def resumable(run: Run) -> dict[str, Any]:
+    """Returns the options of a run that are no settings of `Config`, but where it lies."""
+    options = dataclasses.asdict(run)
+    return {name: options[name] for name in options if name not in ("out", "resume")}
 
 
 def versions() -> dict[str, str]:

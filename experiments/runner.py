@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,23 +95,36 @@ def use_compilation_cache() -> None:
 def trace(experiment: Experiment) -> Traced:
     """Returns the programs of a run, traced; shapes that do not fit raise a ValueError here."""
     start = time.perf_counter()
+    hparams, keys = experiment.hparams, make_keys(experiment)
+    step = jax.vmap(jax.vmap(experiment.trainer.step, (0, None)), (0, 0))
+    advance = make_advance(step, MAX_CHUNK)
+    traced_init = jax.jit(make_init(experiment)).trace(keys)
+    traced_advance = jax.jit(advance, donate_argnums=0).trace(
+        traced_init.out_info, hparams, jnp.int32(0)
+    )
+    seconds = time.perf_counter() - start
+    return Traced(traced_init, traced_advance, MAX_CHUNK, hparams, keys, seconds)
+
+
+def make_keys(experiment: Experiment) -> jax.Array:
+    """Returns the key of each seed, ``[K]``."""
+    return jax.vmap(jax.random.key)(jnp.asarray(experiment.seeds))
+
+
+def make_init(experiment: Experiment) -> Callable[[jax.Array], TrainState]:
+    """Returns ``init(keys) -> state``: ``[K]`` keys to ``[P, K]`` states, equal at all points."""
     trainer, num_points = experiment.trainer, len(experiment.points)
-    capacity = min(MAX_CHUNK, experiment.config.num_updates)
-    hparams = experiment.hparams
-    keys = jax.vmap(jax.random.key)(jnp.asarray(experiment.seeds))
 
     def init(keys: jax.Array) -> TrainState:
         state = jax.vmap(trainer.init)(keys)
         return jax.tree.map(lambda x: jnp.broadcast_to(x, (num_points, *x.shape)), state)
 
-    step = jax.vmap(jax.vmap(trainer.step, (0, None)), (0, 0))
-    advance = make_advance(step, capacity)
-    traced_init = jax.jit(init).trace(keys)
-    traced_advance = jax.jit(advance, donate_argnums=0).trace(
-        traced_init.out_info, hparams, jnp.int32(0)
-    )
-    seconds = time.perf_counter() - start
-    return Traced(traced_init, traced_advance, capacity, hparams, keys, seconds)
+    return init
+
+
+def abstract_state(experiment: Experiment) -> TrainState:
+    """Returns shapes and dtypes of a run's state, leading axes ``[P, K]``; computes nothing."""
+    return jax.eval_shape(make_init(experiment), make_keys(experiment))
 
 
 def make_advance(step: Callable, capacity: int) -> Callable:
@@ -148,13 +161,20 @@ def compile_program(traced: Traced) -> Program:
 
 
 def train(
-    program: Program, state: TrainState, first_update: int, last_update: int
+    program: Program,
+    state: TrainState,
+    first_update: int,
+    last_update: int,
+    every: Sequence[int] = (),
 ) -> Iterator[Chunk]:
-    """Yields chunks of about `CHUNK_SECONDS` from one update to another, both included."""
+    """Yields chunks of about `CHUNK_SECONDS` from one update to another, both included.
+
+    A chunk ends at each multiple of the numbers in ``every``, where the host has work to do.
+    """
     done, length = first_update - 1, 1
     while done < last_update:
         start = time.perf_counter()
-        count = min(length, last_update - done)
+        count = min(length, last_update - done, *(number - done % number for number in every))
         state, log = program.advance(state, count)
         metrics = {name: np.asarray(value)[:count] for name, value in log.items()}
         seconds = max(time.perf_counter() - start, 1e-6)

@@ -1,0 +1,157 @@
+"""Saving checkpoints while training goes on; keeping the newest few and the best one."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from experiments.checkpoints import FOLDER, best_number, find_checkpoints, read_score
+from oatrpo_jax.checkpoint import Arrays, save_checkpoint, to_host
+from oatrpo_jax.train import TrainState
+
+
+class Checkpoints:
+    """Saves checkpoints behind the training's back; keeps the newest few and the best one.
+
+    Use it as a context manager: at its end the last save is complete.  A save that fails is
+    reported on stderr and leaves those before it as they are.
+    """
+
+    def __init__(self, directory: Path, keep: int = 2) -> None:
+        """Opens the folder, and removes what a killed save has left."""
+        self._root = directory / FOLDER
+        self._keep = keep
+        self._root.mkdir(exist_ok=True)
+        for unfinished in self._root.glob("*.orbax-checkpoint-tmp"):
+            shutil.rmtree(unfinished, ignore_errors=True)
+        self._scores = {n: read_score(path) for n, path in find_checkpoints(directory).items()}
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._pending: tuple[int, Future[None]] | None = None
+        # Orbax logs the traceback of an error that is reported here anyway.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.wait()
+        self._worker.shutdown()
+
+    @property
+    def newest(self) -> int | None:
+        """Updates done at the newest checkpoint; None if there is none."""
+        return max(self._scores, default=None)
+
+    @property
+    def best_score(self) -> float | None:
+        """The highest score so far; None if nothing was scored."""
+        scores = self._known_scores()
+        return scores[best_number(scores)] if scores else None
+
+    def save(
+        self,
+        state: TrainState,
+        num_updates: int,
+        score: float | None = None,
+        run_seconds: float = 0.0,
+    ) -> None:
+        """Copies the state and starts to write it; waits for the save before, if need be.
+
+        Args:
+            state: leading axes ``[P, K]``; may be given away as soon as this returns.
+            num_updates: updates done.
+            score: how good it is, if that is known; higher is better.
+            run_seconds: what training has taken so far.
+        """
+        self.wait()
+        if num_updates in self._scores and score is None:
+            return
+        arrays = to_host(state)
+        about = {"num_updates": num_updates, "score": score, "run_seconds": run_seconds}
+        self._pending = num_updates, self._worker.submit(self._write, arrays, about)
+
+    def wait(self) -> bool:
+        """Returns whether the last save succeeded, once it is over; says so if it failed."""
+        if self._pending is None:
+            return True
+        (num_updates, future), self._pending = self._pending, None
+        if (error := future.exception()) is None:
+            return True
+        before = (
+            "none was saved before"
+            if self.newest is None
+            else f"the newest is of update {self.newest}"
+        )
+        print(
+            f"Warning: the checkpoint of update {num_updates} could not be saved in {self._root}; "
+            f"{before}. {_reason(error)}",
+            file=sys.stderr,
+        )
+        return False
+
+    def set_aside(self, paths: Sequence[Path]) -> None:
+        """Renames checkpoints that could not be loaded, so that they are not taken for newest."""
+        for path in paths:
+            target = path.with_name(f"{path.name}.damaged")
+            shutil.rmtree(target, ignore_errors=True)
+            path.rename(target)
+            self._scores.pop(int(path.name), None)
+
+    def _known_scores(self) -> dict[int, float]:
+        return {number: score for number, score in self._scores.items() if score is not None}
+
+    def _write(self, arrays: Arrays, about: dict[str, Any]) -> None:
+        _check_finite(arrays)
+        path = self._path(about["num_updates"])
+        try:
+            save_checkpoint(path, arrays, about)
+        except BaseException:
+            for unfinished in self._root.glob(f"{path.name}.*-tmp"):
+                shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        self._scores[about["num_updates"]] = about["score"]
+        self._prune()
+
+    def _prune(self) -> None:
+        kept = set(sorted(self._scores)[-self._keep :])
+        if scores := self._known_scores():
+            kept.add(best_number(scores))
+        for number in self._scores.keys() - kept:
+            shutil.rmtree(self._path(number), ignore_errors=True)
+            del self._scores[number]
+
+    def _path(self, num_updates: int) -> Path:
+        return self._root / f"{num_updates:09d}"
+
+
+def _check_finite(arrays: Arrays) -> None:
+    """Raises a ValueError if what was learnt is no number any more: nothing can go on from it."""
+    for name, array in arrays.items():
+        if name.startswith("learner/") and not np.isfinite(array).all():
+            raise ValueError(f"{name} is not finite")
+
+
+def _reason(error: BaseException) -> str:
+    """Returns the part of an error that helps: the system's words, if it has any.
+
+    >>> _reason(ValueError("OUT_OF_RANGE: Failed to write: No space left on device [x='28']"))
+    'No space left on device'
+    """
+    text = " ".join(str(error).split())
+    if match := re.search(r"([^:\[\]]+) \[(?:os_error_code|x)='\d+'", text):
+        return match[1].strip()
+    return text[:300]
