@@ -1,4 +1,4 @@
-"""Small files read and written whole: there is the old one or the new one, never half of one."""
+"""Files that are either old or new, never in between."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def replace_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes a dictionary for people and programs."""
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a dictionary for people and programs; a process that dies leaves the file before."""
     replace_bytes(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
 
 def replace_bytes(path: Path, content: bytes) -> None:
     """Writes a file beside the old one, and puts it in its place once it is on the disk."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f".{path.name}.new")
     try:
-        with beside.open("wb") as file:
+        with unfinished.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        unfinished.replace(path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
         raise
