@@ -123,7 +123,7 @@ def main() -> None:
             raise UsageError("runs: expected one or several runs, all of the same environment")
         save_figure(runs, options.out)
     except UsageError as error:
-        fail(str(error))
+        fail(str(error), "experiments/compare.py")
     print(table(runs, options.threshold))
 
 

@@ -82,7 +82,7 @@ def learning_curve(
 ) -> Curve:
     """Returns the curve of ``[U, K]`` means over the episodes that ended, ``count`` of them."""
     ends = bin_ends(count, num_envs)
-    starts = [0, *ends[:-1]]
+    starts = [0, *ends][:-1]
     per_seed = [
         episode_mean(value[first:end], count[first:end])
         for first, end in zip(starts, ends, strict=True)

@@ -15,6 +15,9 @@ from experiments.errors import UsageError
 from experiments.plots import Curve, bin_ends, learning_curve
 from experiments.summary import episode_mean, tail_means
 
+SEED_BINS = 500
+"""Points per curve of one seed at most: fine enough to see when it reaches a threshold."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -69,12 +72,12 @@ class Result:
     def seed_curve(self, name: str, point: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns environment steps and an episode metric of one seed, ``[bins]`` each.
 
-        A bin is as short as it can be with an episode per environment in it.
+        A bin is as short as it can be with an episode per environment in it, `SEED_BINS` at most.
         """
         count = self.columns["episode/count"][:, point, seed]
         value = self.columns[f"episode/{name}"][:, point, seed]
-        ends = bin_ends(count[:, None], self.config["config"]["num_envs"], max_bins=len(count))
-        starts = [0, *ends[:-1]]
+        ends = bin_ends(count[:, None], self.config["config"]["num_envs"], SEED_BINS)
+        starts = [0, *ends][:-1]
         means = [episode_mean(value[a:b], count[a:b]) for a, b in zip(starts, ends, strict=True)]
         return np.array(ends, int) * self.steps_per_update, np.array(means, float)
 

@@ -1,0 +1,79 @@
+"""The paper's figures, one command each: ``python experiments/reproduce.py figure-3b``.
+
+Leaves figure.png, figure.pdf, data.csv, table.md, claims.md and marl-eval.json in a folder per
+figure, and report.html with everything beside them.  What an earlier command has trained is taken
+as it is; what it was interrupted in goes on.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import tyro
+from rich.console import Console
+
+if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from experiments.errors import UsageError, fail
+from experiments.reproduction import figures, workflow
+
+PROGRAM = "experiments/reproduce.py"
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Reproduces a figure: trains what is missing, draws, and checks the paper's claims on it.
+
+    Attributes:
+        figure: figure-3b compares algorithms on Black and Red, figure-3c sweeps sigma and figure-3d
+            lambda, figure-4 compares algorithms on a SMAX map, figure-5b reuse matrices on Black,
+            Blue and Red, figure-agents numbers of agents; all-maze is all of them but figure-4.
+        map: the map of figure-4.
+        seeds: seeds per curve.
+        budget: share of each run's environment steps to train for.
+        out: folder of all results; every figure gets a folder of its own in it.
+    """
+
+    figure: Annotated[figures.FigureName, tyro.conf.Positional]
+    map: figures.MapName | None = None
+    seeds: int = 5
+    budget: float = 1.0
+    out: Path = Path("results")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns the exit code; a usage error exits with 2."""
+    options = tyro.cli(Reproduce, prog=PROGRAM, args=argv)
+    # Runs have processes of their own, which want the accelerator for themselves.
+    jax.config.update("jax_platforms", "cpu")
+    try:
+        check(options)
+        chosen = figures.get_figures(options.figure, options.map or "3m")
+        request = workflow.Request(chosen, options.seeds, options.budget, options.out)
+        return workflow.reproduce(request, Console(highlight=False))
+    except UsageError as error:
+        fail(str(error), PROGRAM)
+    except KeyboardInterrupt:
+        print("Interrupted; the same command goes on with what is missing.", file=sys.stderr)
+        return 130
+
+
+def check(options: Reproduce) -> None:
+    """Raises a UsageError for options that make no sense."""
+    if options.map is not None and options.figure != "figure-4":
+        raise UsageError(f"map: only figure-4 has maps, got --map with {options.figure}")
+    if options.seeds < 1:
+        raise UsageError(f"seeds: expected at least 1, got {options.seeds}")
+    if not (math.isfinite(options.budget) and options.budget > 0):
+        raise UsageError(f"budget: expected a number above 0, such as 0.1, got {options.budget}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

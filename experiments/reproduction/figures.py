@@ -1,0 +1,236 @@
+"""The figures as data: which runs each takes, how it is drawn, and which claims it bears on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from experiments.presets import AlgorithmName, get_preset
+from experiments.reproduction.claims import (
+    Claim,
+    ends_higher,
+    falls_short,
+    faster,
+    gain_grows,
+    reaches,
+)
+
+FigureName = Literal[
+    "figure-3b",
+    "figure-3c",
+    "figure-3d",
+    "figure-4",
+    "figure-5b",
+    "figure-agents",
+    "all-maze",
+]
+MapName = Literal["3m", "2s3z", "6h_vs_8z", "3s5z_vs_3s6z", "MMM2"]
+
+MAZE_STEPS = 150_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run of experiments/run.py: all seeds, and all points of a grid, in one program.
+
+    Attributes:
+        label: how its curve is called; the points of a grid are called by what is swept.
+        algorithm: as on the command line.
+        options: further options on the command line.
+        total_steps: environment steps per seed at the whole budget.
+    """
+
+    label: str
+    algorithm: str
+    options: tuple[str, ...] = ()
+    total_steps: int = MAZE_STEPS
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the paper, or one that the paper lacks.
+
+    Attributes:
+        name: also its folder.
+        title: what it shows.
+        env: the environment of all its runs.
+        plans: its runs.
+        kind: learning curves, bars of how they end, or steps to the threshold over a size.
+        metric: the episode metric in which 1 is the optimum.
+        claims: what is checked on it.
+        swept: the coefficient that a grid varies, and its symbol.
+        pairs: with ``sizes``: by number of agents, the labels of the fast and the slow curve.
+    """
+
+    name: str
+    title: str
+    env: str
+    plans: tuple[Plan, ...]
+    kind: Literal["curves", "bars", "sizes"]
+    metric: str
+    claims: tuple[Claim, ...]
+    swept: tuple[str, str] | None = None
+    pairs: tuple[tuple[int, tuple[str, str]], ...] = ()
+
+
+def _compared(*algorithms: str, total_steps: int = MAZE_STEPS) -> tuple[Plan, ...]:
+    """Returns a run per algorithm that this version has."""
+    known = get_args(AlgorithmName)
+    return tuple(Plan(name, name, total_steps=total_steps) for name in algorithms if name in known)
+
+
+def _swept(name: str, values: tuple[float, ...]) -> tuple[Plan, ...]:
+    option = "--" + name.replace("_", "-")
+    return (Plan(f"oappo, {name}", "oappo", (option, *(f"{value:g}" for value in values))),)
+
+
+FIGURE_3B = Figure(
+    name="figure-3b",
+    title="Black and Red: algorithms",
+    env="maze:black-red",
+    plans=_compared(
+        "oappo",
+        "oatrpo",
+        "happo",
+        "mappo",
+        "hatrpo",
+        "seps",
+        "seac",
+        "seac-ppo",
+        "oappo-auto",
+        "oatrpo-auto",
+    ),
+    kind="curves",
+    metric="path_optimality",
+    claims=(
+        Claim(1, "MAPPO ends suboptimal on Black and Red.", (falls_short("mappo"),)),
+        Claim(
+            2,
+            "HAPPO reaches the optimum, but slower.",
+            (reaches("happo"), faster("oappo", "happo")),
+        ),
+        Claim(
+            3,
+            "OAPPO and OATRPO beat both HAPPO and MAPPO.",
+            tuple(faster(a, b) for a in ("oappo", "oatrpo") for b in ("happo", "mappo")),
+        ),
+        Claim(4, "OATRPO is faster than OAPPO.", (faster("oatrpo", "oappo"),)),
+    ),
+)
+
+FIGURE_3C = Figure(
+    name="figure-3c",
+    title="Black and Red: the threshold sigma of OAPPO (lambda = 0.7)",
+    env="maze:black-red",
+    plans=_swept("reuse_sigma", (0.01, 0.1, 1, 10)),
+    kind="curves",
+    metric="path_optimality",
+    claims=(
+        Claim(
+            5,
+            "Sigma = 0.1 is best; 0.01 is slow; 1 and 10 are harmful.",
+            (
+                faster("sigma = 0.1", "sigma = 0.01"),
+                faster("sigma = 0.1", "sigma = 1"),
+                faster("sigma = 0.1", "sigma = 10"),
+                ends_higher("sigma = 0.1", "sigma = 1"),
+                ends_higher("sigma = 0.1", "sigma = 10"),
+            ),
+        ),
+    ),
+    swept=("reuse_sigma", "sigma"),
+)
+
+FIGURE_3D = Figure(
+    name="figure-3d",
+    title="Black and Red: the weight lambda of own experience in OAPPO (sigma = 0.1)",
+    env="maze:black-red",
+    plans=_swept("reuse_lambda", (0.2, 0.4, 0.7, 1)),
+    kind="curves",
+    metric="path_optimality",
+    claims=(
+        Claim(
+            6,
+            "Lambda = 0.7 and 0.4 beat 0.2 and 1.",
+            tuple(
+                faster(f"lambda = {good}", f"lambda = {bad}")
+                for good in ("0.7", "0.4")
+                for bad in ("0.2", "1")
+            ),
+        ),
+    ),
+    swept=("reuse_lambda", "lambda"),
+)
+
+FIGURE_5B = Figure(
+    name="figure-5b",
+    title="Black, Blue and Red: reuse matrices set by hand",
+    env="maze:black-blue-red",
+    plans=tuple(
+        Plan(name.upper(), "fixed", ("--reuse-matrix", name)) for name in ("nr", "ur", "rr", "ar")
+    ),
+    kind="bars",
+    metric="path_optimality",
+    claims=(
+        Claim(
+            7,
+            "Unreasonable (UR) and all reuse (AR) get stuck; reasonable (RR) and no reuse (NR) "
+            "reach the optimum.",
+            (falls_short("UR"), falls_short("AR"), reaches("RR"), reaches("NR")),
+        ),
+    ),
+)
+
+AGENTS = (2, 4, 8, 16)
+_PAIRS = {number: (f"oappo, {number} agents", f"happo, {number} agents") for number in AGENTS}
+
+FIGURE_AGENTS = Figure(
+    name="figure-agents",
+    title="Black and Red with more agents: steps to 0.9 of the optimum",
+    env="maze:black-red",
+    plans=tuple(
+        Plan(label, label.split(",")[0], ("--env-option", f"num_per_colour={number // 2}"))
+        for number, pair in _PAIRS.items()
+        for label in pair
+    ),
+    kind="sizes",
+    metric="path_optimality",
+    claims=(Claim(8, "The gain of reuse grows with the number of agents.", (gain_grows(_PAIRS),)),),
+    pairs=tuple(_PAIRS.items()),
+)
+
+
+def figure_4(map_name: MapName) -> Figure:
+    """Returns the comparison on a SMAX map, with the map's own number of steps."""
+    env = f"smax:{map_name}"
+    total_steps = get_preset(env, "oappo").total_steps or 0
+    rivals = ("happo", "mappo", "seps", "seac")
+    plans = _compared("oappo", *rivals, "seac-ppo", "oappo-auto", total_steps=total_steps)
+    present = {plan.label for plan in plans}
+    return Figure(
+        name=f"figure-4-{map_name}",
+        title=f"SMAX {map_name}: win rate",
+        env=env,
+        plans=plans,
+        kind="curves",
+        metric="success",
+        claims=(
+            Claim(
+                9,
+                f"OAPPO wins more battles than the others on {map_name}.",
+                tuple(ends_higher("oappo", rival) for rival in rivals if rival in present),
+            ),
+        ),
+    )
+
+
+MAZE_FIGURES = (FIGURE_3B, FIGURE_3C, FIGURE_3D, FIGURE_5B, FIGURE_AGENTS)
+
+
+def get_figures(name: FigureName, map_name: MapName) -> tuple[Figure, ...]:
+    """Returns the figures that a command asks for."""
+    if name == "figure-4":
+        return (figure_4(map_name),)
+    if name == "all-maze":
+        return MAZE_FIGURES
+    return tuple(figure for figure in MAZE_FIGURES if figure.name == name)
