@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import inspect
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import envs
 from experiments.errors import UsageError
 from experiments.options import Options, check_reads
 from experiments.reuse_matrices import parse_reuse
+from experiments.run_options import Run
 from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.train import Trainer, make_trainer
@@ -87,6 +87,7 @@ def build(options: Options) -> Experiment:
 def _build(options: Options) -> Experiment:
     run = options.run
     seeds = _seed_numbers(run.seed, run.seeds)
+    _check_checkpoints(run)
     config = make_config(options.config, run.total_steps)
     points = grid_points(options.grid)
     env_options = parse_env_options(run.env_option)
@@ -156,22 +157,25 @@ def parse_env_options(assignments: Sequence[str]) -> dict[str, Any]:
 def make_env(name: str, env_options: Mapping[str, Any]) -> MultiAgentEnv:
     """Returns the environment of that name, with those options."""
     try:
-        plain = envs.make(name)
+        if env_options:
+            check_option_names(name, env_options)
+        return envs.make(name, **env_options)
     except ImportError as error:
         raise UsageError(f"env: {name} needs a package that is missing: {error}") from error
-    if not env_options:
-        return plain
-    # The first parameter is the scenario, which the name already says.
-    valid = tuple(inspect.signature(type(plain)).parameters)[1:]
+    except (TypeError, ValueError, AttributeError) as error:
+        if not env_options:
+            raise
+        given = ", ".join(f"{key}={value!r}" for key, value in env_options.items())
+        raise UsageError(f"env_option: {name} does not take {given}: {error}") from error
+
+
+def check_option_names(name: str, env_options: Mapping[str, Any]) -> None:
+    """Raises a UsageError that lists the environment's options if one given is not of them."""
+    valid = envs.option_names(name)
     if unknown := sorted(env_options.keys() - set(valid)):
         raise UsageError(
             f"env_option: {name} has no {', '.join(unknown)}; expected one of {', '.join(valid)}"
         )
-    try:
-        return envs.make(name, **env_options)
-    except (TypeError, ValueError, AttributeError) as error:
-        given = ", ".join(f"{key}={value!r}" for key, value in env_options.items())
-        raise UsageError(f"env_option: {name} does not take {given}: {error}") from error
 
 
 def make_algorithm(
@@ -195,6 +199,15 @@ def _seed_numbers(first: int, count: int) -> tuple[int, ...]:
     if first < 0 or first + count - 1 > MAX_SEED:
         raise UsageError(f"seed: expected numbers in [0, {MAX_SEED}], got {first} and on")
     return tuple(range(first, first + count))
+
+
+def _check_checkpoints(run: Run) -> None:
+    if run.checkpoint_every < 0:
+        raise UsageError(
+            f"checkpoint_every: expected at least 0 updates, got {run.checkpoint_every}"
+        )
+    if run.keep_checkpoints < 1:
+        raise UsageError(f"keep_checkpoints: expected at least 1, got {run.keep_checkpoints}")
 
 
 def _listed(values: Sequence[float]) -> str:

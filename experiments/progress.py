@@ -43,13 +43,20 @@ def status(console: Console, text: str) -> Iterator[None]:
 class ProgressLine:
     """Updates, steps, speed, time left, return and success: live, or a line per tenth."""
 
-    def __init__(self, experiment: Experiment, console: Console) -> None:
-        """Starts the clock; the line appears with the first chunk."""
+    def __init__(self, experiment: Experiment, console: Console, done_before: int = 0) -> None:
+        """Starts the clock; the line appears with the first chunk.
+
+        Args:
+            experiment: what is run.
+            console: where.
+            done_before: updates that an earlier process did.
+        """
         self._experiment = experiment
+        self._done_before = done_before
         self._console = console
         self._start = time.perf_counter()
-        self._lines = 0
-        self._recent = {"return": float("nan"), "success": float("nan")}
+        self._lines = done_before * PLAIN_LINES // experiment.config.num_updates
+        self._recent = {"return": float("nan")}
         # On a narrow terminal the text goes on in a second line; by default it would be cut off.
         text = TextColumn("{task.description}", table_column=Column(overflow="fold"))
         self._progress = Progress(BarColumn(12), text, console=console)
@@ -79,7 +86,8 @@ class ProgressLine:
     def _look_at(self, metrics: Mapping[str, np.ndarray]) -> None:
         """Takes the mean over the chunk's episodes, or keeps the last one if none ended."""
         count = metrics["episode/count"].ravel()
-        for name, before in self._recent.items():
+        for name in told(metrics, "return", "success"):
+            before = self._recent.get(name, float("nan"))
             mean = float(episode_mean(metrics[f"episode/{name}"].ravel(), count))
             self._recent[name] = before if np.isnan(mean) else mean
 
@@ -87,12 +95,23 @@ class ProgressLine:
         seconds = max(time.perf_counter() - self._start, 1e-9)
         steps = done * self._experiment.config.steps_per_update
         lanes = len(self._experiment.seeds) * len(self._experiment.points)
-        left = timedelta(seconds=round(seconds / done * (total - done)))
+        done_here = done - self._done_before
+        speed = done_here * self._experiment.config.steps_per_update * lanes / seconds
+        left = timedelta(seconds=round(seconds / done_here * (total - done)))
         return (
-            f"update {done}/{total}  {steps:,} steps/seed  {steps * lanes / seconds:,.0f} steps/s  "
-            f"{left} left  return {self._recent['return']:.3f}  "
-            f"success {self._recent['success']:.2f}"
+            f"update {done}/{total}  {steps:,} steps/seed  {speed:,.0f} steps/s  "
+            f"{left} left  return {self._recent['return']:.3f}"
+            + (f"  success {self._recent['success']:.2f}" if "success" in self._recent else "")
         )
+
+
+def told(metrics: Mapping[str, Any], *names: str) -> tuple[str, ...]:
+    """Returns those of the names that the environment reports of its episodes.
+
+    >>> told({"episode/return": 1.0}, "success", "return")
+    ('return',)
+    """
+    return tuple(name for name in names if f"episode/{name}" in metrics)
 
 
 def print_report(
@@ -106,10 +125,11 @@ def print_report(
     title = f"{summary['environment']}, {summary['algorithm']}, seeds: {num_seeds}"
     caption = "mean and 95% interval over seeds, last tenth of the run" if num_seeds > 1 else None
     table = Table("point", title=title, caption=caption, box=None)
-    for column in ("success", "return", "length"):
+    columns = told((summary["points"] or [{}])[0], "success", "return", "length")
+    for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     for index, point in enumerate(summary["points"]):
-        cells = (_cell(point[f"episode/{name}"]) for name in ("success", "return", "length"))
+        cells = (_cell(point[f"episode/{name}"]) for name in columns)
         table.add_row(experiment.label(index), *cells)
     console.print(table)
     if "optimal_episode_length" in summary:
@@ -118,7 +138,9 @@ def print_report(
         f"{summary['env_steps_per_second']:,.0f} steps/s over all seeds and points; compiled in "
         f"{summary['compile_seconds']:.1f} s, ran {summary['run_seconds']:.1f} s"
     )
-    files = sorted(path.name for path in directory.iterdir())
+    if not hasattr(experiment.trainer.env, "animate"):
+        console.print(f"no replay.gif: {summary['environment']} has no viewer")
+    files = sorted(path.name for path in directory.iterdir() if path.name[0] != ".")
     console.print(Text(f"{directory}: {', '.join(files)}"), soft_wrap=True)
 
 

@@ -21,11 +21,11 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "jumanji", "oatrpo-jax"
 def describe_experiment(experiment: Experiment) -> dict[str, Any]:
     """Returns everything that it takes to run the same again, as JSON-able data."""
     run = experiment.options.run
-    device = jax.devices()[0]
     return {
         "run": resumable(experiment.options.run),
         "environment": run.env,
         "env_options": experiment.env_options,
+        "env_settings": getattr(experiment.trainer.env, "settings", {}),
         "agent_types": list(experiment.trainer.env.agent_types),
         "algorithm": run.algorithm,
         "reuse_matrix": run.reuse_matrix,
@@ -37,7 +37,7 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
         "points": list(experiment.points),
         "versions": versions(),
         "git_commit": git_commit(),
-        "device": {"platform": device.platform, "kind": device.device_kind},
+        "device": device(),
         "command_line": list(experiment.options.argv),
     }
 
@@ -46,6 +46,12 @@ def resumable(run: Run) -> dict[str, Any]:
     """Returns the options of a run that are no settings of `Config`, but where it lies."""
     options = dataclasses.asdict(run)
     return {name: options[name] for name in options if name not in ("out", "resume")}
+
+
+def device() -> dict[str, str]:
+    """Returns what the run computes on."""
+    first = jax.devices()[0]
+    return {"platform": first.platform, "kind": first.device_kind}
 
 
 def versions() -> dict[str, str]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
-from tensorboardX import SummaryWriter
 
+from experiments.errors import UsageError
 from experiments.experiment import Experiment
 from experiments.runner import Chunk
+from experiments.tensorboard import Board
 
 INDEX_COLUMNS = ("point", "seed", "update", "env_steps")
 GROUPS = ("episode", "policy", "critic", "reuse")
@@ -24,16 +28,29 @@ class Recorder:
     Use it as a context manager: the files are closed at its end, whatever happened.
     """
 
-    def __init__(self, experiment: Experiment, directory: Path) -> None:
-        """Opens the files in ``directory``."""
+    def __init__(
+        self, experiment: Experiment, directory: Path, history: Mapping[str, np.ndarray]
+    ) -> None:
+        """Opens the files in ``directory``.
+
+        Args:
+            experiment: what is run.
+            directory: where; a metrics.csv that is there is cut after the history.
+            history: metrics ``[U, P, K, ...]`` of the updates done before, as `read_history`
+                returns them; empty for a new run.
+        """
         self._experiment = experiment
-        self._chunks: list[dict[str, np.ndarray]] = []
-        self._csv = (directory / "metrics.csv").open("w", newline="")
+        self._chunks = [dict(history)] if history else []
+        num_updates = len(next(iter(history.values()), ()))
+        path = directory / "metrics.csv"
+        cut_lines(path, num_lines(experiment, num_updates) if history else 0)
+        self._csv = path.open("a", newline="")
         self._writer = csv.writer(self._csv, lineterminator="\n")
         root = directory / "tensorboard"
         labels = [experiment.label(point) for point in range(len(experiment.points))]
         folders = [root] if len(labels) == 1 else [root / label for label in labels]
-        self._boards = [SummaryWriter(str(folder)) for folder in folders]
+        first_step = (num_updates + 1) * experiment.config.steps_per_update
+        self._boards = [Board(folder, first_step) for folder in folders]
 
     def __enter__(self) -> Recorder:
         return self
@@ -66,6 +83,8 @@ class Recorder:
         self._chunks.append(chunk.metrics)
         self._writer.writerows(self._rows(chunk, columns))
         self._csv.flush()
+        # On the disk before any checkpoint that follows: a resumed run needs the rows until there.
+        os.fsync(self._csv.fileno())
         self._write_boards(chunk)
 
     def _rows(self, chunk: Chunk, columns: Mapping[str, np.ndarray]) -> Iterable[list[str]]:
@@ -87,6 +106,65 @@ class Recorder:
                         env_steps = (chunk.first_update + index) * steps
                         board.add_scalar(name, float(finite.mean()), env_steps)
             board.flush()
+
+
+def num_lines(experiment: Experiment, num_updates: int) -> int:
+    """Returns how many lines of metrics.csv, its head included, so many updates fill."""
+    return 1 + num_updates * len(experiment.points) * len(experiment.seeds)
+
+
+def cut_lines(path: Path, count: int) -> None:
+    """Keeps the first ``count`` lines of a file, which is made if it does not exist."""
+    with path.open("a+b") as file:
+        file.seek(0)
+        kept = sum(len(line) for line in itertools.islice(file, count))
+        file.truncate(kept)
+
+
+def read_history(
+    experiment: Experiment, directory: Path, shapes: Mapping[str, Any], num_updates: int
+) -> dict[str, np.ndarray]:
+    """Returns the metrics ``[U, P, K, ...]`` of the first updates, as metrics.csv has them.
+
+    They are the numbers that were written, to the bit; rows of later updates are not looked at.
+
+    Args:
+        experiment: what was run.
+        directory: where.
+        shapes: ``[..., P, K, ...]`` shape and dtype of each metric.
+        num_updates: how many updates; none make an empty history.
+
+    Raises:
+        UsageError: if the file does not hold these updates.
+    """
+    if num_updates == 0:
+        return {}
+    path = directory / "metrics.csv"
+    lanes = (len(experiment.points), len(experiment.seeds))
+    empty = {k: np.zeros((num_updates, *v.shape[1:]), v.dtype) for k, v in shapes.items()}
+    columns = flatten(empty)
+    expected = [
+        [str(point), str(experiment.seeds[seed]), str(update + 1)]
+        for update, point, seed in np.ndindex(num_updates, *lanes)
+    ]
+    try:
+        with path.open(newline="") as file:
+            lines = list(itertools.islice(file, num_lines(experiment, num_updates)))
+        rows = list(csv.reader(lines))
+        cells = np.array(rows[1:], dtype=object)
+        if rows[0] != [*INDEX_COLUMNS, *columns] or cells[:, :3].tolist() != expected:
+            raise ValueError("its rows are not those of the run")
+        if not lines[-1].endswith("\n"):
+            raise ValueError("a row is cut off")
+        for index, column in enumerate(columns.values(), len(INDEX_COLUMNS)):
+            text = np.where(cells[:, index] == "", "nan", cells[:, index]).astype(str)
+            column[...] = text.astype(column.dtype).reshape(column.shape)
+    except (OSError, ValueError, IndexError) as error:
+        raise UsageError(
+            f"resume: {path} does not hold the {num_updates} updates before the checkpoint "
+            f"({error}); nothing was changed"
+        ) from error
+    return empty
 
 
 def flatten(metrics: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

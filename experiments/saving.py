@@ -6,6 +6,7 @@ import logging
 import re
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,17 @@ from experiments.checkpoints import FOLDER, best_number, find_checkpoints, read_
 from oatrpo_jax.checkpoint import Arrays, save_checkpoint, to_host
 from oatrpo_jax.train import TrainState
 
+DEFAULT_SECONDS = 60.0
+"""Time between two checkpoints if no number of updates is asked for; no result depends on it."""
+
+
+def set_aside(paths: Sequence[Path]) -> None:
+    """Renames checkpoints that could not be loaded, so that they are not taken for the newest."""
+    for path in paths:
+        target = path.with_name(f"{path.name}.damaged")
+        shutil.rmtree(target, ignore_errors=True)
+        path.rename(target)
+
 
 class Checkpoints:
     """Saves checkpoints behind the training's back; keeps the newest few and the best one.
@@ -26,8 +38,16 @@ class Checkpoints:
     reported on stderr and leaves those before it as they are.
     """
 
-    def __init__(self, directory: Path, keep: int = 2) -> None:
-        """Opens the folder, and removes what a killed save has left."""
+    def __init__(self, directory: Path, keep: int = 2, every: int = 0) -> None:
+        """Opens the folder, and removes what a killed save has left.
+
+        Args:
+            directory: the run's.
+            keep: how many of the newest to keep, beside the best one.
+            every: updates between two of them; 0 goes by the clock.
+        """
+        self.every = every
+        self._saved_at = time.perf_counter()
         self._root = directory / FOLDER
         self._keep = keep
         self._root.mkdir(exist_ok=True)
@@ -62,6 +82,12 @@ class Checkpoints:
         scores = self._known_scores()
         return scores[best_number(scores)] if scores else None
 
+    def is_due(self, num_updates: int) -> bool:
+        """Returns whether to save after so many updates."""
+        if self.every:
+            return num_updates % self.every == 0
+        return time.perf_counter() - self._saved_at >= DEFAULT_SECONDS
+
     def save(
         self,
         state: TrainState,
@@ -82,6 +108,7 @@ class Checkpoints:
             return
         arrays = to_host(state)
         about = {"num_updates": num_updates, "score": score, "run_seconds": run_seconds}
+        self._saved_at = time.perf_counter()
         self._pending = num_updates, self._worker.submit(self._write, arrays, about)
 
     def wait(self) -> bool:
@@ -102,14 +129,6 @@ class Checkpoints:
             file=sys.stderr,
         )
         return False
-
-    def set_aside(self, paths: Sequence[Path]) -> None:
-        """Renames checkpoints that could not be loaded, so that they are not taken for newest."""
-        for path in paths:
-            target = path.with_name(f"{path.name}.damaged")
-            shutil.rmtree(target, ignore_errors=True)
-            path.rename(target)
-            self._scores.pop(int(path.name), None)
 
     def _known_scores(self) -> dict[int, float]:
         return {number: score for number, score in self._scores.items() if score is not None}

@@ -136,13 +136,16 @@ def _said(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def warn_of_changes(content: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def warn_of_changes(content: Mapping[str, Any]) -> None:
     """Says on stderr which versions, or which device, differ from those that the run had."""
-    differ = [*_differences(content.get("versions"), now["versions"])]
-    differ += _differences(content.get("device"), now["device"])
+    # Imports jax, which what only parses a command line does not wait for.
+    from experiments.provenance import device, versions
+
+    differ = [*_differences(content.get("versions"), versions())]
+    differ += _differences(content.get("device"), device())
     if differ:
         print(
-            f"Warning: the run began with {'; '.join(differ)}. It goes on, but maybe not to the "
+            f"Warning: the run began with {', '.join(differ)}. It goes on, but maybe not to the "
             "bit as it would have there.",
             file=sys.stderr,
         )

@@ -46,7 +46,8 @@ def read_rows(directory: Path) -> list[dict[str, str]]:
 def test_a_run_leaves_its_files_and_names_them(finished: tuple[Path, str]):
     directory, output = finished
     names = {"config.json", "metrics.csv", "summary.json", "curves.png", "reuse.png", "replay.gif"}
-    assert {path.name for path in directory.iterdir()} == names | {"tensorboard"}
+    folders = {"tensorboard", "checkpoints"}
+    assert {path.name for path in directory.iterdir()} == names | folders | {".lock"}
     assert all(name in output for name in names)
     assert len(list(directory.glob("tensorboard/*/events.*"))) == 2
 
