@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 AlgorithmName = Literal[
-    "oappo", "oatrpo", "happo", "hatrpo", "mappo", "ippo", "ippo-separate", "fixed"
+    "oappo",
+    "oatrpo",
+    "happo",
+    "hatrpo",
+    "mappo",
+    "ippo",
+    "ippo-separate",
+    "seac",
+    "seac-ppo",
+    "fixed",
 ]
 
 
@@ -28,7 +38,18 @@ class Preset:
     algorithms: Mapping[str, Preset] = field(default_factory=dict)
 
 
-DEFAULT = Preset(total_steps=1_000_000)
+# As published: short rollouts, one step on each, returns without lambda.
+_SEAC = Preset(
+    config={
+        "rollout_length": 5,
+        "num_epochs": 1,
+        "critic_epochs": 1,
+        "num_minibatches": 1,
+    },
+    hyperparams={"gae_lambda": 1.0},
+)
+
+DEFAULT = Preset(total_steps=1_000_000, algorithms={"seac": _SEAC})
 
 
 def _magpo(epochs: int, clip_eps: float, ent_coef: float, lr: float) -> Preset:
@@ -63,6 +84,7 @@ PRESETS: dict[str, Preset] = {
             "hidden_sizes": (128, 128),
         },
         hyperparams={"actor_lr": 2e-3, "critic_lr": 1e-3},
+        algorithms={"seac": Preset(config={"reset_interval": 5})},
     ),
     "smax:3m": Preset(total_steps=1_000_000),
     "smax:2s3z": Preset(total_steps=1_000_000),
@@ -100,14 +122,15 @@ Elsewhere ``rr`` pairs agents of the same type and ``ur`` agents of different ty
 def get_preset(env: str, algorithm: str) -> Preset:
     """Returns the defaults of an environment and algorithm, all layers added up.
 
+    What a layer says of the algorithm counts more than what any says of the environment.
+
     >>> get_preset("maze:black-blue-red", "oappo").config["num_envs"]
     32
     """
-    layers = [DEFAULT, PRESETS.get(env.partition(":")[0]), PRESETS.get(env)]
-    preset = Preset()
-    for layer in filter(None, layers):
-        preset = _add(_add(preset, layer), layer.algorithms.get(algorithm, Preset()))
-    return preset
+    found = [DEFAULT, PRESETS.get(env.partition(":")[0]), PRESETS.get(env)]
+    layers = [layer for layer in found if layer is not None]
+    ours = [layer.algorithms[algorithm] for layer in layers if algorithm in layer.algorithms]
+    return functools.reduce(_add, [*layers, *ours], Preset())
 
 
 def _add(below: Preset, above: Preset) -> Preset:

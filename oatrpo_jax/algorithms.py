@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from oatrpo_jax.a2c import POLICY_GRADIENT
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.policy_step import PolicyStep
 from oatrpo_jax.ppo import CLIP
-from oatrpo_jax.reuse import ReuseRule, fixed_reuse, own_reuse, threshold_reuse
+from oatrpo_jax.reuse import ReuseRule, fixed_reuse, own_reuse, shared_experience, threshold_reuse
 from oatrpo_jax.trpo import TRUST_REGION
 
 Ownership = Callable[[int], tuple[int, ...]]
@@ -39,6 +40,11 @@ class Algorithm:
         is_sequential: whether learners are corrected for those updated before them.
         has_central_critic: whether one critic sees the global state, or each policy has a critic
             that sees its agents' views.
+        shares_values: whether experience is also reused by the critics, and each learner judges
+            what it reuses by its own critic; needs local critics.
+
+    Raises:
+        ValueError: if a central critic were to share.
     """
 
     name: str
@@ -48,12 +54,22 @@ class Algorithm:
     policy_step: PolicyStep
     is_sequential: bool
     has_central_critic: bool
+    shares_values: bool = False
+
+    def __post_init__(self) -> None:
+        if self.shares_values and self.has_central_critic:
+            raise ValueError(
+                f"{self.name}: expected local critics with shares_values, got a central one, "
+                "which sees all experience already; set one of the two to False"
+            )
 
     def reads(self, config: Config) -> frozenset[str]:
         """Returns the settings and coefficients that change what this algorithm does."""
         names = _ALWAYS_READ | self.reuse.reads | self.policy_step.reads
         if self.reuse.shares:
-            names |= self.policy_step.reads_when_shared | {"estimator"}
+            names |= self.policy_step.reads_when_shared
+        if self.reuse.draws_sources:
+            names |= {"estimator"}
         if config.divergence != "quantile":
             names -= {"divergence_quantile"}
         if config.value_loss != "clipped":
@@ -68,7 +84,9 @@ _ALWAYS_READ = frozenset(
     CLIP.reads
     | CLIP.reads_when_shared
     | TRUST_REGION.reads
+    | POLICY_GRADIENT.reads
     | threshold_reuse().reads
+    | shared_experience().reads
     | {"estimator"}
 )
 
@@ -135,6 +153,25 @@ _TABLE = (
         policy_step=CLIP,
         is_sequential=False,
         has_central_critic=False,
+    ),
+    Algorithm(
+        name="seac",
+        description="shared experience actor-critic: A2C on everybody's experience, critics too",
+        ownership=separate,
+        reuse=shared_experience(),
+        policy_step=POLICY_GRADIENT,
+        is_sequential=False,
+        has_central_critic=False,
+        shares_values=True,
+    ),
+    Algorithm(
+        name="seac-ppo",
+        description="shared experience with clipped steps and a central critic",
+        ownership=separate,
+        reuse=shared_experience(),
+        policy_step=CLIP,
+        is_sequential=False,
+        has_central_critic=True,
     ),
 )
 

@@ -166,6 +166,9 @@ class Hyperparams:
     reuse_lambda: jax.Array = _coefficient(
         0.7, 0, 1, "weight of an agent's own experience when it has others' too (1 uses no other's)"
     )
+    seac_coef: jax.Array = _coefficient(
+        1.0, 0, _ANY, "weight of each other agent's experience in SEAC (0 uses no other's)"
+    )
     divergence_quantile: jax.Array = _coefficient(
         0.9, 0, 1, "quantile of the rows' KL that the gate looks at, with divergence = quantile"
     )

@@ -1,4 +1,4 @@
-"""The critics: value normalisation, the value loss and a critic's update.
+"""What critics see and learn: features, value normalisation, the value loss.
 
 A central critic is one critic with one slot, the global state; local critics have a slot per
 agent, its own view.  Beyond that choice nothing here knows the difference.
@@ -14,10 +14,7 @@ import optax
 
 from oatrpo_jax.advantages import masked_mean
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.networks import Critic
-from oatrpo_jax.policy_step import Learning, adam
-from oatrpo_jax.sources import Sources, fold_sources, minibatch_envs, take_envs
-from oatrpo_jax.types import Observation, PyTree
+from oatrpo_jax.types import Observation
 
 
 class ValueNorm(NamedTuple):
@@ -67,22 +64,6 @@ class ValueNorm(NamedTuple):
         return outputs * deviation + mean
 
 
-class CriticBatch(NamedTuple):
-    """Rows of one critic slot; fields have leading axes ``[T, E]`` (``[M, T, E]`` for all slots).
-
-    Attributes:
-        features: ``[..., F]`` what the critic sees.
-        target: ``[...]`` returns in units of the critic's output.
-        old_output: ``[...]`` the critic's output before this update.
-        weight: ``[...]`` summing to 1 over the rows of a critic's own slots.
-    """
-
-    features: jax.Array
-    target: jax.Array
-    old_output: jax.Array
-    weight: jax.Array
-
-
 def critic_features(observation: Observation, is_central: bool) -> jax.Array:
     """Returns what the critic slots see: ``[..., 1, S]`` if central, else ``[..., N, O]``."""
     if is_central:
@@ -114,42 +95,6 @@ def value_loss(
     eps = hparams.value_clip_eps
     near = old_output + jnp.clip(output - old_output, -eps, eps)
     return jnp.maximum(loss, optax.losses.huber_loss(near, target, delta=hparams.huber_delta))
-
-
-def critic_update(
-    critic: Critic,
-    config: Config,
-    learning: Learning,
-    sources: Sources[CriticBatch],
-    hparams: Hyperparams,
-    key: jax.Array,
-) -> tuple[Learning, dict[str, jax.Array]]:
-    """Returns one critic after ``critic_epochs`` passes of Adam over its slots, and metrics."""
-
-    def loss(params: PyTree, batch: CriticBatch) -> jax.Array:
-        output = jnp.asarray(critic.apply(params, batch.features))
-        return jnp.sum(
-            batch.weight * value_loss(output, batch.old_output, batch.target, config, hparams)
-        )
-
-    def minibatch_step(learning: Learning, envs: jax.Array | None):
-        value, grads = fold_sources(
-            lambda batch: jax.value_and_grad(loss)(learning.params, take_envs(batch, envs)), sources
-        )
-        value, grads = jax.tree.map(lambda x: x * config.num_minibatches, (value, grads))
-        optimiser = adam(hparams.critic_lr, hparams.max_grad_norm)
-        updates, opt_state = optimiser.update(grads, learning.opt_state)
-        params = optax.apply_updates(learning.params, updates)
-        return Learning(params, opt_state), (value, optax.tree.norm(grads))
-
-    def epoch(learning: Learning, key: jax.Array):
-        envs = minibatch_envs(key, sources.batch.target.shape[2], config.num_minibatches)
-        return jax.lax.scan(minibatch_step, learning, envs, length=config.num_minibatches)
-
-    learning, (value, norm) = jax.lax.scan(
-        epoch, learning, jax.random.split(key, config.critic_epochs)
-    )
-    return learning, {"critic/loss": jnp.mean(value), "critic/grad_norm": jnp.mean(norm)}
 
 
 def explained_variance(value: jax.Array, returns: jax.Array, mask: jax.Array) -> jax.Array:

@@ -14,20 +14,16 @@ import numpy as np
 from oatrpo_jax.advantages import generalized_advantage_estimation, normalise
 from oatrpo_jax.algorithms import Algorithm, get_algorithm
 from oatrpo_jax.config import Config, EnvSpec, Hyperparams
-from oatrpo_jax.critic import (
-    CriticBatch,
-    ValueNorm,
-    critic_active,
-    critic_features,
-    critic_update,
-    explained_variance,
-)
-from oatrpo_jax.networks import Actor, Critic, policy_distribution, policy_logits
+from oatrpo_jax.critic import ValueNorm, critic_active, critic_features
+from oatrpo_jax.networks import Actor, Critic, policy_distribution
+from oatrpo_jax.planning import UpdatePlan, make_plan
 from oatrpo_jax.policy_step import Learning, adam_init
-from oatrpo_jax.policy_update import UpdatePlan, update_policies
-from oatrpo_jax.reuse import Affinity, pairwise_divergence, subsample_rows
-from oatrpo_jax.sources import Slots, Sources
+from oatrpo_jax.policy_update import update_policies
+from oatrpo_jax.reuse import own_share
+from oatrpo_jax.shared_values import PerLearner, importance_ratio, own_judgement
+from oatrpo_jax.sources import Slots
 from oatrpo_jax.types import Observation, PyTree, Transition
+from oatrpo_jax.value_update import Returns, update_critics
 
 
 class LearnerState(NamedTuple):
@@ -153,7 +149,17 @@ class Learner:
         advantage = self._advantage(state, trajectory, value, hparams)
         slots = self._slots(state, trajectory, advantage)
         order_key, policy_key, critic_key = jax.random.split(key, 3)
-        plan, reuse_metrics = self._plan(state, slots, hparams, order_key)
+        plan, reuse_metrics = make_plan(
+            self.actor,
+            self.config,
+            self.algorithm.reuse,
+            state.policies.params,
+            slots,
+            own=jnp.asarray(self.own),
+            hparams=hparams,
+            key=order_key,
+        )
+        returns = value + advantage
         policies, policy_metrics = update_policies(
             self.actor,
             self.config,
@@ -161,11 +167,26 @@ class Learner:
             state.policies,
             slots,
             plan=plan,
+            advantage_of=self._advantage_of(state, slots, returns),
             hparams=hparams,
             key=policy_key,
         )
-        critics, value_norm, critic_metrics = self._update_critics(
-            state, trajectory, value, value + advantage, hparams, critic_key
+        central = self.algorithm.has_central_critic
+        critics, value_norm, critic_metrics = update_critics(
+            self.critic,
+            self.config,
+            state.critics,
+            state.value_norm,
+            Returns(
+                features=critic_features(trajectory.observation, central),
+                active=critic_active(trajectory.observation, central),
+                value=value,
+                returns=returns,
+            ),
+            slot_weights=self._critic_weights(plan),
+            ratio_of=self._critic_ratio(state, slots, plan),
+            hparams=hparams,
+            key=critic_key,
         )
         metrics = policy_metrics | critic_metrics | reuse_metrics
         return LearnerState(policies, critics, value_norm), metrics
@@ -201,71 +222,26 @@ class Learner:
         )
         return jax.tree.map(lambda x: jnp.moveaxis(x, 2, 0), slots)
 
-    def _plan(
-        self, state: LearnerState, slots: Slots, hparams: Hyperparams, key: jax.Array
-    ) -> tuple[UpdatePlan, dict[str, jax.Array]]:
-        """Returns a shuffled order and the reuse matrix for this iteration, and metrics."""
-        rows = subsample_rows(slots, self.config.divergence_rows)
+    def _advantage_of(self, state: LearnerState, slots: Slots, returns: jax.Array) -> PerLearner:
+        """Returns the advantages ``[N, T, E]`` of all slots as each learner sees them."""
+        if not self.algorithm.shares_values:
+            return lambda learner: slots.advantage
+        target = state.value_norm.normalise(jnp.moveaxis(returns, 2, 0))
+        return own_judgement(self.critic, state.critics.params, slots, target)
 
-        def logits_of(learner: jax.Array) -> jax.Array:
-            params = jax.tree.map(lambda x: x[learner], state.policies.params)
-            return policy_logits(self.actor, params, rows)
+    def _critic_weights(self, plan: UpdatePlan) -> jax.Array:
+        """Returns ``[C, M]`` how much each critic learns from each critic slot."""
+        if self.algorithm.has_central_critic:
+            return jnp.ones((1, 1))
+        return plan.weights if self.algorithm.shares_values else own_share(plan.own)
 
-        divergence, sample_size = pairwise_divergence(
-            logits_of, rows, len(self.own), self.config, hparams
-        )
-        own = jnp.asarray(self.own)
-        affinity = Affinity(
-            divergence=jnp.where(own, 0.0, divergence),
-            own=own,
-            has_rows=jnp.any(slots.active, axis=(1, 2)),
-        )
-        reuse = self.algorithm.reuse
-        weights = reuse.weights(affinity, hparams)
-        order = jax.random.permutation(key, len(self.own))
-        return UpdatePlan(order, weights, own, reuse.divergence_limit(hparams)), {
-            "reuse/divergence": affinity.divergence,
-            "reuse/weight": weights,
-            "reuse/effective_sample_size": sample_size,
-            "reuse/num_admitted": jnp.mean(jnp.sum((weights > 0) & ~own, axis=1)),
-        }
-
-    def _update_critics(
-        self,
-        state: LearnerState,
-        trajectory: Transition,
-        value: jax.Array,
-        returns: jax.Array,
-        hparams: Hyperparams,
-        key: jax.Array,
-    ) -> tuple[Learning, ValueNorm, dict[str, jax.Array]]:
-        """Returns the critics and the value statistics after learning ``[T, E, M]`` returns."""
-        central = self.algorithm.has_central_critic
-        active = critic_active(trajectory.observation, central)
-        norm = state.value_norm
-        if self.config.normalise_values:
-            norm = norm.update(returns, active, hparams.value_norm_decay)
-        batch = CriticBatch(
-            features=critic_features(trajectory.observation, central),
-            target=norm.normalise(returns),
-            old_output=norm.normalise(value),
-            weight=active / jnp.maximum(jnp.sum(active, axis=(0, 1)), 1),
-        )
-        slots = jax.tree.map(lambda x: jnp.moveaxis(x, 2, 0), batch)
-        own = np.arange(self.critic_of.max() + 1)[:, None] == self.critic_of
-
-        def one_critic(arguments: tuple[Learning, jax.Array, jax.Array]):
-            learning, own, key = arguments
-            weight = slots.weight / jnp.sum(own)
-            sources = Sources(slots._replace(weight=weight), jnp.argsort(~own), jnp.sum(own))
-            return critic_update(self.critic, self.config, learning, sources, hparams, key)
-
-        critics, metrics = jax.lax.map(
-            one_critic, (state.critics, jnp.asarray(own), jax.random.split(key, len(own)))
-        )
-        metrics = jax.tree.map(jnp.mean, metrics)
-        metrics["critic/explained_variance"] = explained_variance(value, returns, active)
-        return critics, norm, metrics
+    def _critic_ratio(
+        self, state: LearnerState, slots: Slots, plan: UpdatePlan
+    ) -> PerLearner | None:
+        """Returns the importance ratios of rows in the critics' losses; None where all are 1."""
+        if not self.algorithm.shares_values:
+            return None
+        return importance_ratio(self.actor, state.policies.params, slots, plan.own)
 
 
 def make_learner(

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.algorithms import Algorithm
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.networks import Actor, policy_distribution, policy_logits
+from oatrpo_jax.planning import UpdatePlan
 from oatrpo_jax.policy_step import Learning
+from oatrpo_jax.shared_values import PerLearner
 from oatrpo_jax.sources import Slots, make_sources, sample_sources
 from oatrpo_jax.types import PyTree
-
-
-class UpdatePlan(NamedTuple):
-    """Who learns when, and from whom, in this iteration.
-
-    Attributes:
-        order: ``[G]`` int32, the learners in the order of their turns.
-        weights: ``[G, N]`` reuse matrix M.
-        own: ``[G, N]`` bool, the slots of the agents that act with each policy.
-        divergence_limit: ``[]`` what a trust region must keep reused slots' divergence at.
-    """
-
-    order: jax.Array
-    weights: jax.Array
-    own: jax.Array
-    divergence_limit: jax.Array
 
 
 def compound_ratio(log_ratio: jax.Array) -> jax.Array:
@@ -51,6 +35,7 @@ def update_policies(
     slots: Slots,
     *,
     plan: UpdatePlan,
+    advantage_of: PerLearner,
     hparams: Hyperparams,
     key: jax.Array,
 ) -> tuple[Learning, dict[str, jax.Array]]:
@@ -63,12 +48,13 @@ def update_policies(
         policies: parameters and optimiser states with a leading ``[G]`` axis.
         slots: the experience, ``[N, T, E]``.
         plan: order and reuse matrix, and what belongs to them.
+        advantage_of: learner -> ``[N, T, E]`` advantages as it sees them.
         hparams: coefficients.
         key: consumed.
     """
     mapping_key, step_key = jax.random.split(key)
     step_keys = jax.random.split(step_key, len(plan.order))
-    estimator = config.estimator if algorithm.reuse.shares else "weighted"
+    estimator = config.estimator if algorithm.reuse.draws_sources else "weighted"
     if estimator == "mapping":
         plan = plan._replace(weights=draw_mapping(mapping_key, plan.weights))
 
@@ -77,7 +63,7 @@ def update_policies(
         learner, key = now
         compound = compound_ratio(log_ratio)
         sources = make_sources(
-            slots._replace(advantage=slots.advantage * compound),
+            slots._replace(advantage=advantage_of(learner) * compound),
             plan.weights[learner],
             plan.own[learner],
         )

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-
 import chex
 import jax
 import jax.numpy as jnp
-import optax
 
 from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.gradient_passes import gradient_passes
 from oatrpo_jax.networks import Actor, policy_distribution, policy_logits
-from oatrpo_jax.policy_step import (
-    DrawSources,
-    Learning,
-    PolicyStep,
-    adam,
-    adam_init,
-    weighted_sum,
-)
-from oatrpo_jax.sources import PolicyBatch, Sources, fold_sources, minibatch_envs, take_envs
+from oatrpo_jax.policy_step import DrawSources, Learning, PolicyStep, adam_init, weighted_sum
+from oatrpo_jax.sources import PolicyBatch
 from oatrpo_jax.types import PyTree
 
 
@@ -93,55 +84,7 @@ def clip_step(
 ) -> tuple[Learning, dict[str, jax.Array]]:
     """Returns the policy after ``num_epochs`` passes of Adam; see `StepFunction`."""
     del divergence_limit  # Clipping bounds the step already.
-
-    def epoch(learning: Learning, key: jax.Array):
-        draw_key, shuffle_key = jax.random.split(key)
-        sources = draw(draw_key)
-        num_envs = sources.batch.policy_weight.shape[2]
-        envs = minibatch_envs(shuffle_key, num_envs, config.num_minibatches)
-        step = functools.partial(_minibatch_step, actor, config, hparams, sources)
-        return jax.lax.scan(step, learning, envs, length=config.num_minibatches)
-
-    learning, sums = jax.lax.scan(epoch, learning, jax.random.split(key, config.num_epochs))
-    return learning, _metrics(sums)
-
-
-def _minibatch_step(
-    actor: Actor,
-    config: Config,
-    hparams: Hyperparams,
-    sources: Sources[PolicyBatch],
-    learning: Learning,
-    envs: jax.Array | None,
-) -> tuple[Learning, dict[str, jax.Array]]:
-    """Returns the policy after one Adam step on some environments of all its sources."""
-    gradient = jax.grad(clip_loss, argnums=1, has_aux=True)
-    grads, sums = fold_sources(
-        lambda batch: gradient(actor, learning.params, take_envs(batch, envs), hparams), sources
-    )
-    # A row's weight is its share of the whole rollout, of which a minibatch is one part.
-    grads, sums = jax.tree.map(lambda x: x * config.num_minibatches, (grads, sums))
-    updates, opt_state = adam(hparams.actor_lr, hparams.max_grad_norm).update(
-        grads, learning.opt_state
-    )
-    params = optax.apply_updates(learning.params, updates)
-    return Learning(params, opt_state), sums | {"grad_norm": optax.tree.norm(grads)}
-
-
-def _metrics(sums: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    """Returns scalars from ``[num_epochs, num_minibatches]`` sums over the learner's own rows."""
-    own = sums["own_weight"]
-    per_row = {
-        name: jnp.sum(sums[name]) / jnp.maximum(jnp.sum(own), 1e-12)
-        for name in ("entropy", "approx_kl", "clip_fraction")
-    }
-    first = sums["ratio"][0, 0] / jnp.maximum(own[0, 0], 1e-12)
-    return {
-        "policy/loss": jnp.mean(sums["loss"]),
-        "policy/grad_norm": jnp.mean(sums["grad_norm"]),
-        "policy/first_ratio": jnp.where(own[0, 0] > 0, first, 1.0),
-        **{f"policy/{name}": value for name, value in per_row.items()},
-    }
+    return gradient_passes(clip_loss, actor, config, learning, draw, hparams, key)
 
 
 CLIP = PolicyStep(

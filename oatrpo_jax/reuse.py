@@ -1,4 +1,4 @@
-"""Who reuses whose experience: divergences between policies, and rules that weigh by them."""
+"""Who reuses whose experience: rules that weigh by the divergence between policies."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from oatrpo_jax.advantages import masked_mean
-from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.networks import policy_distribution
-from oatrpo_jax.sources import Slots
+from oatrpo_jax.config import Hyperparams
 
 
 class Affinity(NamedTuple):
     """What a reuse rule may look at.
 
     Attributes:
-        divergence: ``[G, N]`` D[g, n], see `pairwise_divergence`.
+        divergence: ``[G, N]`` D[g, n], see `divergence.pairwise_divergence`.
         own: ``[G, N]`` bool, True where agent n acts with policy g.
         has_rows: ``[N]`` bool, True where the agent was active at least once.
     """
@@ -36,85 +33,24 @@ class ReuseRule:
     """How the reuse matrix comes about.
 
     Attributes:
-        weights: (affinity, hyperparams) -> ``[G, N]`` float32 with rows that sum to 1.
+        weights: (affinity, hyperparams) -> ``[G, N]`` float32, 0 and up.
         divergence_limit: hyperparams -> ``[]``, what a trust-region step must keep D of every
             reused slot below or at (Condition 1 for the candidate).
         shares: whether a learner may get a weight on another's slot.
         reads: the hyperparameters that the rule reads.
+        averages: whether a learner's weights sum to 1.  Only then may sources be drawn by them.
     """
 
     weights: Callable[[Affinity, Hyperparams], jax.Array]
     divergence_limit: Callable[[Hyperparams], jax.Array]
     shares: bool
     reads: frozenset[str]
+    averages: bool = True
 
-
-def summarise_rows(
-    kl: jax.Array, active: jax.Array, config: Config, hparams: Hyperparams
-) -> jax.Array:
-    """Returns one divergence from the KL of every active row: mean, maximum or quantile.
-
-    Args:
-        kl: ``[..., R]``, clamped at 0 here against rounding.
-        active: ``[..., R]`` bool; a slot without active rows has divergence 0.
-        config: says which summary.
-        hparams: has the quantile.
-
-    Returns:
-        ``[...]``.
-    """
-    kl = jnp.maximum(kl, 0.0)
-    if config.divergence == "max":
-        return jnp.max(jnp.where(active, kl, 0.0), axis=-1)
-    if config.divergence == "quantile":
-        rows = jnp.where(active, kl, jnp.nan)
-        return jnp.nan_to_num(jnp.nanquantile(rows, hparams.divergence_quantile, axis=-1))
-    return masked_mean(kl, active, axis=-1)
-
-
-def pairwise_divergence(
-    logits_of: Callable[[jax.Array], jax.Array],
-    slots: Slots,
-    num_policies: int,
-    config: Config,
-    hparams: Hyperparams,
-) -> tuple[jax.Array, jax.Array]:
-    """Returns how far each learner's policy is from each source's, on the source's experience.
-
-    ``D[g, n] = mean over active rows of KL( mu_n(.|o^n) || pi_g(.|o^n) )`` (Condition 1), and the
-    effective sample size of the importance ratios ``w = pi_g(a^n|o^n) / mu_n(a^n|o^n)`` as a share
-    of the active rows, ``(sum w)^2 / (count sum w^2)`` (Kish 1965).
-
-    Args:
-        logits_of: learner index -> ``[N, R, A]`` its logits on every slot's rows.
-        slots: the same rows, ``[N, R, ...]``.
-        num_policies: G.
-        config: says how rows are summarised.
-        hparams: has the quantile.
-
-    Returns:
-        ``[G, N]`` divergences and ``[G, N]`` effective sample sizes in [0, 1].
-    """
-    behaviour = policy_distribution(slots.logits)
-
-    def row(learner: jax.Array) -> tuple[jax.Array, jax.Array]:
-        policy = policy_distribution(logits_of(learner))
-        kl = behaviour.kl_divergence(policy)
-        ratio = jnp.exp(policy.log_prob(slots.action) - slots.log_prob)
-        first = masked_mean(ratio, slots.active, axis=-1)
-        second = masked_mean(jnp.square(ratio), slots.active, axis=-1)
-        divergence = summarise_rows(kl, slots.active, config, hparams)
-        return divergence, jnp.square(first) / jnp.maximum(second, 1e-12)
-
-    return jax.lax.map(row, jnp.arange(num_policies))
-
-
-def subsample_rows(slots: Slots, num_rows: int) -> Slots:
-    """Returns at most ``num_rows`` evenly spaced rows of each slot: ``[N, T, E] -> [N, R]``."""
-    flat = jax.tree.map(lambda x: x.reshape(x.shape[0], -1, *x.shape[3:]), slots)
-    total = flat.active.shape[1]
-    rows = np.linspace(0, total - 1, min(num_rows, total)).round().astype(int)
-    return jax.tree.map(lambda x: x[:, rows], flat)
+    @property
+    def draws_sources(self) -> bool:
+        """Whether the config's estimator applies."""
+        return self.shares and self.averages
 
 
 def gate_weights(gate: jax.Array, own: jax.Array, reuse_lambda: jax.Array) -> jax.Array:
@@ -133,10 +69,11 @@ def gate_weights(gate: jax.Array, own: jax.Array, reuse_lambda: jax.Array) -> ja
     num_others = jnp.sum(others, axis=1, keepdims=True)
     own_weight = jnp.where(num_others > 0, reuse_lambda, 1.0)
     other_weight = (1.0 - reuse_lambda) / jnp.maximum(num_others, 1)
-    return own_weight * _own_share(own) + jnp.where(others, other_weight, 0.0)
+    return own_weight * own_share(own) + jnp.where(others, other_weight, 0.0)
 
 
-def _own_share(own: jax.Array) -> jax.Array:
+def own_share(own: jax.Array) -> jax.Array:
+    """Returns weights that spread evenly over own slots, ``[G, N]``: rows sum to 1, or are 0."""
     return own / jnp.maximum(jnp.sum(own, axis=1, keepdims=True), 1)
 
 
@@ -146,7 +83,7 @@ def own_reuse() -> ReuseRule:
     The identity matrix when every agent owns its parameters, 1/N everywhere when all share.
     """
     return ReuseRule(
-        weights=lambda affinity, hparams: _own_share(affinity.own),
+        weights=lambda affinity, hparams: own_share(affinity.own),
         divergence_limit=_no_limit,
         shares=False,
         reads=frozenset(),
@@ -169,6 +106,21 @@ def threshold_reuse() -> ReuseRule:
         divergence_limit=lambda hparams: hparams.reuse_sigma,
         shares=True,
         reads=frozenset({"reuse_sigma", "reuse_lambda", "divergence_quantile"}),
+    )
+
+
+def shared_experience() -> ReuseRule:
+    """Returns SEAC's rule: own experience counts 1, that of every other agent ``seac_coef``.
+
+    A sum and not a mean: rows sum to ``1 + seac_coef x others`` (Christianos et al. 2020, Eq. 3).
+    """
+
+    def weights(affinity: Affinity, hparams: Hyperparams) -> jax.Array:
+        others = affinity.has_rows & ~affinity.own
+        return own_share(affinity.own) + jnp.where(others, hparams.seac_coef, 0.0)
+
+    return ReuseRule(
+        weights, _no_limit, shares=True, reads=frozenset({"seac_coef"}), averages=False
     )
 
 

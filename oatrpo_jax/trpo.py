@@ -11,9 +11,9 @@ import optax
 from jax.scipy.sparse.linalg import cg
 
 from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.divergence import summarise_rows
 from oatrpo_jax.networks import Actor, policy_distribution, policy_logits
 from oatrpo_jax.policy_step import DrawSources, Learning, PolicyStep, weighted_sum
-from oatrpo_jax.reuse import summarise_rows
 from oatrpo_jax.sources import PolicyBatch, Slots, Sources, add_trees, fold_sources
 from oatrpo_jax.types import PyTree
 

@@ -65,9 +65,10 @@ def test_help_shows_what_the_algorithm_reads(algorithm: str, capsys: pytest.Capt
     assert exit_.value.code == 0
     assert examples
     assert "--num-envs" in shown
-    assert ("--clip-eps" in shown) == (algorithm not in ("oatrpo", "hatrpo"))
+    assert ("--clip-eps" in shown) == (algorithm not in ("oatrpo", "hatrpo", "seac"))
     assert ("--kl-threshold" in shown) == (algorithm in ("oatrpo", "hatrpo"))
     assert ("--reuse-sigma" in shown) == (algorithm in ("oappo", "oatrpo"))
+    assert ("--seac-coef" in shown) == algorithm.startswith("seac")
 
 
 def test_options_are_recognised_in_every_spelling():

@@ -14,7 +14,8 @@ from oatrpo_jax import (
     fixed_algorithm,
     make_learner,
 )
-from oatrpo_jax.policy_update import UpdatePlan, update_policies
+from oatrpo_jax.planning import UpdatePlan, make_plan
+from oatrpo_jax.policy_update import update_policies
 from oatrpo_jax.rollout import init_rollout, rollout
 from tests.probe_envs import Messy, spoil_dead_rows, tree_equal
 
@@ -112,7 +113,16 @@ def test_relabelling_the_agents_permutes_the_result(name):
     value = learner.value(state, trajectory.observation)
     advantage = learner._advantage(state, trajectory, value, HPARAMS)
     slots = learner._slots(state, trajectory, advantage)
-    plan, _ = learner._plan(state, slots, HPARAMS, jax.random.key(4))
+    plan, _ = make_plan(
+        learner.actor,
+        CONFIG,
+        learner.algorithm.reuse,
+        state.policies.params,
+        slots,
+        own=jnp.asarray(learner.own),
+        hparams=HPARAMS,
+        key=jax.random.key(4),
+    )
 
     def permute(tree):
         return jax.tree.map(lambda x: x[new_from_old], tree)
@@ -133,6 +143,7 @@ def test_relabelling_the_agents_permutes_the_result(name):
             policies,
             slots,
             plan=plan,
+            advantage_of=lambda _: slots.advantage,
             hparams=HPARAMS,
             key=jax.random.key(5),
         )

@@ -9,15 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.divergence import pairwise_divergence, subsample_rows, summarise_rows
 from oatrpo_jax.networks import policy_distribution
 from oatrpo_jax.reuse import (
     Affinity,
     allowed_reuse,
     fixed_reuse,
     own_reuse,
-    pairwise_divergence,
-    subsample_rows,
-    summarise_rows,
     threshold_reuse,
 )
 from oatrpo_jax.sources import Slots

@@ -1,0 +1,82 @@
+"""How far policies are from each other, on rows that somebody recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from oatrpo_jax.advantages import masked_mean
+from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.networks import policy_distribution
+from oatrpo_jax.sources import Slots
+
+
+def summarise_rows(
+    kl: jax.Array, active: jax.Array, config: Config, hparams: Hyperparams
+) -> jax.Array:
+    """Returns one divergence from the KL of every active row: mean, maximum or quantile.
+
+    Args:
+        kl: ``[..., R]``, clamped at 0 here against rounding.
+        active: ``[..., R]`` bool; a slot without active rows has divergence 0.
+        config: says which summary.
+        hparams: has the quantile.
+
+    Returns:
+        ``[...]``.
+    """
+    kl = jnp.maximum(kl, 0.0)
+    if config.divergence == "max":
+        return jnp.max(jnp.where(active, kl, 0.0), axis=-1)
+    if config.divergence == "quantile":
+        rows = jnp.where(active, kl, jnp.nan)
+        return jnp.nan_to_num(jnp.nanquantile(rows, hparams.divergence_quantile, axis=-1))
+    return masked_mean(kl, active, axis=-1)
+
+
+def pairwise_divergence(
+    logits_of: Callable[[jax.Array], jax.Array],
+    slots: Slots,
+    num_policies: int,
+    config: Config,
+    hparams: Hyperparams,
+) -> tuple[jax.Array, jax.Array]:
+    """Returns how far each learner's policy is from each source's, on the source's experience.
+
+    ``D[g, n] = mean over active rows of KL( mu_n(.|o^n) || pi_g(.|o^n) )`` (Condition 1), and the
+    effective sample size of the importance ratios ``w = pi_g(a^n|o^n) / mu_n(a^n|o^n)`` as a share
+    of the active rows, ``(sum w)^2 / (count sum w^2)`` (Kish 1965).
+
+    Args:
+        logits_of: learner index -> ``[N, R, A]`` its logits on every slot's rows.
+        slots: the same rows, ``[N, R, ...]``.
+        num_policies: G.
+        config: says how rows are summarised.
+        hparams: has the quantile.
+
+    Returns:
+        ``[G, N]`` divergences and ``[G, N]`` effective sample sizes in [0, 1].
+    """
+    behaviour = policy_distribution(slots.logits)
+
+    def row(learner: jax.Array) -> tuple[jax.Array, jax.Array]:
+        policy = policy_distribution(logits_of(learner))
+        kl = behaviour.kl_divergence(policy)
+        ratio = jnp.exp(policy.log_prob(slots.action) - slots.log_prob)
+        first = masked_mean(ratio, slots.active, axis=-1)
+        second = masked_mean(jnp.square(ratio), slots.active, axis=-1)
+        divergence = summarise_rows(kl, slots.active, config, hparams)
+        return divergence, jnp.square(first) / jnp.maximum(second, 1e-12)
+
+    return jax.lax.map(row, jnp.arange(num_policies))
+
+
+def subsample_rows(slots: Slots, num_rows: int) -> Slots:
+    """Returns at most ``num_rows`` evenly spaced rows of each slot: ``[N, T, E] -> [N, R]``."""
+    flat = jax.tree.map(lambda x: x.reshape(x.shape[0], -1, *x.shape[3:]), slots)
+    total = flat.active.shape[1]
+    rows = np.linspace(0, total - 1, min(num_rows, total)).round().astype(int)
+    return jax.tree.map(lambda x: x[:, rows], flat)
