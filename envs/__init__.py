@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oatrpo_jax.types import MultiAgentEnv
 
-_FAMILIES = {"maze": "envs.maze", "smax": "envs.smax"}
+_FAMILIES = {
+    "maze": "envs.maze",
+    "smax": "envs.smax",
+    "jaxmarl": "envs.adapters.jaxmarl",
+    "jumanji": "envs.adapters.jumanji",
+}
 """Prefix of a name -> module with ``SCENARIO_NAMES`` and ``make(scenario, **options)``.
 
-Importing such a module must be cheap: a heavy library is imported inside its ``make``.
+Importing such a module must be cheap: a heavy library is imported inside its ``make``.  It may
+have ``option_names(scenario)``; by default the options are the parameters of the environment's
+class after the first.  With ``IS_OPEN``, its ``make`` takes and refuses other names itself.
 """
 
 _DEFAULTS = {"maze": "maze:black-red"}
@@ -19,7 +28,7 @@ _DEFAULTS = {"maze": "maze:black-red"}
 
 
 def registered_names() -> tuple[str, ...]:
-    """Returns every name that `make` accepts.
+    """Returns every name that is known to work; the adapters take others too.
 
     >>> "maze:black-red" in registered_names()
     True
@@ -39,13 +48,31 @@ def make(name: str, **options: Any) -> MultiAgentEnv:
         name: `family:scenario`, or a short name; see `registered_names`.
         **options: handed to the family, such as `time_limit`.
     """
+    module, scenario = _find(name)
+    return module.make(scenario, **options)
+
+
+def option_names(name: str) -> tuple[str, ...]:
+    """Returns the names of the options that `make` takes for an environment.
+
+    >>> "time_limit" in option_names("maze")
+    True
+    """
+    module, scenario = _find(name)
+    if hasattr(module, "option_names"):
+        return module.option_names(scenario)
+    # The first parameter is the scenario, which the name already says.
+    return tuple(inspect.signature(type(module.make(scenario))).parameters)[1:]
+
+
+def _find(name: str) -> tuple[ModuleType, str]:
+    """Returns the family's module and the scenario; a ValueError lists the names there are."""
     family, _, scenario = _DEFAULTS.get(name, name).partition(":")
-    if family not in _FAMILIES or scenario not in import_module(_FAMILIES[family]).SCENARIO_NAMES:
-        valid = ", ".join(registered_names())
-        raise ValueError(
-            f"Expected the name of an environment, got {name!r}. Choose from: {valid}."
-        )
-    return import_module(_FAMILIES[family]).make(scenario, **options)
+    module = import_module(_FAMILIES[family]) if family in _FAMILIES else None
+    if module and (scenario in module.SCENARIO_NAMES or (scenario and hasattr(module, "IS_OPEN"))):
+        return module, scenario
+    valid = ", ".join(registered_names())
+    raise ValueError(f"Expected the name of an environment, got {name!r}. Choose from: {valid}.")
 
 
-__all__ = ["make", "registered_names"]
+__all__ = ["make", "option_names", "registered_names"]

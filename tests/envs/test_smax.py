@@ -88,7 +88,7 @@ def test_a_misspelt_name_lists_the_names_and_a_guess():
 
 @pytest.mark.parametrize("version", ["0.1.0", "0.0.9", None])
 def test_a_missing_or_old_jaxmarl_says_what_to_install(monkeypatch, version):
-    from envs.smax import library
+    from envs.jaxmarl_import import require_jaxmarl
 
     def find(name):
         if version is None:
@@ -97,7 +97,7 @@ def test_a_missing_or_old_jaxmarl_says_what_to_install(monkeypatch, version):
 
     monkeypatch.setattr(importlib.metadata, "version", find)
     with pytest.raises(ImportError, match=r'pip install "jaxmarl>=0.2"'):
-        library.require_jaxmarl()
+        require_jaxmarl("they")
 
 
 @pytest.mark.parametrize(("allies", "enemies"), [(0, 3), (3, 0)])

@@ -1,0 +1,1 @@
+"""Environments of other libraries under our protocol; each module is a family of `envs.make`."""

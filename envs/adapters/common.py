@@ -1,0 +1,133 @@
+"""What all adapters share: team reward, padding, masks, the end without a clock, specs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jumanji import specs
+from jumanji.env import Environment
+
+from oatrpo_jax.types import Observation, PyTree
+
+REWARDS = {"sum": jnp.sum, "mean": jnp.mean}
+"""How the agents' rewards become that of the team, by the value of the option ``reward``."""
+
+
+class Adapter(Environment):
+    """An environment of another library, as a cooperative one of ours.
+
+    Args:
+        agent_types: each agent's kind.
+        num_actions: how many actions each agent has; masks make them equally many.
+        reward: key of ``REWARDS``.
+        agent_id: append the one-hot index of the agent to its view.
+    """
+
+    def __init__(
+        self, agent_types: Sequence[str], num_actions: Sequence[int], reward: str, agent_id: bool
+    ) -> None:
+        if reward not in REWARDS:
+            raise ValueError(f"reward: expected {' or '.join(REWARDS)}, got {reward!r}")
+        self.agent_types = tuple(agent_types)
+        self.num_agents = len(self.agent_types)
+        self.num_actions = int(max(num_actions))
+        self._has_action = np.arange(self.num_actions) < np.array(num_actions)[:, None]
+        self._combine = REWARDS[reward]
+        self._agent_id = agent_id
+        self.settings: dict[str, Any] = {"reward": reward, "agent_id": agent_id}
+        """What the options came to, defaults included; for the record of a run."""
+        super().__init__()
+
+    def observe(
+        self,
+        views: Sequence[Array],
+        legal: Sequence[Array] | None,
+        global_state: Array,
+        active: Array,
+    ) -> Observation:
+        """Returns the observation with rows of equal length.
+
+        Args:
+            views: one array of any shape per agent; flattened, and zeros appended to short ones.
+            legal: ``[A_n]`` bool or integer per agent; None if every action is legal always.
+            global_state: any shape; flattened.
+            active: ``[N]`` bool.
+        """
+        agents_view = pad_rows([view.reshape(view.size).astype(jnp.float32) for view in views])
+        if self._agent_id:
+            agents_view = jnp.concatenate([agents_view, jnp.eye(self.num_agents)], axis=1)
+        mask = jnp.asarray(self._has_action)
+        if legal is not None:
+            allowed = pad_rows([row.astype(bool) for row in legal], self.num_actions) & mask
+            # Over or out, an agent may be left without a legal action; then any does as well.
+            mask = jnp.where(allowed.any(axis=1, keepdims=True), allowed, mask)
+        flat_state = global_state.reshape(global_state.size).astype(jnp.float32)
+        return Observation(agents_view, mask, flat_state, active)
+
+    def team_reward(self, rewards: Array) -> Array:
+        """Returns the ``[]`` float32 reward of the team from one per agent, or from one for all."""
+        return self._combine(rewards.astype(jnp.float32)) if rewards.ndim else rewards * 1.0
+
+    @cached_property
+    def observation_spec(self) -> specs.Spec[Observation]:
+        """Returns the shapes and dtypes of the Observation."""
+        _, timestep = jax.eval_shape(self.reset, jax.random.key(0))
+        arrays = {
+            name: specs.Array(shape.shape, shape.dtype, name)
+            for name, shape in timestep.observation._asdict().items()
+        }
+        return specs.Spec(Observation, "ObservationSpec", **arrays)
+
+    @cached_property
+    def action_spec(self) -> specs.MultiDiscreteArray:
+        """Returns the spec of one action per agent."""
+        return specs.MultiDiscreteArray(jnp.full(self.num_agents, self.num_actions), name="action")
+
+    @cached_property
+    def reward_spec(self) -> specs.Array:
+        """Returns the spec of the team reward."""
+        return specs.Array((), jnp.float32, "reward")
+
+    @cached_property
+    def discount_spec(self) -> specs.BoundedArray:
+        """Returns the spec of the discount."""
+        return specs.BoundedArray((), jnp.float32, 0.0, 1.0, "discount")
+
+
+def pad_rows(rows: Sequence[Array], length: int | None = None) -> Array:
+    """Returns the rows stacked, zeros (False) appended up to ``length`` or that of the longest."""
+    length = max(len(row) for row in rows) if length is None else length
+    return jnp.stack([jnp.pad(row, (0, length - len(row))) for row in rows])
+
+
+def with_clock_at_zero(state: PyTree, clock: str) -> PyTree | None:
+    """Returns the state as if the episode had just begun; None if it has no such clock.
+
+    An episode that would not end from here has been cut off by its time limit.  Libraries seldom
+    say so themselves.  What the two steps have in common XLA computes once.
+    """
+    if not hasattr(state, clock):
+        return None
+    zero = {clock: jnp.zeros_like(getattr(state, clock))}
+    return (
+        state._replace(**zero) if hasattr(state, "_replace") else dataclasses.replace(state, **zero)
+    )
+
+
+def strongly_typed(tree: PyTree) -> PyTree:
+    """Returns the same arrays without JAX's weak types, so that reset and step agree."""
+
+    def strong(leaf: Any) -> Array:
+        leaf = jnp.asarray(leaf)
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return leaf
+        return jax.lax.convert_element_type(leaf, leaf.dtype)
+
+    return jax.tree.map(strong, tree)
