@@ -139,7 +139,8 @@ def best_point(summary: Mapping[str, Any]) -> int:
 
     def score(index: int) -> tuple[float, float]:
         point = summary["points"][index]
-        means = (point[f"episode/{name}"]["mean"] for name in ("success", "return"))
+        # An environment need not tell of success.
+        means = (point.get(f"episode/{n}", {}).get("mean") for n in ("success", "return"))
         success, episode_return = (-math.inf if mean is None else mean for mean in means)
         return success, episode_return
 

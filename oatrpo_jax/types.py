@@ -73,7 +73,7 @@ class TimeStep(Protocol):
     ``last()`` with ``discount == 0`` is a termination, with ``discount > 0`` a truncation.
     ``extras`` holds scalars that describe the episode so far; their values on the last step
     become the metrics ``episode/<name>``.  ``success`` in [0, 1] is expected of every
-    environment: did the team reach its goal?
+    environment that has a goal: did the team reach it?
     """
 
     reward: jax.Array
