@@ -40,7 +40,7 @@ class Compare:
 
 
 class Finished(NamedTuple):
-    """A run read back, and one curve per column and grid point."""
+    """A run read back, and one curve per grid point and column that the environment reports."""
 
     summary: dict
     num_seeds: int
@@ -55,7 +55,8 @@ def read_run(directory: Path) -> Finished:
     """
     result = read_result(directory)
     curves = [
-        {name: result.curve(name, point) for name in COLUMNS} for point in range(result.num_points)
+        {name: result.curve(name, point) for name in COLUMNS if result.has(name)}
+        for point in range(result.num_points)
     ]
     return Finished(result.summary, result.num_seeds, curves)
 
@@ -71,16 +72,17 @@ def labelled_points(runs: list[Finished]) -> list[tuple[str, Finished, int]]:
 
 def save_figure(runs: list[Finished], path: Path) -> None:
     """Saves one panel per column with one curve per run and grid point."""
-    figure = Figure(figsize=(4.2 * len(COLUMNS), 4.4), layout="constrained")
-    panels = figure.subplots(1, len(COLUMNS))
+    names = tuple(runs[0].curves[0])
+    figure = Figure(figsize=(4.2 * len(names), 4.4), layout="constrained")
+    panels = figure.subplots(1, len(names))
     labelled = labelled_points(runs)
-    for axes, name in zip(panels, COLUMNS, strict=True):
+    for axes, name in zip(panels, names, strict=True):
         for index, (_, run, point) in enumerate(labelled):
             draw_curve(axes, run.curves[point][name], index)
         dress(axes, name, runs[0].summary.get("optimal_episode_length"))
     handles, _ = panels[0].get_legend_handles_labels()
-    names = [label for label, _, _ in labelled]
-    figure.legend(handles, names, loc="outside lower center", ncols=6, frameon=False)
+    labels = [label for label, _, _ in labelled]
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
     seeds = sorted({run.num_seeds for run in runs})
     count = " or ".join(map(str, seeds))
     figure.suptitle(f"{runs[0].summary['environment']}: mean and 95% interval over {count} seeds")
@@ -89,14 +91,20 @@ def save_figure(runs: list[Finished], path: Path) -> None:
 
 def table(runs: list[Finished], threshold: float) -> str:
     """Returns the ends of the runs as a table in Markdown."""
-    head = f"| run | seeds | success | return | length | steps to {threshold:g} success |"
-    lines = [head, "|---|---|---|---|---|---|"]
+    names = tuple(runs[0].curves[0])
+    columns = ["run", "seeds", *names]
+    if "success" in names:
+        columns.append(f"steps to {threshold:g} success")
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for label, run, point in labelled_points(runs):
         end = run.summary["points"][point]
-        cells = [_with_interval(end[f"episode/{name}"]) for name in COLUMNS]
-        first = steps_to(run.curves[point]["success"], threshold)
-        reached = f"{first:,}" if first is not None else f"not in {run.summary['env_steps']:,}"
-        lines.append(f"| {label} | {run.num_seeds} | {' | '.join(cells)} | {reached} |")
+        cells = [label, str(run.num_seeds)]
+        cells += [_with_interval(end[f"episode/{name}"]) for name in names]
+        if "success" in names:
+            first = steps_to(run.curves[point]["success"], threshold)
+            reached = f"{first:,}" if first is not None else f"not in {run.summary['env_steps']:,}"
+            cells.append(reached)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -45,6 +45,21 @@ def test_runs_are_read_back_and_put_side_by_side(tmp_path):
     assert (tmp_path / "compare.png").stat().st_size > 10_000
 
 
+def test_runs_that_tell_of_no_success_are_compared_by_their_returns(tmp_path):
+    directory = write_run(tmp_path / "a", "ippo", [0.0, 1.0])
+    for name in ("summary.json", "metrics.csv"):
+        path = directory / name
+        path.write_text(path.read_text().replace("episode/success", "episode/other"))
+    runs = [read_run(directory)]
+    assert table(runs, threshold=0.9).splitlines() == [
+        "| run | seeds | return | length |",
+        "|---|---|---|---|",
+        "| ippo | 2 | 1 [1, 1] | 1 [1, 1] |",
+    ]
+    save_figure(runs, tmp_path / "compare.png")
+    assert (tmp_path / "compare.png").stat().st_size > 10_000
+
+
 def test_the_threshold_is_reached_when_the_curve_stays_above_it():
     mean = np.array([0.95, 0.5, 0.9, 0.92])
     curve = Curve(np.array([10, 20, 30, 40]), mean, mean, mean)
