@@ -145,3 +145,14 @@ def best_point(summary: Mapping[str, Any]) -> int:
         return success, episode_return
 
     return max(range(len(summary["points"])), key=score)
+
+
+def best_seed(summary: Mapping[str, Any], point: int) -> int:
+    """Returns the place of a grid point's seed with the highest success, then return."""
+    told = (summary["points"][point].get(f"episode/{name}") for name in ("success", "return"))
+    columns = [each["per_seed"] for each in told if each]
+
+    def score(index: int) -> tuple[float, ...]:
+        return tuple(-math.inf if column[index] is None else column[index] for column in columns)
+
+    return max(range(len(columns[0])), key=score)

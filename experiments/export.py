@@ -1,0 +1,245 @@
+"""Exports a trained team: ``python experiments/export.py runs/a --out policy.zip``."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from tyro.conf import Positional, arg
+
+if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from experiments.errors import UsageError, fail
+
+if TYPE_CHECKING:
+    from experiments.selection import Trained
+    from oatrpo_jax.learner import Learner, LearnerState
+
+PROGRAM = "experiments/export.py"
+
+DESCRIPTION = """Export a trained team as one file that runs without this library.
+
+The zip holds policy.jax (the policies' function, serialised by jax.export for CPU, CUDA and TPU and
+any batch size), params.safetensors and specs.json. docs/evaluation.md shows how to use it."""
+
+FORMAT = 1
+"""Raised when what an export holds changes in a way that its readers must know."""
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""A zip's earliest date: the same team makes the same file, whenever it is exported."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to export, and where to."""
+
+    run: Annotated[
+        Positional[Path], arg(metavar="DIR", help="a directory that experiments/run.py has left")
+    ]
+    out: Annotated[
+        Path | None,
+        arg(
+            metavar="ZIP",
+            help_behavior_hint="(default: DIR/policy.zip)",
+            help="the file to write; replaced if it exists",
+        ),
+    ] = None
+    point: Annotated[
+        int | None,
+        arg(
+            metavar="NUMBER",
+            help_behavior_hint="(default: the best of summary.json)",
+            help="grid point, numbered from 0 as in config.json",
+        ),
+    ] = None
+    seed: Annotated[
+        int | None,
+        arg(
+            metavar="NUMBER",
+            help_behavior_hint="(default: the point's best in summary.json)",
+            help="seed, as in metrics.csv",
+        ),
+    ] = None
+    checkpoint: Annotated[
+        Literal["latest", "best"],
+        arg(help="the last policies, or the seed's as they played best while training"),
+    ] = "latest"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns the exit code; a usage error exits with 2."""
+    options = tyro.cli(Options, prog=PROGRAM, description=DESCRIPTION, args=argv)
+    try:
+        export(options)
+    except UsageError as error:
+        fail(str(error), PROGRAM)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def export(options: Options) -> None:
+    """Writes the file and says what is in it."""
+    # Slow to import; help and mistakes that tyro finds do not wait for them.
+    import jax
+
+    from experiments.files import replace_bytes
+    from experiments.progress import make_console
+    from experiments.selection import choose_point, choose_seed, load_trained
+
+    path = options.out or options.run / "policy.zip"
+    if path.suffix != ".zip":
+        raise UsageError(f"out: expected a file that ends in .zip, got {path}")
+    # The file goes to others: leave out where on this machine the source lies.
+    jax.config.update("jax_traceback_in_locations_limit", 0)
+    trained = load_trained(options.run, options.checkpoint)
+    point = choose_point(trained.experiment, options.run, options.point)
+    seed = choose_seed(trained.experiment, options.run, point, options.seed)
+    learner = jax.tree.map(lambda x: x[point, seed], trained.state.learner)
+    specs = describe_export(trained, point, seed, read_evaluation(options.run))
+    content = pack(trained.experiment.trainer.learner, learner, specs)
+    try:
+        replace_bytes(path, content)
+    except OSError as error:
+        raise UsageError(f"out: cannot write {path}: {error.strerror}") from error
+    make_console().print(
+        f"{path}: {specs['environment']}, {trained.experiment.label(point)}, seed {specs['seed']}, "
+        f"update {specs['update']}; {len(content):,} bytes",
+        soft_wrap=True,
+    )
+
+
+def pack(learner: Learner, state: LearnerState, specs: Mapping[str, Any]) -> bytes:
+    """Returns the zip of one team, the same bytes for the same team.
+
+    Args:
+        learner: whose policies.
+        state: their parameters, with no axes of points and seeds.
+        specs: what to say about them; inputs, outputs and parameters are added.
+    """
+    import numpy as np
+    from safetensors.numpy import save
+
+    from oatrpo_jax.export import PLATFORMS, actor_parameters, export_actors
+
+    params = {name: np.asarray(value) for name, value in actor_parameters(state).items()}
+    about = {
+        "format": FORMAT,
+        **specs,
+        **describe_call(learner),
+        "parameters": {
+            name: {"shape": list(value.shape), "dtype": str(value.dtype)}
+            for name, value in params.items()
+        },
+        "platforms": list(PLATFORMS),
+    }
+    members = {
+        "specs.json": (json.dumps(about, indent=2, allow_nan=False) + "\n").encode(),
+        "policy.jax": bytes(export_actors(learner).serialize()),
+        "params.safetensors": save(params),
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members.items():
+            member = zipfile.ZipInfo(name, _EPOCH)
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, content)
+    return buffer.getvalue()
+
+
+def describe_call(learner: Learner) -> dict[str, Any]:
+    """Returns the names, shapes and dtypes that the function takes and returns."""
+    spec = learner.spec
+    agents = ["batch", spec.num_agents]
+    return {
+        "inputs": {
+            "agents_view": {"shape": [*agents, spec.view_size], "dtype": "float32"},
+            "action_mask": {"shape": [*agents, spec.num_actions], "dtype": "bool"},
+        },
+        "outputs": {
+            "logits": {"shape": [*agents, spec.num_actions], "dtype": "float32"},
+            "action": {"shape": agents, "dtype": "int32"},
+        },
+    }
+
+
+def describe_export(
+    trained: Trained, point: int, seed: int, evaluation: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Returns where a team comes from, and how well it plays if that has been measured.
+
+    Args:
+        trained: the run.
+        point: the grid point's number.
+        seed: the seed's place.
+        evaluation: what evaluation.json says.
+    """
+    from experiments.provenance import git_commit, versions
+    from experiments.summary import finite_json
+
+    experiment = trained.experiment
+    learner, update = experiment.trainer.learner, int(trained.updates[point, seed])
+    return finite_json(
+        {
+            "environment": experiment.options.run.env,
+            "env_options": experiment.env_options,
+            "agents": [
+                {"type": kind, "policy": int(policy)}
+                for kind, policy in zip(
+                    experiment.trainer.env.agent_types, learner.policy_of, strict=True
+                )
+            ],
+            "algorithm": experiment.algorithm.name,
+            "point": point,
+            "hyperparameters": experiment.points[point],
+            "seed": experiment.seeds[seed],
+            "update": update,
+            "env_steps": update * experiment.config.steps_per_update,
+            "evaluation": scores_of(evaluation, point, seed, update)
+            if evaluation is not None
+            else None,
+            "versions": versions(),
+            "git_commit": git_commit(),
+        }
+    )
+
+
+def scores_of(
+    evaluation: Mapping[str, Any], point: int, seed: int, update: int
+) -> dict[str, Any] | None:
+    """Returns how well a team did in evaluation.json; None if that is about another team.
+
+    Raises:
+        UsageError: if the file does not hold what experiments/evaluate.py writes.
+    """
+    try:
+        if (evaluation["point"], evaluation["updates"][seed]) != (point, update):
+            return None
+        scores = {name: each["per_seed"][seed] for name, each in evaluation["metrics"].items()}
+        return {"episodes": evaluation["episodes"], "policy": evaluation["policy"], **scores}
+    except (LookupError, TypeError, AttributeError) as error:
+        raise UsageError(f"evaluation.json is damaged ({error!r}); evaluate again") from error
+
+
+def read_evaluation(directory: Path) -> dict[str, Any] | None:
+    """Returns what experiments/evaluate.py has left, if it has."""
+    from experiments.files import read_json
+
+    path = directory / "evaluation.json"
+    try:
+        return read_json(path) if path.exists() else None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read ({error}); evaluate again") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
