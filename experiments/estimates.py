@@ -96,3 +96,16 @@ def probability_of_improvement(first: np.ndarray, second: np.ndarray) -> float:
     if min(sample.size for sample in known) == 0:
         return float("nan")
     return float(np.mean(np.heaviside(known[0][:, None] - known[1], 0.5)))
+
+
+def show(quantity: Estimate, style: str = ".3f") -> str:
+    """Returns an estimate as text.
+
+    >>> show(Estimate(0.5, 0.4, 0.6, 5)), show(Estimate(0.5, 0.5, 0.5, 1))
+    ('0.500 [0.400, 0.600]', '0.500 (one seed: no interval)')
+    """
+    if quantity.num_seeds == 0:
+        return "no episode ended"
+    if not quantity.has_interval:
+        return f"{quantity.value:{style}} (one seed: no interval)"
+    return f"{quantity.value:{style}} [{quantity.low:{style}}, {quantity.high:{style}}]"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Suppress, arg
 
-from experiments.errors import UsageError
+from experiments.errors import UsageError, fail
+from experiments.preset_files import preset_arguments
 from experiments.presets import AlgorithmName, Preset, get_preset
 from experiments.run_options import Run
 from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
@@ -62,20 +64,24 @@ class Options:
 class _Choice:
     env: str = "maze"
     algorithm: AlgorithmName = "oappo"
+    preset: Path | None = None
+    resume: Path | None = None
 
 
 def parse(argv: Sequence[str]) -> Options:
     """Returns the options of a command line; shows help or a usage error and exits if need be."""
-    choice, _ = tyro.cli(
-        _Choice, prog=PROGRAM, args=list(argv), add_help=False, return_unknown_args=True
-    )
+    choice = _choose(argv)
+    typed = list(argv)
+    if choice.preset is not None:
+        typed = [*_preset_arguments(choice), *argv]  # Of two equal options the last one counts.
+        choice = _choose(typed)
     preset = get_preset(choice.env, choice.algorithm)
     try:
         arguments: Any = tyro.cli(
             _arguments_type(choice, preset, _shown(choice.algorithm, argv)),
             prog=PROGRAM,
             description=DESCRIPTION,
-            args=list(argv),
+            args=typed,
             config=(OmitArgPrefixes,),
         )
     except SystemExit as exit_:
@@ -83,12 +89,31 @@ def parse(argv: Sequence[str]) -> Options:
             print(EXAMPLES)
         raise
     return Options(
-        run=arguments.run,
+        run=dataclasses.replace(arguments.run, preset=None),  # All of it is in the other options.
         config=dataclasses.asdict(arguments.program),
         grid=dataclasses.asdict(arguments.coefficients),
         given=given_names(argv),
         argv=tuple(argv),
     )
+
+
+def _choose(argv: Sequence[str]) -> _Choice:
+    """Returns what decides the defaults of everything else."""
+    choice, _ = tyro.cli(
+        _Choice, prog=PROGRAM, args=list(argv), add_help=False, return_unknown_args=True
+    )
+    return choice
+
+
+def _preset_arguments(choice: _Choice) -> list[str]:
+    """Returns what the preset file says; a usage error exits."""
+    assert choice.preset is not None
+    if choice.resume is not None:
+        fail("preset: expected only for a new run, got it beside --resume; leave it out")
+    try:
+        return preset_arguments(choice.preset)
+    except UsageError as error:
+        fail(str(error))
 
 
 def given_names(argv: Sequence[str]) -> frozenset[str]:

@@ -68,6 +68,14 @@ class Run:
     keep_checkpoints: Annotated[
         int, arg(help="how many of the newest checkpoints to keep, beside the best one")
     ] = 2
+    preset: Annotated[
+        Path | None,
+        arg(
+            metavar="FILE",
+            help_behavior_hint="",
+            help="settings that experiments/sweep.py found; what stands beside it counts more",
+        ),
+    ] = None
     resume: Annotated[
         Path | None,
         arg(

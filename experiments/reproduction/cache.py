@@ -15,12 +15,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from experiments import files
 from experiments.errors import UsageError
 from experiments.experiment import build
 from experiments.options import parse
 from experiments.provenance import PACKAGES, describe_experiment
 
 ROOT = Path(__file__).parents[2]
+
+USAGE_ERROR = 2
+"""Exit code for options that cannot be."""
 
 RESOLVED = (
     "environment",
@@ -60,9 +64,7 @@ class CachedRun(NamedTuple):
                 f"out: {self.directory} holds another run: {'; '.join(changes)}; remove it"
             )
         summary = read_json(self.directory / "summary.json")
-        # Pictures come after the summary: without them the run was killed while drawing.
-        has_pictures = (self.directory / "reuse.png").exists()
-        return bool(config) and bool(summary.get("completed")) and has_pictures
+        return bool(config) and bool(summary.get("completed"))
 
 
 def plan_run(arguments: Sequence[str], code: Mapping[str, str], cache: Path) -> CachedRun:
@@ -115,18 +117,26 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 
 
 def execute(run: CachedRun) -> int:
-    """Trains a run in a process of its own, or goes on with it, and returns the exit code.
-
-    SIGINT reaches the process by itself, as it belongs to the terminal's group; SIGTERM is passed
-    on.  Either way it stops between two chunks and leaves its files.
-    """
+    """Trains a run in a process of its own, or goes on with it, and returns the exit code."""
+    if (run.directory / "config.json").exists():
+        code = _launch("--resume", str(run.directory))
+        if code != USAGE_ERROR:
+            return code
+        # What cannot be taken up again is made anew.
     if run.directory.exists():
         shutil.rmtree(run.directory)
     run.directory.parent.mkdir(parents=True, exist_ok=True)
+    return _launch(*run.arguments, "--out", str(run.directory))
+
+
+def _launch(*arguments: str) -> int:
+    """Returns the exit code of experiments/run.py, which leaves its files whatever stops it.
+
+    SIGINT reaches the process by itself, as it belongs to the terminal's group; SIGTERM is passed
+    on.  Either way it stops between two chunks.
+    """
     script = str(ROOT / "experiments" / "run.py")
-    process = subprocess.Popen(
-        [sys.executable, script, *run.arguments, "--out", str(run.directory)]
-    )
+    process = subprocess.Popen([sys.executable, script, *arguments])
     before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
         return process.wait()
@@ -164,7 +174,7 @@ def sole_user(root: Path) -> Iterator[None]:
 def read_json(path: Path) -> dict[str, Any]:
     """Returns the contents of a file; nothing where it is missing or was cut off."""
     try:
-        return json.loads(path.read_text())
+        return files.read_json(path)
     except (OSError, ValueError):
         return {}
 

@@ -15,7 +15,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from experiments.estimates import Estimate, estimate, mean_difference, probability_of_improvement
+from experiments.estimates import (
+    Estimate,
+    estimate,
+    mean_difference,
+    probability_of_improvement,
+    show,
+)
 
 Verdict = Literal["holds", "fails", "undecided"]
 
@@ -186,19 +192,6 @@ def gain_of(fast: Measured, slow: Measured) -> Estimate:
         return np.mean(slow, axis=axis) / np.mean(fast, axis=axis)
 
     return estimate(slow.steps, fast.steps, statistic=ratio)
-
-
-def show(quantity: Estimate, style: str = ".3f") -> str:
-    """Returns an estimate as text.
-
-    >>> show(Estimate(0.5, 0.4, 0.6, 5)), show(Estimate(0.5, 0.5, 0.5, 1))
-    ('0.500 [0.400, 0.600]', '0.500 (one seed: no interval)')
-    """
-    if quantity.num_seeds == 0:
-        return "no episode ended"
-    if not quantity.has_interval:
-        return f"{quantity.value:{style}} (one seed: no interval)"
-    return f"{quantity.value:{style}} [{quantity.low:{style}}, {quantity.high:{style}}]"
 
 
 def steps_text(measured: Measured) -> str:

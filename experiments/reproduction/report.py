@@ -66,7 +66,7 @@ def save_report(root: Path) -> Path:
     html = environment.get_template("report.html.jinja").render(
         figures=[_with_pictures(page, root) for page in pages if page],
         matrices=[
-            {**matrices, "label": f"{page['title']}: {matrices['label']}"}
+            {**matrices, "label": f"{page['name']}: {matrices['label']}"}
             for page in pages
             for matrices in page.get("matrices", ())
         ],

@@ -5,13 +5,10 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import numpy as np
-
-from experiments.estimates import estimate, probability_of_improvement
-from experiments.reproduction.claims import THRESHOLD, show
+from experiments.estimates import estimate, probability_of_improvement, show
+from experiments.markdown import Rows, markdown
+from experiments.reproduction.claims import THRESHOLD
 from experiments.reproduction.evidence import Outcome, Series
-
-Rows = list[list[str]]
 
 
 def save_data(outcome: Outcome, path: Path) -> None:
@@ -84,7 +81,7 @@ def explain_table(outcome: Outcome) -> str:
     steps = " or ".join(f"{budget:,}" for budget in budgets)
     return (
         f"{outcome.caption} Ends are over the last tenth of {steps} environment steps per seed. "
-        f"The optimum is 1 in `{outcome.figure.metric}`; a seed that never reached "
+        f"The optimum is 1 in {outcome.figure.metric}; a seed that never reached "
         f"{THRESHOLD:g} of it counts with all its steps, which is then a lower bound."
     )
 
@@ -110,18 +107,3 @@ def spell(verdict: str, outcome: Outcome) -> str:
         return verdict
     seeds = "one seed" if outcome.num_seeds == 1 else f"{outcome.num_seeds} seeds"
     return f"undecided at {seeds}"
-
-
-def markdown(rows: Rows) -> str:
-    """Returns a table in Markdown, its header first.
-
-    >>> print(markdown([["a", "b"], ["1", "2|3"]]))
-    | a | b |
-    |---|---|
-    | 1 | 2\\|3 |
-    """
-    head, *body = (
-        ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"] for row in rows
-    )
-    rule = ["|" + "---|" * len(rows[0])]
-    return "\n".join([*head, *rule, *np.ravel(body).tolist()])
