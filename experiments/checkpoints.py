@@ -11,6 +11,7 @@ from typing import Literal
 from experiments import runner
 from experiments.errors import UsageError
 from experiments.experiment import Experiment, build
+from experiments.quiet import silence_orbax
 from experiments.stored import read_options
 from oatrpo_jax.checkpoint import (
     DamagedCheckpointError,
@@ -78,6 +79,7 @@ def restore(directory: Path, like: TrainState, which: Which = "latest") -> Resto
         UsageError: if there are some but none can be loaded, or if none has a score and the best
             is wanted.
     """
+    silence_orbax()
     found = find_checkpoints(directory)
     if not found:
         return None

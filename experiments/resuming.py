@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from experiments.checkpoints import restore
+from experiments.checkpoints import find_checkpoints, restore
 from experiments.errors import UsageError
 from experiments.experiment import Experiment
 from experiments.files import write_json
@@ -22,12 +22,13 @@ OF_PROCESS = ("command_line", "versions", "git_commit", "device")
 
 
 def is_finished(experiment: Experiment, directory: Path) -> bool:
-    """Returns whether all updates are done and every file is written."""
+    """Returns whether all updates are done, the last state is saved and every file is written."""
     try:
         summary = json.loads((directory / "summary.json").read_text())
-        return summary["completed"] and summary["env_steps"] == experiment.total_steps
+        is_whole = summary["completed"] and summary["env_steps"] == experiment.total_steps
     except (OSError, ValueError, KeyError, TypeError):
         return False
+    return is_whole and max(find_checkpoints(directory), default=0) == experiment.config.num_updates
 
 
 def find_start(experiment: Experiment, traced: Traced, directory: Path) -> Start:

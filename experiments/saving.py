@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import shutil
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from experiments.checkpoints import FOLDER, best_number, find_checkpoints, read_score
+from experiments.quiet import silence_orbax
 from oatrpo_jax.checkpoint import Arrays, save_checkpoint, to_host
 from oatrpo_jax.train import TrainState
 
@@ -56,8 +56,7 @@ class Checkpoints:
         self._scores = {n: read_score(path) for n, path in find_checkpoints(directory).items()}
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: tuple[int, Future[None]] | None = None
-        # Orbax logs the traceback of an error that is reported here anyway.
-        logging.getLogger("absl").setLevel(logging.CRITICAL)
+        silence_orbax()
 
     def __enter__(self) -> Checkpoints:
         return self

@@ -100,7 +100,7 @@ def command_line(directory: Path) -> list[str]:
 
 
 def _tokens(name: str, value: Any) -> list[str]:
-    if not name.isidentifier():
+    if not name.isidentifier() or name in ("out", "resume"):
         raise ValueError(f"{name!r} is no option")
     option = name.replace("_", "-")
     if value is None or value == []:

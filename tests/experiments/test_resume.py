@@ -1,0 +1,482 @@
+"""A run that was stopped goes on to the bit; what does not fit or is damaged is said, not lost."""
+
+import contextlib
+import functools
+import json
+import resource
+import shutil
+import signal
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tensorboardX.proto import event_pb2
+
+from experiments import progress, run, runner, training
+from experiments.checkpoints import find_checkpoints, load_run, read_score
+from experiments.errors import UsageError
+from experiments.experiment import build
+from experiments.lock import NAME as LOCK
+from experiments.lock import locked
+from experiments.options import parse
+from experiments.records import as_text
+from experiments.saving import Checkpoints
+from experiments.stored import read_options, values
+from oatrpo_jax.checkpoint import to_host
+
+PROTO: Any = event_pb2
+SMALL = "--env maze --env-option num_per_colour=1 time_limit=8 --num-envs 2 --hidden-sizes 4"
+SMALL = [*SMALL.split(), "--rollout-length", "4", "--seeds", "2", "--seed", "3"]
+STEPS = 8
+"""Of one update: 2 environments x 4 steps."""
+TOTAL = 12
+"""Updates of a whole run."""
+TIMINGS = {"compile_seconds", "run_seconds", "env_steps_per_second"}
+
+
+class CompiledOnce:
+    """A traced program that many runs share."""
+
+    def __init__(self, traced: Any) -> None:
+        self.out_info = traced.out_info
+        self._traced = traced
+
+    def lower(self) -> "CompiledOnce":
+        return self
+
+    @functools.cached_property
+    def _compiled(self) -> Any:
+        return self._traced.lower().compile()
+
+    def compile(self) -> Any:
+        return self._compiled
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_program() -> Iterator[None]:
+    """Compiles once for all runs of this module, and draws no pictures.
+
+    They differ in coefficients and in the number of updates, of which the program knows nothing.
+    """
+    traced = runner.trace(build(parse([*SMALL, "--total-steps", "8"])))
+    shared = traced._replace(init=CompiledOnce(traced.init), advance=CompiledOnce(traced.advance))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "trace", lambda e: shared._replace(hparams=e.hparams))
+        patch.setattr(training, "draw", lambda *_: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, one_program: None) -> Path:
+    """The directory of a run that nothing interrupted."""
+    directory = tmp_path_factory.mktemp("whole") / "run"
+    assert begin(directory, TOTAL) == 0
+    return directory
+
+
+@pytest.fixture
+def stopped(whole: Path, tmp_path: Path) -> Path:
+    """The directory of a run that was asked for 8 updates, with checkpoints after 4 and 8."""
+    directory = tmp_path / "stopped"
+    assert begin(directory, 8) == 0
+    assert list(find_checkpoints(directory)) == [4, 8]
+    return directory
+
+
+def begin(directory: Path, num_updates: int, *argv: str) -> int:
+    steps = str(num_updates * STEPS)
+    return run.main(
+        [*SMALL, "--total-steps", steps, "--checkpoint-every", "4", "--out", str(directory), *argv]
+    )
+
+
+def go_on(directory: Path, *argv: str, num_updates: int | None = TOTAL) -> int:
+    steps = [] if num_updates is None else ["--total-steps", str(num_updates * STEPS)]
+    return run.main(["--resume", str(directory), *steps, *argv])
+
+
+def refused(directory: Path, *argv: str, capfd: Any) -> str:
+    """Returns the usage error that a resumption ends with, having changed nothing."""
+    before = contents(directory)
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as exit_:
+        run.main(["--resume", str(directory), *argv])
+    assert exit_.value.code == 2
+    assert contents(directory) == before
+    errors = " ".join(capfd.readouterr().err.replace("│", " ").split())
+    assert "Traceback" not in errors
+    return errors
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file() and path.name != LOCK
+    }
+
+
+def state_of(directory: Path) -> dict[str, bytes]:
+    loaded = load_run(directory)
+    assert loaded.num_updates == TOTAL
+    return {name: array.tobytes() for name, array in to_host(loaded.state).items()}
+
+
+def summary_of(directory: Path) -> dict[str, Any]:
+    summary = json.loads((directory / "summary.json").read_text())
+    return {name: value for name, value in summary.items() if name not in TIMINGS}
+
+
+def assert_same(directory: Path, whole: Path) -> None:
+    assert (directory / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+    assert state_of(directory) == state_of(whole)
+    assert summary_of(directory) == summary_of(whole)
+
+
+def scalars(directory: Path) -> dict[tuple[str, int], float]:
+    """Returns what TensorBoard shows: older events give way to a later file's start."""
+    shown: dict[tuple[str, int], float] = {}
+    for path in sorted(directory.glob("tensorboard/events*"), key=lambda p: p.stat().st_mtime_ns):
+        content, position = path.read_bytes(), 0
+        while position < len(content):
+            (length,) = struct.unpack_from("<Q", content, position)
+            event = PROTO.Event.FromString(content[position + 12 : position + 12 + length])
+            position += 12 + length + 4
+            if event.HasField("session_log"):
+                shown = {key: value for key, value in shown.items() if key[1] < event.step}
+            for value in event.summary.value:
+                assert (value.tag, event.step) not in shown
+                shown[value.tag, event.step] = value.simple_value
+    return shown
+
+
+def test_a_finished_run_goes_on_as_if_it_had_been_longer(stopped: Path, whole: Path):
+    assert go_on(stopped) == 0
+    assert_same(stopped, whole)
+    assert scalars(stopped) == scalars(whole)
+    assert list(find_checkpoints(stopped)) == list(find_checkpoints(whole)) == [8, 12]
+
+
+def test_rows_after_the_last_checkpoint_are_written_again(tmp_path: Path, whole: Path, monkeypatch):
+    class Killed(Exception):
+        pass
+
+    def die(line: progress.ProgressLine, chunk: runner.Chunk) -> None:
+        if chunk.last_update == 7:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress.ProgressLine, "show", die)
+        patch.setattr(runner, "next_length", lambda *_, **__: 3)  # Chunks of 1, 3 and 3 updates.
+        with pytest.raises(Killed):
+            begin(tmp_path / "run", TOTAL)
+    num_lines = len((tmp_path / "run" / "metrics.csv").read_text().splitlines())
+    assert num_lines == 1 + 7 * 2  # A head, and 7 updates of 2 seeds.
+    assert list(find_checkpoints(tmp_path / "run")) == [0, 4]
+    assert go_on(tmp_path / "run", num_updates=None) == 0
+    assert_same(tmp_path / "run", whole)
+    assert scalars(tmp_path / "run") == scalars(whole)
+
+
+@pytest.mark.parametrize("length", [1, 5])
+def test_the_length_of_chunks_changes_nothing(
+    length: int, tmp_path: Path, whole: Path, monkeypatch
+):
+    monkeypatch.setattr(runner, "next_length", lambda *_, **__: length)
+    assert begin(tmp_path / "run", TOTAL, "--checkpoint-every", "0") == 0
+    assert_same(tmp_path / "run", whole)
+
+
+def test_chunks_end_where_the_host_has_work():
+    program = runner.Program(
+        init=lambda: None,  # type: ignore[arg-type, return-value]
+        advance=lambda state, count: (state, {"x": jnp.zeros(count)}),
+        capacity=100,
+        compile_seconds=0.0,
+    )
+    chunks = runner.train(program, None, 3, 14, every=[4, 6])  # type: ignore[arg-type]
+    assert {4, 6, 8, 12, 14} <= {chunk.last_update for chunk in chunks}
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_again(tmp_path: Path, whole: Path):
+    directory = tmp_path / "run"
+    directory.mkdir()
+    shutil.copy(whole / "config.json", directory)
+    (directory / "metrics.csv").touch()
+    assert go_on(directory, num_updates=None) == 0
+    assert_same(directory, whole)
+
+
+def test_nothing_is_left_to_do_in_a_finished_run(whole: Path, capfd):
+    before = contents(whole)
+    assert go_on(whole, num_updates=None) == 0
+    assert "Nothing is left to do" in capfd.readouterr().out
+    assert contents(whole) == before
+
+
+def test_a_run_killed_while_it_drew_is_completed(whole: Path, tmp_path: Path):
+    directory = shutil.copytree(whole, tmp_path / "run")
+    (directory / "summary.json").unlink()
+    assert go_on(directory, num_updates=None) == 0
+    assert_same(directory, whole)
+
+
+DIFFERENT = {
+    "environment": (["--env", "smax:3m"], "env was maze, got smax:3m"),
+    "algorithm": (["--algorithm", "happo"], "algorithm was oappo, got happo"),
+    "shapes": (["--hidden-sizes", "8"], "hidden_sizes was 4, got 8"),
+    "two": (["--num-envs", "4", "--seeds", "1"], "seeds was 2, got 1; num_envs was 2, got 4"),
+    "structure": (["--layer-norm"], "layer_norm was False, got True"),
+    "grid": (["--reuse-sigma", "0.1", "1"], "reuse_sigma was 0.1, got 0.1 1.0"),
+    "directory": (["--out", "elsewhere"], "out was None, got elsewhere"),
+    "fewer steps": (["--total-steps", "8"], "64 steps are done already, got 8"),
+    "not read": (["--kl-threshold", "0.1"], "kl_threshold is not read by oappo"),
+    "out of range": (["--actor-lr", "-1"], "actor_lr"),
+    "keep none": (["--keep-checkpoints", "0"], "keep_checkpoints: expected at least 1"),
+    "negative": (["--checkpoint-every", "-1"], "checkpoint_every: expected at least 0"),
+}
+
+
+def test_other_settings_are_refused_by_name(stopped: Path, capfd):
+    for argv, expected in DIFFERENT.values():
+        assert expected in refused(stopped, *argv, capfd=capfd)
+
+
+def test_a_coefficient_may_change_for_the_updates_to_come(stopped: Path, whole: Path):
+    assert go_on(stopped, "--actor-lr", "0.25") == 0
+    ours, theirs = ((d / "metrics.csv").read_text().splitlines() for d in (stopped, whole))
+    assert ours[:17] == theirs[:17]  # A head, and 8 updates of 2 seeds.
+    assert ours[17:] != theirs[17:]
+    config = json.loads((stopped / "config.json").read_text())
+    (entry,) = config["resumed"]
+    assert entry["after_update"] == 8
+    assert entry["changed"] == {"actor_lr": [0.25]}
+    assert values(read_options(stopped))["actor_lr"] == (0.25,)
+
+
+def test_options_read_back_to_the_bit(tmp_path: Path):
+    argv = ["--actor-lr", "0.1234567890123456789", "--reuse-sigma", "1e-30", "3e7", "--layer-norm"]
+    more = ["--total-steps", "100", "--num-minibatches", "2", "--hidden-sizes", "3", "5"]
+    options = parse([*SMALL, *argv, *more, "--out", str(tmp_path / "run")])
+    training.write_json(tmp_path / "config.json", run_description(options))
+    read = values(read_options(tmp_path))
+    assert read == values(options) | {"out": None}
+
+
+def run_description(options: Any) -> dict[str, Any]:
+    from experiments.provenance import describe_experiment
+
+    return describe_experiment(build(options))
+
+
+def test_other_versions_are_named_and_the_run_goes_on(stopped: Path, whole: Path, capfd):
+    path = stopped / "config.json"
+    config = json.loads(path.read_text())
+    config["versions"]["jax"] = "0.4.1"
+    path.write_text(json.dumps(config))
+    assert go_on(stopped) == 0
+    assert "began with jax 0.4.1, now" in capfd.readouterr().err
+    assert_same(stopped, whole)
+
+
+def damage(path: Path) -> None:
+    for file in path.rglob("d/*"):
+        content = file.read_bytes()
+        file.write_bytes(content[: len(content) // 2])
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(stopped: Path, whole: Path, capfd):
+    damage(find_checkpoints(stopped)[8])
+    capfd.readouterr()
+    assert load_run(stopped).num_updates == 4
+    assert "000000008" in capfd.readouterr().err
+    assert go_on(stopped) == 0
+    assert "Warning: a checkpoint cannot be loaded" in capfd.readouterr().err
+    assert_same(stopped, whole)
+    assert (stopped / "checkpoints" / "000000008.damaged").is_dir()
+
+
+def test_without_a_sound_checkpoint_nothing_is_touched(stopped: Path, capfd):
+    for path in find_checkpoints(stopped).values():
+        damage(path)
+    more = ["--total-steps", str(TOTAL * STEPS)]
+    assert "no latest checkpoint" in refused(stopped, *more, capfd=capfd)
+    shutil.rmtree(stopped / "checkpoints")
+    assert "no checkpoint to go on from" in refused(stopped, *more, capfd=capfd)
+
+
+@pytest.mark.parametrize("cut", ["row", "file", "cell"])
+def test_metrics_that_do_not_reach_the_checkpoint_are_refused(stopped: Path, cut: str, capfd):
+    path = stopped / "metrics.csv"
+    text = path.read_text()
+    if cut == "file":
+        path.unlink()
+    else:
+        path.write_text(text[: text.rindex("\n", 0, -1) + 1] if cut == "row" else text[:-2])
+    more = ["--total-steps", str(TOTAL * STEPS)]
+    assert "does not hold the 8 updates" in refused(stopped, *more, capfd=capfd)
+
+
+def test_no_run_is_no_run(tmp_path: Path, capfd):
+    assert "holds no run" in refused(tmp_path, capfd=capfd)
+    assert "holds no run" in refused(tmp_path / "nowhere", capfd=capfd)
+    with pytest.raises(UsageError, match="holds no run"):
+        load_run(tmp_path)
+
+
+MALICIOUS = {
+    "not json": "{",
+    "a list": "[]",
+    "empty": "{}",
+    "an option for a value": {"run": {"env": "--help"}},
+    "an option for a name": {"run": {"env maze --out": "/tmp/escaped"}},
+    "a place to write": {"run": {"out": "/tmp/escaped"}},
+    "a path for an environment": {"run": {"env": "../../../etc/passwd"}},
+    "code for an option": {"run": {"env_option": ["layout=__import__('os').abort()"]}},
+    "no number": {"config": {"num_envs": "many"}},
+    "a nested value": {"config": {"num_envs": {"a": [1]}}},
+    "huge": {"config": {"num_envs": 10**12, "hidden_sizes": [10**9]}},
+    "not finite": {"hyperparameters": {"actor_lr": [float("nan")]}},
+    "unknown": {"hyperparameters": {"temperature": [1.0]}},
+}
+
+
+@pytest.mark.parametrize("content", MALICIOUS.values(), ids=MALICIOUS.keys())
+def test_a_malicious_config_is_refused(content: Any, whole: Path, tmp_path: Path, capfd):
+    directory = shutil.copytree(whole, tmp_path / "run")
+    if isinstance(content, dict):
+        config = json.loads((whole / "config.json").read_text())
+        content = json.dumps(config | {k: config[k] | v for k, v in content.items()})
+    (directory / "config.json").write_text(content)
+    refused(directory, "--total-steps", "800", capfd=capfd)
+    with pytest.raises(UsageError):
+        load_run(directory)
+    assert not Path("/tmp/escaped").exists()
+
+
+def test_a_second_process_is_refused_and_a_dead_one_taken_over(stopped: Path, whole: Path, capfd):
+    with locked(stopped):
+        assert "in use by process" in refused(stopped, "--total-steps", "800", capfd=capfd)
+    (stopped / LOCK).write_text("12345")
+    assert go_on(stopped) == 0
+    assert "process 12345" in capfd.readouterr().err
+    assert (stopped / LOCK).read_text() == ""
+    assert_same(stopped, whole)
+
+
+@contextlib.contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Lets no file grow beyond ``size`` bytes: a write then fails as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+
+
+def test_a_save_that_fails_is_told_and_harms_nothing(whole: Path, tmp_path: Path, capfd):
+    loaded = load_run(whole)
+    before = to_host(loaded.state)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(loaded.state, 1)
+        assert checkpoints.wait()
+        with full_disk(1000):
+            checkpoints.save(loaded.state, 2)
+            assert not checkpoints.wait()
+        assert "checkpoint of update 2 could not be saved" in (errors := capfd.readouterr().err)
+        assert "newest is of update 1" in errors and "File too large" in errors
+        assert "Traceback" not in errors
+        assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["000000001"]
+        checkpoints.save(loaded.state, 3)
+        assert checkpoints.wait()
+    assert list(find_checkpoints(tmp_path)) == [1, 3]
+    after = to_host(loaded.state)
+    assert all(before[name].tobytes() == after[name].tobytes() for name in before)
+
+
+def test_a_full_disk_ends_the_run_clearly_and_it_goes_on_later(stopped: Path, whole: Path, capfd):
+    with full_disk((stopped / "metrics.csv").stat().st_size + 10):
+        assert go_on(stopped) == 1
+    errors = capfd.readouterr().err
+    assert "cannot write" in errors and "Traceback" not in errors
+    assert load_run(stopped).num_updates == 8
+    assert go_on(stopped) == 0
+    assert_same(stopped, whole)
+
+
+def test_a_failed_last_save_is_a_failure(stopped: Path, whole: Path, monkeypatch, capfd):
+    def fail(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("experiments.saving.save_checkpoint", fail)
+        assert go_on(stopped) == 1
+    errors = capfd.readouterr().err
+    assert "No space left on device" in errors
+    assert "newest checkpoint is of update 8" in errors
+    assert go_on(stopped) == 0
+    assert_same(stopped, whole)
+
+
+def test_the_newest_few_and_the_best_are_kept(whole: Path, tmp_path: Path):
+    state = load_run(whole).state
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        for number, score in {1: 0.2, 2: 0.5, 3: 0.5, 4: None, 5: 0.1}.items():
+            checkpoints.save(state, number, score)
+    found = find_checkpoints(tmp_path)
+    # 2 is the first of the best; 4 and 5 are the newest.
+    assert {number: read_score(path) for number, path in found.items()} == {2: 0.5, 4: None, 5: 0.1}
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        assert (checkpoints.newest, checkpoints.best_score) == (5, 0.5)
+        checkpoints.save(state, 6, 0.7)
+    assert list(find_checkpoints(tmp_path)) == [6]
+
+
+def test_what_cannot_be_gone_on_from_is_not_saved(whole: Path, tmp_path: Path, capfd):
+    state = load_run(whole).state
+    policies = state.learner.policies
+    bad = {"params": {"MLP_0": {"Dense_0": {"bias": jnp.array([1.0, jnp.nan])}}}}
+    with Checkpoints(tmp_path) as checkpoints:
+        learner = state.learner._replace(policies=policies._replace(params=bad))
+        checkpoints.save(state._replace(learner=learner), 1)
+    assert "Dense_0/bias is not finite" in capfd.readouterr().err
+    assert not find_checkpoints(tmp_path)
+
+
+def test_a_fault_leaves_a_checkpoint_from_before(stopped: Path, monkeypatch, capfd):
+    find = runner.find_non_finite
+
+    def poisoned(chunk: runner.Chunk) -> runner.NonFinite | None:
+        if chunk.first_update <= 10 <= chunk.last_update:
+            loss = chunk.metrics["critic/loss"].copy()
+            loss[10 - chunk.first_update] = np.nan
+            chunk = chunk._replace(metrics=chunk.metrics | {"critic/loss": loss})
+        return find(chunk)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "find_non_finite", poisoned)
+        assert go_on(stopped) == 1
+    errors = capfd.readouterr().err
+    assert "critic/loss is not finite in update 10" in errors
+    assert "newest checkpoint is of update 8" in errors
+    assert go_on(stopped, "--actor-lr", "0.0001") == 0
+    assert summary_of(stopped)["completed"]
+
+
+@given(st.lists(st.floats(width=32), min_size=1))
+def test_cells_read_back_to_the_bit(numbers: list[float]):
+    column = np.array(numbers, np.float32)
+    text = as_text(column)
+    read = np.where(text == "", "nan", text).astype(np.float32)
+    is_nan = np.isnan(column)
+    assert (np.isnan(read) == is_nan).all()
+    assert read[~is_nan].tobytes() == column[~is_nan].tobytes()
