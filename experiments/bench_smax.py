@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +24,8 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 
 import envs
 from envs.smax.library import MAP_NAME_TO_SCENARIO, HeuristicEnemySMAX
+from experiments.benchmark import checksum, our_rollout, prepare, random_legal, training
 from experiments.presets import get_preset
-from oatrpo_jax import Config, Hyperparams, MultiAgentEnv, Observation, make_trainer
-from oatrpo_jax.rollout import init_rollout, rollout
 
 RESET_INTERVAL = 8
 """Steps that one set of fresh starts serves in our rollout, as in the preset."""
@@ -55,7 +53,7 @@ class Raw:
         for name in self.scenarios:
             env = envs.make(f"smax:{name}")
             stock = prepare(*stock_rollout(name, self.num_envs, self.num_steps))
-            ours = prepare(*our_rollout(env, self.num_envs, self.num_steps))
+            ours = prepare(*our_rollout(env, self.num_envs, self.num_steps, RESET_INTERVAL))
             pairs = [(stock(), ours()) for _ in range(self.num_repeats)]
             ratios = [stock_seconds / our_seconds for stock_seconds, our_seconds in pairs]
             steps = self.num_envs * self.num_steps
@@ -67,30 +65,6 @@ class Raw:
                 f"{min(ratios):.2f} .. {max(ratios):.2f}",
             )
         Console().print(table)
-
-
-def prepare(init: Callable, advance: Callable) -> Callable[[], float]:
-    """Returns a function that runs one compiled ``advance``, on from the last, and its seconds."""
-    compiled = jax.jit(advance)
-    carry, _ = jax.block_until_ready(compiled(jax.jit(init)(jax.random.key(0))))
-
-    def measure() -> float:
-        nonlocal carry
-        start = time.perf_counter()
-        carry, _ = jax.block_until_ready(compiled(carry))
-        return time.perf_counter() - start
-
-    return measure
-
-
-def random_legal(key: Array, mask: Array) -> Array:
-    """Returns a legal action drawn uniformly along the last axis of ``mask``."""
-    return jax.random.categorical(key, jnp.where(mask, 0.0, -jnp.inf))
-
-
-def checksum(*arrays: Any) -> Array:
-    """Returns one number that depends on everything, lest the compiler drop what is unused."""
-    return sum(array.mean(dtype=jnp.float32) for array in arrays)  # type: ignore[return-value]
 
 
 def stock_rollout(name: str, num_envs: int, num_steps: int) -> tuple[Callable, Callable]:
@@ -119,36 +93,6 @@ def stock_rollout(name: str, num_envs: int, num_steps: int) -> tuple[Callable, C
     return init, lambda carry: jax.lax.scan(step, carry, length=num_steps)
 
 
-def our_rollout(env: MultiAgentEnv, num_envs: int, num_steps: int) -> tuple[Callable, Callable]:
-    """Returns ``init(key)`` and ``advance(carry)``: the trainer's own rollout, all of it read."""
-
-    def act(observation: Observation, key: Array) -> tuple[Array, Array]:
-        action = random_legal(key, observation.action_mask)
-        return action, jnp.zeros(action.shape)
-
-    def init(key: Array) -> tuple:
-        return key, init_rollout(env, num_envs, key)
-
-    def advance(carry: tuple) -> tuple[tuple, Array]:
-        key, state = carry
-        key, rollout_key = jax.random.split(key)
-        state, trajectory, _ = rollout(env, act, state, num_steps, rollout_key, RESET_INTERVAL)
-        return (key, state), checksum(*jax.tree.leaves(trajectory))
-
-    return init, advance
-
-
-def training(
-    env: MultiAgentEnv, algorithm: str, num_envs: int, num_steps: int
-) -> tuple[Callable, Callable]:
-    """Returns ``init(key)`` and ``advance(state)``: one rollout and update with the preset."""
-    preset = get_preset("smax:3m", algorithm)
-    settings = {**preset.config, "num_envs": num_envs, "rollout_length": num_steps}
-    trainer = make_trainer(env, algorithm, Config(**settings))
-    hparams = Hyperparams.create(**preset.hyperparams)
-    return trainer.init, lambda state: trainer.step(state, hparams)
-
-
 @dataclass(frozen=True)
 class Train:
     """Training of one seed with the preset, beside random actions through the same rollout.
@@ -169,9 +113,11 @@ class Train:
 
     def __call__(self) -> None:
         env = envs.make(f"smax:{self.scenario}")
-        sides = {"raw": prepare(*our_rollout(env, self.num_envs, self.num_steps))}
+        sides = {"raw": prepare(*our_rollout(env, self.num_envs, self.num_steps, RESET_INTERVAL))}
         for name in self.algorithms:
-            sides[name] = prepare(*training(env, name, self.num_envs, self.num_steps))
+            sides[name] = prepare(
+                *training(env, name, get_preset("smax:3m", name), self.num_envs, self.num_steps)
+            )
         rounds = [{name: run() for name, run in sides.items()} for _ in range(self.num_repeats)]
         title = f"{self.scenario}, {self.num_envs} x {self.num_steps}"
         table = Table("what", "step/s", "share of raw", title=title)

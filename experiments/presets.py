@@ -74,6 +74,20 @@ PRESETS: dict[str, Preset] = {
         config={"num_envs": 32, "rollout_length": 32},
         hyperparams={"reuse_sigma": 0.1, "reuse_lambda": 0.7},
     ),
+    # As JaxMARL publishes for its IPPO on MPE (ippo_ff_mpe.yaml).
+    "jaxmarl": Preset(
+        config={
+            "num_envs": 16,
+            "num_epochs": 4,
+            "critic_epochs": 4,
+            "num_minibatches": 4,
+        },
+        hyperparams={"actor_lr": 2.5e-4, "critic_lr": 2.5e-4},
+    ),
+    # Starting points, not tuned.
+    "jumanji": Preset(
+        config={"num_envs": 32, "rollout_length": 64},
+    ),
     "smax": Preset(
         total_steps=10_000_000,
         config={
