@@ -41,6 +41,7 @@ def make(
     *,
     team: str | None = None,
     reward: str = "mean",
+    shaped_coef: float = 0.0,
     agent_id: bool = False,
     **options: Any,
 ) -> JaxmarlEnv:
@@ -50,6 +51,7 @@ def make(
         scenario: a name that JaxMARL registers, such as ``"overcooked"``.
         team: see `JaxmarlEnv`.
         reward: see `JaxmarlEnv`.
+        shaped_coef: see `JaxmarlEnv`.
         agent_id: see `JaxmarlEnv`.
         **options: keyword arguments of JaxMARL's environment.
 
@@ -60,7 +62,7 @@ def make(
     game = make_game(scenario, **{**REQUIRED.get(scenario, {}), **options})
     from envs.adapters.jaxmarl_env import JaxmarlEnv
 
-    return JaxmarlEnv(game, team=team, reward=reward, agent_id=agent_id)
+    return JaxmarlEnv(game, team=team, reward=reward, shaped_coef=shaped_coef, agent_id=agent_id)
 
 
 def make_game(scenario: str, **options: Any) -> Any:

@@ -14,7 +14,9 @@ import pytest
 
 import envs
 from envs.adapters.common import pad_rows, with_clock_at_zero
-from envs.adapters.jaxmarl_env import agent_type
+from envs.adapters.jaxmarl_agents import agent_type
+from experiments.errors import UsageError
+from experiments.experiment import make_env
 
 
 @cache
@@ -37,6 +39,15 @@ def play(name, policy, seed=0, **options):
 
 def constant(*actions):
     return lambda _observation, _step: actions
+
+
+def random_legal(seed=0):
+    rng = np.random.default_rng(seed)
+
+    def policy(observation, _step):
+        return [rng.choice(np.flatnonzero(row)) for row in np.asarray(observation.action_mask)]
+
+    return policy
 
 
 # JaxMARL
@@ -148,23 +159,16 @@ def test_an_agent_id_ends_the_view():
 @pytest.mark.slow
 def test_the_dead_are_inactive_masks_and_world_state_are_those_of_smax():
     env, _, _ = compiled("jaxmarl:HeuristicEnemySMAX")
-    rng = np.random.default_rng(0)
-
-    def fight(observation, _step):
-        mask = np.asarray(observation.action_mask)
-        return [rng.choice(np.flatnonzero(row)) for row in mask]
-
-    timesteps = play("jaxmarl:HeuristicEnemySMAX", fight)
+    timesteps = play("jaxmarl:HeuristicEnemySMAX", random_legal())
     active = np.array([timestep.observation.active for timestep in timesteps])
     masks = np.array([timestep.observation.action_mask for timestep in timesteps])
     assert active[0].all() and not active[-2].all()
     assert (active[1:] <= active[:-1]).all()
     # The dead may only stop, which is action 4.
     assert (masks[~active] == (np.arange(env.num_actions) == 4)).all()
-    game = env.game
-    _, state = game.reset(jax.random.key(0))
-    world = game.get_world_state(state.state) if hasattr(state, "state") else None
-    assert world is None or timesteps[0].observation.global_state.shape == world.shape
+    state, timestep = env.reset(jax.random.key(0))
+    expected = env.game.get_world_state(state.game)
+    np.testing.assert_allclose(timestep.observation.global_state, expected, rtol=1e-6)
 
 
 def test_a_kitchen_is_chosen_by_name():
@@ -174,6 +178,22 @@ def test_a_kitchen_is_chosen_by_name():
     assert env.observation_spec.agents_view.shape == (2, 9 * 5 * 26)
     with pytest.raises(ValueError, match=r"layout: expected one of cramped_room, .*'kitchen'"):
         envs.make("jaxmarl:overcooked", layout="kitchen")
+
+
+@pytest.mark.slow
+def test_a_shaped_reward_is_added_with_its_weight_and_told_apart():
+    # An agent that faces the onions of this kitchen and takes one gets JaxMARL's shaped reward.
+    walk = random_legal(3)
+    plain = play("jaxmarl:overcooked", walk)
+    walk = random_legal(3)
+    shaped = play("jaxmarl:overcooked", walk, shaped_coef=0.5)
+    walk = random_legal(3)
+    double = play("jaxmarl:overcooked", walk, shaped_coef=1.0)
+    total, half, whole = (sum(float(t.reward) for t in each) for each in (plain, shaped, double))
+    assert half > total
+    np.testing.assert_allclose(half - total, (whole - total) / 2, rtol=1e-5)
+    np.testing.assert_allclose(shaped[-1].extras["unshaped_return"], total, atol=1e-6)
+    assert "unshaped_return" not in plain[-1].extras
 
 
 def test_importing_and_stepping_jaxmarl_prints_nothing():
@@ -188,15 +208,6 @@ def test_importing_and_stepping_jaxmarl_prints_nothing():
 
 
 # jumanji
-
-
-def random_legal(seed=0):
-    rng = np.random.default_rng(seed)
-
-    def policy(observation, _step):
-        return [rng.choice(np.flatnonzero(row)) for row in np.asarray(observation.action_mask)]
-
-    return policy
 
 
 def test_cleaning_everything_terminates_with_success():
@@ -352,12 +363,23 @@ def test_types_are_names_without_numbers(agent, expected):
         ("jaxmarl:switch_riddle", {"team": "agent"}, r"one side only"),
         ("jaxmarl:switch_riddle", {"num_agents": 2}, r"minimum number of agents"),
         ("jaxmarl:jaxnav", {"act_type": "Continuous"}, r"discrete actions.*act_type=Discrete"),
+        ("jaxmarl:switch_riddle", {"shaped_coef": 1.0}, r"tells of no shaped reward"),
         ("jaxmarl:storm", {}, r"observations by the agents' names"),
     ],
 )
 def test_what_cannot_be_adapted_is_refused_with_what_to_do(name, options, message):
     with pytest.raises(ValueError, match=message):
         envs.make(name, **options)
+
+
+def test_the_command_line_lists_the_options_and_says_what_to_give():
+    with pytest.raises(UsageError, match=r"has no speed; expected one of .*reward.*num_landmarks"):
+        make_env("jaxmarl:MPE_simple_spread_v3", {"speed": 1, "reward": "sum"})
+    with pytest.raises(UsageError, match=r"does not take num_food=0.*Number of food"):
+        make_env("jumanji:LevelBasedForaging-v0", {"num_food": 0})
+    with pytest.raises(UsageError, match=r"needs a package that is missing.*brax"):
+        make_env("jaxmarl:ant_4x2", {})
+    assert make_env("jaxmarl:MPE_simple_tag_v3", {"team": "agent"}).num_agents == 1
 
 
 def test_a_missing_jaxmarl_says_what_to_install(monkeypatch):
