@@ -10,6 +10,9 @@ from typing import Any, Literal
 AlgorithmName = Literal[
     "oappo",
     "oatrpo",
+    "oappo-auto",
+    "oatrpo-auto",
+    "oappo-ess",
     "happo",
     "hatrpo",
     "mappo",

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from oatrpo_jax.a2c import POLICY_GRADIENT
 from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.ownership import Ownership, separate, shared
 from oatrpo_jax.policy_step import PolicyStep
 from oatrpo_jax.ppo import CLIP
-from oatrpo_jax.reuse import ReuseRule, fixed_reuse, own_reuse, shared_experience, threshold_reuse
+from oatrpo_jax.reuse import (
+    ReuseRule,
+    agreement_reuse,
+    fixed_reuse,
+    own_reuse,
+    sample_size_reuse,
+    shared_experience,
+    threshold_reuse,
+)
 from oatrpo_jax.trpo import TRUST_REGION
-
-Ownership = Callable[[int], tuple[int, ...]]
-"""num_agents -> the policy that each agent acts with, ``[N]`` numbers from 0 to G - 1."""
-
-
-def separate(num_agents: int) -> tuple[int, ...]:
-    """Returns the ownership in which every agent has parameters of its own."""
-    return tuple(range(num_agents))
-
-
-def shared(num_agents: int) -> tuple[int, ...]:
-    """Returns the ownership in which all agents act with the same parameters."""
-    return (0,) * num_agents
 
 
 @dataclass(frozen=True)
@@ -42,6 +38,9 @@ class Algorithm:
             that sees its agents' views.
         shares_values: whether experience is also reused by the critics, and each learner judges
             what it reuses by its own critic; needs local critics.
+        finds_clusters: whether agents are to be grouped before training, by `identity`; the
+            ownership holds until then, and there is a policy for each agent in case they all
+            differ.
 
     Raises:
         ValueError: if a central critic were to share.
@@ -55,6 +54,7 @@ class Algorithm:
     is_sequential: bool
     has_central_critic: bool
     shares_values: bool = False
+    finds_clusters: bool = False
 
     def __post_init__(self) -> None:
         if self.shares_values and self.has_central_critic:
@@ -110,6 +110,33 @@ _TABLE = (
         has_central_critic=True,
     ),
     Algorithm(
+        name="oappo-auto",
+        description="off-agent PPO that weighs sources by itself, by the error of their gradients",
+        ownership=separate,
+        reuse=agreement_reuse(),
+        policy_step=CLIP,
+        is_sequential=True,
+        has_central_critic=True,
+    ),
+    Algorithm(
+        name="oatrpo-auto",
+        description="off-agent TRPO that weighs sources in the same way",
+        ownership=separate,
+        reuse=agreement_reuse(),
+        policy_step=TRUST_REGION,
+        is_sequential=True,
+        has_central_critic=True,
+    ),
+    Algorithm(
+        name="oappo-ess",
+        description="off-agent PPO that weighs sources by their effective sample size",
+        ownership=separate,
+        reuse=sample_size_reuse(),
+        policy_step=CLIP,
+        is_sequential=True,
+        has_central_critic=True,
+    ),
+    Algorithm(
         name="happo",
         description="heterogeneous-agent PPO: clipped steps on own experience, in turn",
         ownership=separate,
@@ -153,6 +180,16 @@ _TABLE = (
         policy_step=CLIP,
         is_sequential=False,
         has_central_critic=False,
+    ),
+    Algorithm(
+        name="seps",
+        description="selective parameter sharing: one policy for each cluster of like agents",
+        ownership=shared,
+        reuse=own_reuse(),
+        policy_step=CLIP,
+        is_sequential=False,
+        has_central_critic=True,
+        finds_clusters=True,
     ),
     Algorithm(
         name="seac",

@@ -13,6 +13,8 @@ from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.networks import policy_distribution
 from oatrpo_jax.sources import Slots
 
+_TINY = float(np.finfo(np.float32).tiny)
+
 
 def summarise_rows(
     kl: jax.Array, active: jax.Array, config: Config, hparams: Hyperparams
@@ -47,8 +49,9 @@ def pairwise_divergence(
     """Returns how far each learner's policy is from each source's, on the source's experience.
 
     ``D[g, n] = mean over active rows of KL( mu_n(.|o^n) || pi_g(.|o^n) )`` (Condition 1), and the
-    effective sample size of the importance ratios ``w = pi_g(a^n|o^n) / mu_n(a^n|o^n)`` as a share
-    of the active rows, ``(sum w)^2 / (count sum w^2)`` (Kish 1965).
+    effective sample size ``1 / E[w^2]`` of the importance ratios ``w = pi_g / mu_n`` as a share of
+    the active rows (Kong 1992).  ``E[w^2] = sum_a pi_g(a)^2 / mu_n(a)`` is taken over all actions,
+    and not over those drawn, which cannot show that probable ones are missing.
 
     Args:
         logits_of: learner index -> ``[N, R, A]`` its logits on every slot's rows.
@@ -65,11 +68,10 @@ def pairwise_divergence(
     def row(learner: jax.Array) -> tuple[jax.Array, jax.Array]:
         policy = policy_distribution(logits_of(learner))
         kl = behaviour.kl_divergence(policy)
-        ratio = jnp.exp(policy.log_prob(slots.action) - slots.log_prob)
-        first = masked_mean(ratio, slots.active, axis=-1)
-        second = masked_mean(jnp.square(ratio), slots.active, axis=-1)
+        second = jnp.square(policy.probs) / jnp.maximum(behaviour.probs, _TINY)
+        second_moment = masked_mean(jnp.sum(second, axis=-1), slots.active, axis=-1)
         divergence = summarise_rows(kl, slots.active, config, hparams)
-        return divergence, jnp.square(first) / jnp.maximum(second, 1e-12)
+        return divergence, 1.0 / jnp.maximum(second_moment, 1.0)
 
     return jax.lax.map(row, jnp.arange(num_policies))
 

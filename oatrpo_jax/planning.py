@@ -7,10 +7,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from oatrpo_jax.advantages import masked_mean
+from oatrpo_jax.agreement import GradientError, block_rows, gradient_error
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.divergence import pairwise_divergence, subsample_rows
-from oatrpo_jax.networks import Actor, policy_logits
-from oatrpo_jax.reuse import Affinity, ReuseRule
+from oatrpo_jax.networks import Actor, policy_distribution, policy_logits
+from oatrpo_jax.reuse import Affinity, ReuseRule, own_share
 from oatrpo_jax.sources import Slots
 from oatrpo_jax.types import PyTree
 
@@ -64,12 +66,42 @@ def make_plan(
         divergence=jnp.where(own, 0.0, divergence),
         own=own,
         has_rows=jnp.any(slots.active, axis=(1, 2)),
+        sample_size=sample_size,
+        gradient_error=lambda: policy_gradient_error(actor, config, actors, slots, own),
     )
     weights = reuse.weights(affinity, hparams)
     order = jax.random.permutation(key, len(own))
+    # Policies without an agent come last: under vmap their turns are then idle in every lane.
+    used = jnp.any(own, axis=1)
+    order = order[jnp.argsort(~used[order])]
+    num_admitted = jnp.sum((weights > 0) & ~own, axis=1)
     return UpdatePlan(order, weights, own, reuse.divergence_limit(hparams)), {
         "reuse/divergence": affinity.divergence,
         "reuse/weight": weights,
         "reuse/effective_sample_size": sample_size,
-        "reuse/num_admitted": jnp.mean(jnp.sum((weights > 0) & ~own, axis=1)),
+        "reuse/num_admitted": jnp.sum(num_admitted) / jnp.sum(used),
     }
+
+
+def policy_gradient_error(
+    actor: Actor, config: Config, actors: PyTree, slots: Slots, own: jax.Array
+) -> GradientError:
+    """Returns the ``[G, N]`` errors of the gradients of ``mean(ratio x advantage)`` on each slot.
+
+    Args:
+        actor: the module of one policy.
+        config: says how many rows to look at.
+        actors: parameters of the policies, leading axis ``[G]``.
+        slots: the experience, ``[N, T, E]``.
+        own: ``[G, N]`` bool, the slots of the agents that act with each policy.
+    """
+
+    def objective(params: PyTree, rows: Slots) -> jax.Array:
+        policy = policy_distribution(policy_logits(actor, params, rows))
+        ratio = jnp.exp(policy.log_prob(rows.action) - rows.log_prob)
+        return masked_mean(ratio * rows.advantage, rows.active, axis=-1)
+
+    def gradient(learner: jax.Array, rows: Slots) -> PyTree:
+        return jax.grad(objective)(jax.tree.map(lambda x: x[learner], actors), rows)
+
+    return gradient_error(gradient, block_rows(slots, config.divergence_rows), own_share(own))

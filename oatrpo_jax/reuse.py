@@ -11,7 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from oatrpo_jax.agreement import GradientError
 from oatrpo_jax.config import Hyperparams
+
+_TINY = float(np.finfo(np.float32).tiny)
 
 
 class Affinity(NamedTuple):
@@ -21,11 +24,15 @@ class Affinity(NamedTuple):
         divergence: ``[G, N]`` D[g, n], see `divergence.pairwise_divergence`.
         own: ``[G, N]`` bool, True where agent n acts with policy g.
         has_rows: ``[N]`` bool, True where the agent was active at least once.
+        sample_size: ``[G, N]`` effective sample size of the importance ratios, as a share.
+        gradient_error: computes ``[G, N]`` errors of policy gradients, for the rules that ask.
     """
 
     divergence: jax.Array
     own: jax.Array
     has_rows: jax.Array
+    sample_size: jax.Array
+    gradient_error: Callable[[], GradientError]
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,58 @@ def threshold_reuse() -> ReuseRule:
         shares=True,
         reads=frozenset({"reuse_sigma", "reuse_lambda", "divergence_quantile"}),
     )
+
+
+def sample_size_reuse() -> ReuseRule:
+    """Returns a rule without coefficients: weigh a source by its effective sample size.
+
+    If a slot were as good as one's own but for the importance ratios, its mean would have the
+    variance of ``ESS`` times as many rows.  Weights by inverse variance, which make the variance
+    of the weighted sum least, are then proportional to ESS, and an own slot has ESS = 1.  Uniform
+    when all policies agree; the identity as the ratios' spread grows.  It sees how policies differ,
+    and not whether they should.
+    """
+    return ReuseRule(
+        weights=lambda affinity, hparams: relative_weights(affinity.sample_size, affinity),
+        divergence_limit=_no_limit,
+        shares=True,
+        reads=frozenset(),
+    )
+
+
+def agreement_reuse() -> ReuseRule:
+    """Returns a rule without coefficients: weigh a source by the error of its gradient.
+
+    The gradient on agent n's experience estimates the learner's own with variance ``V[g, n]`` and
+    squared bias ``B[g, n]`` (`agreement.gradient_error`), the own one with ``V[g, g]`` and no bias.
+    Weights by inverse mean squared error make that of the weighted sum least, as far as errors are
+    independent; beside the own slot's that is ``V[g, g] / (V[g, n] + B[g, n])``, and no source
+    counts for more than the learner itself.  Uniform when slots are alike; the identity when
+    gradients part, be it that policies differ, or that the same action is good for one agent and
+    bad for the other, which no divergence between policies shows.
+    """
+
+    def weights(affinity: Affinity, hparams: Hyperparams) -> jax.Array:
+        error = affinity.gradient_error()
+        own_variance = jnp.sum(own_share(affinity.own) * error.variance, axis=1, keepdims=True)
+        squared_error = error.variance + error.bias
+        return relative_weights(
+            own_variance / jnp.maximum(jnp.maximum(squared_error, own_variance), _TINY), affinity
+        )
+
+    return ReuseRule(weights, _no_limit, shares=True, reads=frozenset())
+
+
+def relative_weights(relative: jax.Array, affinity: Affinity) -> jax.Array:
+    """Returns ``[G, N]`` weights: 1 for the own slots together, ``relative`` for others, over all.
+
+    Args:
+        relative: ``[G, N]``, what another slot is worth beside one's own, in [0, 1].
+        affinity: says whose slots are whose.
+    """
+    others = affinity.has_rows & ~affinity.own
+    weights = own_share(affinity.own) + jnp.where(others, relative, 0.0)
+    return weights / jnp.maximum(jnp.sum(weights, axis=1, keepdims=True), 1.0)
 
 
 def shared_experience() -> ReuseRule:

@@ -8,25 +8,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oatrpo_jax.agreement import GradientError
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.divergence import pairwise_divergence, subsample_rows, summarise_rows
 from oatrpo_jax.networks import policy_distribution
 from oatrpo_jax.reuse import (
     Affinity,
+    agreement_reuse,
     allowed_reuse,
     fixed_reuse,
     own_reuse,
+    sample_size_reuse,
     threshold_reuse,
 )
 from oatrpo_jax.sources import Slots
 
 
-def affinity(divergence, own=None, has_rows=None) -> Affinity:
+def affinity(divergence, own=None, has_rows=None, sample_size=None, error=None) -> Affinity:
     divergence = jnp.asarray(divergence, jnp.float32)
     return Affinity(
         divergence=divergence,
         own=jnp.eye(*divergence.shape, dtype=bool) if own is None else jnp.asarray(own),
         has_rows=jnp.ones(divergence.shape[1], bool) if has_rows is None else jnp.asarray(has_rows),
+        sample_size=jnp.asarray(jnp.ones_like(divergence) if sample_size is None else sample_size),
+        gradient_error=lambda: GradientError(*map(jnp.asarray, error)),
     )
 
 
@@ -176,8 +181,17 @@ def test_divergence_has_the_learner_in_its_row_and_the_source_in_its_column():
     )
     # KL((2,1,1)/4 || (1,1,2)/4) = 1/2 ln 2 - 1/4 ln 2 = 1/4 ln 2 = 0.1733, and likewise back.
     np.testing.assert_allclose(divergence, [[0, 0.173287], [0.173287, 0]], atol=1e-5)
-    # All actions are 0, so every ratio of a pair is the same: no spread, a full sample.
-    np.testing.assert_allclose(sample_size, 1.0, rtol=1e-5)
+    # E[w^2] = (1/2)^2/(1/4) + (1/4)^2/(1/4) + (1/4)^2/(1/2) = 1 + 1/4 + 1/8 = 11/8.
+    np.testing.assert_allclose(sample_size, [[1, 8 / 11], [8 / 11, 1]], rtol=1e-5)
+
+
+def test_a_source_that_never_does_what_the_learner_does_is_no_sample():
+    source = jnp.broadcast_to(jnp.array([0.0, -200.0, -200.0]), (2, 2, 3))
+    learner = jnp.broadcast_to(jnp.array([-200.0, 0.0, 0.0]), (2, 2, 3))
+    _, sample_size = pairwise_divergence(
+        lambda index: learner, two_slots(source), 2, Config(), Hyperparams.create()
+    )
+    np.testing.assert_array_less(sample_size, 1e-30)
 
 
 def test_inactive_rows_change_no_divergence():
@@ -191,6 +205,38 @@ def test_inactive_rows_change_no_divergence():
 
     for before, after in zip(measure(slots), measure(spoilt), strict=True):
         np.testing.assert_array_equal(before, after)
+
+
+def test_sources_are_weighed_by_their_effective_sample_size():
+    sample_size = [[1.0, 0.5, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 1.0]]
+    weights = sample_size_reuse().weights(
+        affinity(np.zeros((3, 3)), sample_size=sample_size), Hyperparams.create()
+    )
+    # (1, 1/2, 0) / (3/2) | all alike: uniform | all apart: the identity
+    expected = [[2 / 3, 1 / 3, 0], [1 / 3, 1 / 3, 1 / 3], [0, 0, 1]]
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)
+
+
+def test_sources_are_weighed_by_the_inverse_error_of_their_gradients():
+    variance = [[2.0, 3.0, 1.0], [5.0, 5.0, 5.0], [0.0, 0.0, 0.0]]
+    bias = [[0.0, 1.0, 0.0], [0.0, 0.0, 1e30], [0.0, 0.0, 0.0]]
+    weights = agreement_reuse().weights(
+        affinity(np.zeros((3, 3)), error=(variance, bias)), Hyperparams.create()
+    )
+    # Beside the own 2: 2 / (3 + 1) = 1/2, and 2 / 1 counts as 1: (1, 1/2, 1) / (5/2).
+    # Beside the own 5: 5 / 5 = 1 and 5 / 1e30 = 0.  No gradient at all: nobody's but the own.
+    expected = [[0.4, 0.2, 0.4], [0.5, 0.5, 0.0], [0, 0, 1]]
+    np.testing.assert_allclose(weights, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", [sample_size_reuse(), agreement_reuse()])
+def test_slots_without_rows_are_not_reused(rule):
+    alike = affinity(
+        np.zeros((2, 2)), has_rows=[True, False], error=(np.ones((2, 2)), np.zeros((2, 2)))
+    )
+    weights = rule.weights(alike, Hyperparams.create())
+    # Agent 1 died at once: nothing of it can be used; its own weight stands for "change nothing".
+    np.testing.assert_allclose(weights, [[1, 0], [0.5, 0.5]], rtol=1e-6)
 
 
 def test_subsampling_takes_evenly_spaced_rows_and_never_more_than_there_are():
