@@ -6,6 +6,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.types import Transition
+
 
 def generalized_advantage_estimation(
     reward: jax.Array,
@@ -49,6 +52,35 @@ def generalized_advantage_estimation(
 
     _, advantage = jax.lax.scan(backward, jnp.zeros_like(delta[0]), (delta, decay), reverse=True)
     return advantage
+
+
+def trajectory_advantage(
+    trajectory: Transition,
+    value: jax.Array,
+    next_value: jax.Array,
+    config: Config,
+    hparams: Hyperparams,
+) -> jax.Array:
+    """Returns the advantages of a trajectory for every critic slot, ``[T, E, M]``.
+
+    Args:
+        trajectory: a Transition with leading axes ``[T, E]``.
+        value: ``[T, E, M]`` values of the states acted in.
+        next_value: ``[T, E, M]`` values of the states reached, before any reset.
+        config: says what a time limit does.
+        hparams: has gamma and lambda.
+    """
+    wide = lambda x: jnp.broadcast_to(x[..., None], value.shape)  # noqa: E731
+    return generalized_advantage_estimation(
+        reward=wide(trajectory.reward),
+        value=value,
+        next_value=next_value,
+        terminated=wide(trajectory.terminated),
+        truncated=wide(trajectory.truncated),
+        gamma=hparams.gamma,
+        gae_lambda=hparams.gae_lambda,
+        neutralise=config.truncation == "neutralise",
+    )
 
 
 def masked_mean(x: jax.Array, mask: jax.Array, axis: int | tuple[int, ...] | None = None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -11,17 +12,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from oatrpo_jax.advantages import generalized_advantage_estimation, normalise
+from oatrpo_jax.advantages import trajectory_advantage
 from oatrpo_jax.algorithms import Algorithm, get_algorithm
 from oatrpo_jax.config import Config, EnvSpec, Hyperparams
-from oatrpo_jax.critic import ValueNorm, critic_active, critic_features
+from oatrpo_jax.critic import ValueNorm, critic_features
 from oatrpo_jax.networks import Actor, Critic, policy_distribution
+from oatrpo_jax.ownership import check_labels
 from oatrpo_jax.planning import UpdatePlan, make_plan
 from oatrpo_jax.policy_step import Learning, adam_init
 from oatrpo_jax.policy_update import update_policies
 from oatrpo_jax.reuse import own_share
 from oatrpo_jax.shared_values import PerLearner, importance_ratio, own_judgement
-from oatrpo_jax.sources import Slots
+from oatrpo_jax.sources import Slots, make_slots
 from oatrpo_jax.types import Observation, PyTree, Transition
 from oatrpo_jax.value_update import Returns, update_critics
 
@@ -33,11 +35,13 @@ class LearnerState(NamedTuple):
         policies: parameters and optimiser states of the actors, leading axis ``[G]``.
         critics: the same of the critics, leading axis ``[C]``.
         value_norm: statistics of the returns.
+        labels: ``[N]`` int32, the policy that each agent acts with.  `Learner.regroup` changes it.
     """
 
     policies: Learning
     critics: Learning
     value_norm: ValueNorm
+    labels: jax.Array
 
 
 @dataclass(frozen=True)
@@ -53,18 +57,18 @@ class Learner:
 
     @cached_property
     def policy_of(self) -> np.ndarray:
-        """``[N]`` the policy that each agent acts with."""
+        """``[N]`` the policy that each agent acts with at first."""
         return np.asarray(self.algorithm.ownership(self.spec.num_agents))
 
     @cached_property
-    def own(self) -> np.ndarray:
-        """``[G, N]`` bool, True where agent n acts with policy g."""
-        return np.arange(self.policy_of.max() + 1)[:, None] == self.policy_of
+    def num_policies(self) -> int:
+        """G; some may be in use by nobody where the algorithm finds clusters."""
+        return self.spec.num_agents if self.algorithm.finds_clusters else self.policy_of.max() + 1
 
     @cached_property
-    def critic_of(self) -> np.ndarray:
-        """``[M]`` the critic of each critic slot: one slot if central, else one per agent."""
-        return np.zeros(1, int) if self.algorithm.has_central_critic else self.policy_of
+    def own(self) -> np.ndarray:
+        """``[G, N]`` bool, True where agent n acts with policy g at first."""
+        return np.arange(self.num_policies)[:, None] == self.policy_of
 
     @cached_property
     def actor(self) -> Actor:
@@ -79,20 +83,31 @@ class Learner:
     def init(self, key: jax.Array) -> LearnerState:
         """Returns fresh parameters; the key is consumed.  No LAPACK inside, so jit it freely."""
         actor_key, critic_key = jax.random.split(key)
-        view = jnp.zeros(self.spec.view_size)
-        mask = jnp.ones(self.spec.num_actions, bool)
+        view, mask = jnp.zeros(self.spec.view_size), jnp.ones(self.spec.num_actions, bool)
         central = self.algorithm.has_central_critic
         features = jnp.zeros(self.spec.state_size if central else self.spec.view_size)
-        actor_keys = jax.random.split(actor_key, len(self.own))
-        critic_keys = jax.random.split(critic_key, self.critic_of.max() + 1)
+        actor_keys = jax.random.split(actor_key, self.num_policies)
+        critic_keys = jax.random.split(critic_key, 1 if central else self.num_policies)
         actors = jax.vmap(lambda key: self.actor.init(key, view, mask))(actor_keys)
         critics = jax.vmap(lambda key: self.critic.init(key, features))(critic_keys)
-        step = self.algorithm.policy_step
         return LearnerState(
-            policies=Learning(actors, jax.vmap(step.init)(actors)),
+            policies=Learning(actors, jax.vmap(self.algorithm.policy_step.init)(actors)),
             critics=Learning(critics, jax.vmap(adam_init)(critics)),
             value_norm=ValueNorm.create(),
+            labels=jnp.asarray(self.policy_of, jnp.int32),
         )
+
+    def regroup(self, state: LearnerState, labels: Sequence[int] | jax.Array) -> LearnerState:
+        """Returns the learner with the agents grouped: those of one label share a policy.
+
+        Args:
+            state: the learner's.
+            labels: ``[N]`` the policy that each agent is to act with, from 0 to G - 1; anything
+                else is a ValueError.
+        """
+        labels = jnp.asarray(labels, jnp.int32)
+        check_labels(labels, self.spec.num_agents, self.num_policies)
+        return state._replace(labels=labels)
 
     def act(
         self, state: LearnerState, observation: Observation, key: jax.Array, greedy: bool = False
@@ -106,27 +121,37 @@ class Learner:
             greedy: take the likeliest action instead of drawing one.
         """
         policy = policy_distribution(
-            self.logits(state.policies.params, observation.agents_view, observation.action_mask)
+            self.logits(
+                state.policies.params,
+                observation.agents_view,
+                observation.action_mask,
+                state.labels,
+            )
         )
         action = policy.mode() if greedy else policy.sample(seed=key)
         return action.astype(jnp.int32), policy.log_prob(action)
 
-    def logits(self, actors: PyTree, view: jax.Array, mask: jax.Array) -> jax.Array:
+    def logits(
+        self, actors: PyTree, view: jax.Array, mask: jax.Array, labels: jax.Array | None = None
+    ) -> jax.Array:
         """Returns ``[..., N, A]`` logits, each agent's by its own policy.
 
         Args:
             actors: parameters of the policies, leading axis ``[G]``.
             view: ``[..., N, O]`` local observations.
             mask: ``[..., N, A]`` bool, True where the action is legal.
+            labels: ``[N]`` the policy of each agent; None for the one that it has at first.
         """
-        params = jax.tree.map(lambda x: x[self.policy_of], actors)
+        policy_of = self.policy_of if labels is None else labels
+        params = jax.tree.map(lambda x: x[policy_of], actors)
         logits = jax.vmap(self.actor.apply, in_axes=(0, -2, -2), out_axes=-2)(params, view, mask)
         return jnp.asarray(logits)
 
     def value(self, state: LearnerState, observation: Observation) -> jax.Array:
         """Returns ``[..., M]`` values: M = 1 for a central critic, else one per agent."""
         features = critic_features(observation, self.algorithm.has_central_critic)
-        params = jax.tree.map(lambda x: x[self.critic_of], state.critics.params)
+        critic_of = np.zeros(1, int) if self.algorithm.has_central_critic else state.labels
+        params = jax.tree.map(lambda x: x[critic_of], state.critics.params)
         output = jax.vmap(self.critic.apply, in_axes=(0, -2), out_axes=-1)(params, features)
         return state.value_norm.denormalise(jnp.asarray(output))
 
@@ -145,9 +170,14 @@ class Learner:
             ValueError: if ``num_minibatches`` does not divide E.
         """
         chex.assert_shape(trajectory.action, (None, None, self.spec.num_agents))
-        value = self.value(state, trajectory.observation)
-        advantage = self._advantage(state, trajectory, value, hparams)
-        slots = self._slots(state, trajectory, advantage)
+        seen = trajectory.observation
+        value = self.value(state, seen)
+        next_value = self.value(state, trajectory.next_observation)
+        advantage = trajectory_advantage(trajectory, value, next_value, self.config, hparams)
+        logits = self.logits(
+            state.policies.params, seen.agents_view, seen.action_mask, state.labels
+        )
+        slots = make_slots(trajectory, logits, advantage)
         order_key, policy_key, critic_key = jax.random.split(key, 3)
         plan, reuse_metrics = make_plan(
             self.actor,
@@ -155,7 +185,7 @@ class Learner:
             self.algorithm.reuse,
             state.policies.params,
             slots,
-            own=jnp.asarray(self.own),
+            own=jnp.arange(self.num_policies)[:, None] == state.labels,
             hparams=hparams,
             key=order_key,
         )
@@ -171,56 +201,20 @@ class Learner:
             hparams=hparams,
             key=policy_key,
         )
-        central = self.algorithm.has_central_critic
+        slot_weights, ratio_of = self._critic_sources(state, slots, plan)
         critics, value_norm, critic_metrics = update_critics(
             self.critic,
             self.config,
             state.critics,
             state.value_norm,
-            Returns(
-                features=critic_features(trajectory.observation, central),
-                active=critic_active(trajectory.observation, central),
-                value=value,
-                returns=returns,
-            ),
-            slot_weights=self._critic_weights(plan),
-            ratio_of=self._critic_ratio(state, slots, plan),
+            Returns.of(seen, self.algorithm.has_central_critic, value, returns),
+            slot_weights=slot_weights,
+            ratio_of=ratio_of,
             hparams=hparams,
             key=critic_key,
         )
         metrics = policy_metrics | critic_metrics | reuse_metrics
-        return LearnerState(policies, critics, value_norm), metrics
-
-    def _advantage(
-        self, state: LearnerState, trajectory: Transition, value: jax.Array, hparams: Hyperparams
-    ) -> jax.Array:
-        """Returns ``[T, E, M]`` advantages, not normalised."""
-        wide = lambda x: jnp.broadcast_to(x[..., None], value.shape)  # noqa: E731
-        return generalized_advantage_estimation(
-            reward=wide(trajectory.reward),
-            value=value,
-            next_value=self.value(state, trajectory.next_observation),
-            terminated=wide(trajectory.terminated),
-            truncated=wide(trajectory.truncated),
-            gamma=hparams.gamma,
-            gae_lambda=hparams.gae_lambda,
-            neutralise=self.config.truncation == "neutralise",
-        )
-
-    def _slots(self, state: LearnerState, trajectory: Transition, advantage: jax.Array) -> Slots:
-        """Returns the trajectory by agent, ``[N, T, E]``, with normalised advantages."""
-        seen = trajectory.observation
-        each = jnp.broadcast_to(advantage, trajectory.action.shape)
-        slots = Slots(
-            agents_view=seen.agents_view,
-            action_mask=seen.action_mask,
-            action=trajectory.action,
-            log_prob=trajectory.log_prob,
-            logits=self.logits(state.policies.params, seen.agents_view, seen.action_mask),
-            advantage=normalise(each, seen.active),
-            active=seen.active,
-        )
-        return jax.tree.map(lambda x: jnp.moveaxis(x, 2, 0), slots)
+        return LearnerState(policies, critics, value_norm, state.labels), metrics
 
     def _advantage_of(self, state: LearnerState, slots: Slots, returns: jax.Array) -> PerLearner:
         """Returns the advantages ``[N, T, E]`` of all slots as each learner sees them."""
@@ -229,19 +223,15 @@ class Learner:
         target = state.value_norm.normalise(jnp.moveaxis(returns, 2, 0))
         return own_judgement(self.critic, state.critics.params, slots, target)
 
-    def _critic_weights(self, plan: UpdatePlan) -> jax.Array:
-        """Returns ``[C, M]`` how much each critic learns from each critic slot."""
-        if self.algorithm.has_central_critic:
-            return jnp.ones((1, 1))
-        return plan.weights if self.algorithm.shares_values else own_share(plan.own)
-
-    def _critic_ratio(
+    def _critic_sources(
         self, state: LearnerState, slots: Slots, plan: UpdatePlan
-    ) -> PerLearner | None:
-        """Returns the importance ratios of rows in the critics' losses; None where all are 1."""
+    ) -> tuple[jax.Array, PerLearner | None]:
+        """Returns ``[C, M]`` weights of slots for critics, and those of rows if not all are 1."""
+        if self.algorithm.has_central_critic:
+            return jnp.ones((1, 1)), None
         if not self.algorithm.shares_values:
-            return None
-        return importance_ratio(self.actor, state.policies.params, slots, plan.own)
+            return own_share(plan.own), None
+        return plan.weights, importance_ratio(self.actor, state.policies.params, slots, plan.own)
 
 
 def make_learner(

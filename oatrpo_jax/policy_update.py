@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from oatrpo_jax.advantages import masked_mean
 from oatrpo_jax.algorithms import Algorithm
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.networks import Actor, policy_distribution, policy_logits
@@ -87,7 +88,7 @@ def update_policies(
 
     start = (policies, jnp.zeros_like(slots.log_prob))
     (policies, _), metrics = jax.lax.scan(turn, start, (plan.order, step_keys))
-    return policies, summarise(metrics)
+    return policies, summarise(metrics, jnp.any(plan.own, axis=1)[plan.order])
 
 
 def draw_mapping(key: jax.Array, weights: jax.Array) -> jax.Array:
@@ -115,9 +116,14 @@ def record_log_ratio(
     return jax.lax.fori_loop(0, jnp.sum(own), fill, log_ratio)
 
 
-def summarise(metrics: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    """Returns each ``[G]`` metric's mean over learners; the largest of those named ``_max``."""
+def summarise(metrics: dict[str, jax.Array], used: jax.Array) -> dict[str, jax.Array]:
+    """Returns each metric's mean over learners; the largest of those named ``_max``.
+
+    Args:
+        metrics: ``[G]`` each.
+        used: ``[G]`` bool, False for a policy with which nobody acts; it does not count.
+    """
     return {
-        name: jnp.max(value) if name.endswith("_max") else jnp.mean(value)
+        name: jnp.max(value) if name.endswith("_max") else masked_mean(value, used)
         for name, value in metrics.items()
     }

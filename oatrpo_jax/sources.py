@@ -13,7 +13,8 @@ from typing import Generic, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 
-from oatrpo_jax.types import PyTree
+from oatrpo_jax.advantages import normalise
+from oatrpo_jax.types import PyTree, Transition
 
 
 class Slots(NamedTuple):
@@ -37,6 +38,28 @@ class Slots(NamedTuple):
     logits: jax.Array
     advantage: jax.Array
     active: jax.Array
+
+
+def make_slots(trajectory: Transition, logits: jax.Array, advantage: jax.Array) -> Slots:
+    """Returns a trajectory by agent, ``[N, T, E]``, with normalised advantages.
+
+    Args:
+        trajectory: a Transition with leading axes ``[T, E]``.
+        logits: ``[T, E, N, A]`` logits of the policies that acted.
+        advantage: ``[T, E, 1]``, or ``[T, E, N]`` if each agent has its own.
+    """
+    seen = trajectory.observation
+    each = jnp.broadcast_to(advantage, trajectory.action.shape)
+    slots = Slots(
+        agents_view=seen.agents_view,
+        action_mask=seen.action_mask,
+        action=trajectory.action,
+        log_prob=trajectory.log_prob,
+        logits=logits,
+        advantage=normalise(each, seen.active),
+        active=seen.active,
+    )
+    return jax.tree.map(lambda x: jnp.moveaxis(x, 2, 0), slots)
 
 
 class PolicyBatch(NamedTuple):

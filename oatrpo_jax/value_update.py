@@ -8,13 +8,20 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from oatrpo_jax.advantages import masked_mean
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.critic import ValueNorm, explained_variance, value_loss
+from oatrpo_jax.critic import (
+    ValueNorm,
+    critic_active,
+    critic_features,
+    explained_variance,
+    value_loss,
+)
 from oatrpo_jax.networks import Critic
 from oatrpo_jax.policy_step import Learning, adam
 from oatrpo_jax.shared_values import PerLearner
 from oatrpo_jax.sources import Sources, fold_sources, minibatch_envs, take_envs
-from oatrpo_jax.types import PyTree
+from oatrpo_jax.types import Observation, PyTree
 
 
 class Returns(NamedTuple):
@@ -31,6 +38,14 @@ class Returns(NamedTuple):
     active: jax.Array
     value: jax.Array
     returns: jax.Array
+
+    @classmethod
+    def of(
+        cls, seen: Observation, is_central: bool, value: jax.Array, returns: jax.Array
+    ) -> Returns:
+        """Returns what a central critic, or local ones, are to learn of what was seen."""
+        features, active = critic_features(seen, is_central), critic_active(seen, is_central)
+        return cls(features, active, value, returns)
 
 
 class CriticBatch(NamedTuple):
@@ -132,6 +147,7 @@ def update_critics(
 
     keys = jax.random.split(key, len(slot_weights))
     critics, metrics = jax.lax.map(one_critic, (jnp.arange(len(keys)), critics, keys))
-    metrics = jax.tree.map(jnp.mean, metrics)
+    is_used = jnp.any(slot_weights > 0, axis=1)
+    metrics = {name: masked_mean(value, is_used) for name, value in metrics.items()}
     metrics["critic/explained_variance"] = explained_variance(seen.value, seen.returns, seen.active)
     return critics, norm, metrics

@@ -65,14 +65,27 @@ RARELY_FELT = {"line_search_decay", "accept_ratio", "divergence_quantile"}
 each_algorithm = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 
 
+# Two of one kind and another, where the agents are to be grouped first.
+LABELS = [0, 1, 0]
+
+
 @functools.cache
 def trainer_of(row, config=CONFIG):
     return make_trainer(Messy(), row, config)
 
 
+def begin(trainer, key):
+    state = trainer.init(key)
+    if not trainer.learner.algorithm.finds_clusters:
+        return state
+    return state._replace(learner=trainer.learner.regroup(state.learner, LABELS))
+
+
 def two_steps(row, config, key, hparams):
     trainer = trainer_of(row, config)
-    return jax.lax.scan(lambda state, _: trainer.step(state, hparams), trainer.init(key), length=2)
+    return jax.lax.scan(
+        lambda state, _: trainer.step(state, hparams), begin(trainer, key), length=2
+    )
 
 
 @functools.cache
@@ -112,13 +125,23 @@ def test_metrics_are_finite_and_the_first_ratio_is_one(row):
             assert np.isfinite(value).all(), name
     np.testing.assert_allclose(metrics["policy/first_ratio"], 1.0, rtol=1e-5)
     if row.reuse.averages:
-        np.testing.assert_allclose(metrics["reuse/weight"].sum(axis=-1), 1.0, rtol=1e-5)
+        sums = metrics["reuse/weight"].sum(axis=-1)
+        np.testing.assert_allclose(sums[..., used_policies(row)], 1.0, rtol=1e-5)
+        np.testing.assert_array_equal(sums[..., ~used_policies(row)], 0.0)
+
+
+def used_policies(row):
+    """[G] bool, which policies some agent acts with."""
+    learner = trainer_of(row).learner
+    labels = LABELS if row.finds_clusters else learner.policy_of
+    return np.isin(np.arange(learner.num_policies), labels)
 
 
 @each_algorithm
-def test_every_policy_and_critic_learns(row):
+def test_every_policy_in_use_learns_and_every_critic_and_no_other(row):
     keys, _, state, _ = sweep(row, CONFIG)
     before = jax.jit(jax.vmap(trainer_of(row).init))(keys).learner
+    used = used_policies(row)
     for old, new in (
         (before.policies.params, state.learner.policies.params),
         (before.critics.params, state.learner.critics.params),
@@ -127,14 +150,17 @@ def test_every_policy_and_critic_learns(row):
         change = jax.tree.map(
             lambda x, y: jnp.abs(y[0] - x).reshape(*x.shape[:2], -1).max(axis=2), old, new
         )
-        assert (np.max(jax.tree.leaves(change), axis=0) > 0).all()
+        learnt = np.max(jax.tree.leaves(change), axis=0) > 0  # [K, G] or, central, [K, 1]
+        np.testing.assert_array_equal(
+            learnt, np.broadcast_to(used if learnt.shape[1] > 1 else True, learnt.shape)
+        )
 
 
 @each_algorithm
 def test_a_sweep_in_one_program_is_the_loop_over_seeds_and_coefficients(row):
     keys, hparams, together, _ = sweep(row, CONFIG)
     for point, seed in ((0, 0), (NAMES.index("gamma") + 1, 1)):
-        state = trainer_of(row).init(keys[seed])
+        state = begin(trainer_of(row), keys[seed])
         one = jax.tree.map(lambda x: x[point], hparams)  # noqa: B023
         for _ in range(2):
             state, _ = compiled_step(row)(state, one)
@@ -147,7 +173,7 @@ def test_a_sweep_in_one_program_is_the_loop_over_seeds_and_coefficients(row):
 @each_algorithm
 def test_it_is_traced_once_and_repeats_to_the_bit(row):
     step = compiled_step(row)
-    start = trainer_of(row).init(jax.random.key(3))
+    start = begin(trainer_of(row), jax.random.key(3))
     settings = (Hyperparams.create(), Hyperparams.create(gamma=0.5, actor_lr=1e-3))
     runs = []
     for _ in range(2):

@@ -14,9 +14,11 @@ from oatrpo_jax import (
     fixed_algorithm,
     make_learner,
 )
+from oatrpo_jax.advantages import trajectory_advantage
 from oatrpo_jax.planning import UpdatePlan, make_plan
 from oatrpo_jax.policy_update import update_policies
 from oatrpo_jax.rollout import init_rollout, rollout
+from oatrpo_jax.sources import make_slots
 from tests.probe_envs import Messy, spoil_dead_rows, tree_equal
 
 NUM_STEPS, NUM_ENVS, NUM_AGENTS = 8, 4, 3
@@ -111,8 +113,11 @@ def test_relabelling_the_agents_permutes_the_result(name):
     new_from_old = np.array([2, 0, 1])  # new label i was old label new_from_old[i]
     old_to_new = np.argsort(new_from_old)
     value = learner.value(state, trajectory.observation)
-    advantage = learner._advantage(state, trajectory, value, HPARAMS)
-    slots = learner._slots(state, trajectory, advantage)
+    seen = trajectory.observation
+    logits = learner.logits(state.policies.params, seen.agents_view, seen.action_mask)
+    next_value = learner.value(state, trajectory.next_observation)
+    advantage = trajectory_advantage(trajectory, value, next_value, CONFIG, HPARAMS)
+    slots = make_slots(trajectory, logits, advantage)
     plan, _ = make_plan(
         learner.actor,
         CONFIG,

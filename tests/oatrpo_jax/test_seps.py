@@ -1,0 +1,152 @@
+"""Agents in clusters that the state names, and embeddings that tell them apart."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from oatrpo_jax import Config, EnvSpec, Hyperparams, Observation, Transition, make_learner
+from oatrpo_jax.identity import IdentityConfig, embed_agents
+from oatrpo_jax.rollout import init_rollout, rollout
+from tests.probe_envs import Messy
+
+CONFIG = Config(num_epochs=2, critic_epochs=1, hidden_sizes=(8,))
+SPEC = EnvSpec.from_env(Messy())
+HPARAMS = Hyperparams.create(actor_lr=0.02, critic_lr=0.02)
+
+
+@functools.cache
+def learner():
+    return make_learner(SPEC, "seps", CONFIG)
+
+
+@functools.cache
+def trajectory():
+    env, state = Messy(), learner().init(jax.random.key(0))
+    act = functools.partial(learner().act, state)
+    collect = jax.jit(lambda start, key: rollout(env, act, start, 6, key))
+    return collect(init_rollout(env, 4, jax.random.key(1)), jax.random.key(2))[1]
+
+
+@functools.cache
+def update():
+    """One program: seeds with different clusters differ in data alone."""
+    each = jax.vmap(learner().update, (0, None, None, None))
+    states = [
+        learner().regroup(learner().init(jax.random.key(0)), labels)
+        for labels in ([0, 0, 0], [0, 1, 2], [0, 1, 0], [1, 0, 1])
+    ]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    return jax.jit(each)(stacked, trajectory(), HPARAMS, jax.random.key(3))
+
+
+def policies(state, lane):
+    return jax.tree.map(lambda x: x[lane], state.policies.params)
+
+
+def assert_close(left, right):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), left, right)
+
+
+def test_one_cluster_is_mappo():
+    mappo = make_learner(SPEC, "mappo", CONFIG)
+    state = mappo.init(jax.random.key(0))
+    expected, metrics = jax.jit(mappo.update)(state, trajectory(), HPARAMS, jax.random.key(3))
+    state, ours = update()
+    assert_close(jax.tree.map(lambda x: x[:1], policies(state, 0)), expected.policies.params)
+    for name in ("policy/entropy", "policy/loss", "policy/grad_norm", "reuse/num_admitted"):
+        np.testing.assert_allclose(ours[name][0], metrics[name], rtol=1e-4, atol=1e-6)
+
+
+def test_policies_of_nobody_stay_as_they_are_and_count_nowhere():
+    start = learner().init(jax.random.key(0)).policies.params
+    state, metrics = update()
+    unchanged = jax.tree.map(lambda x, y: (x[1:] == y[1:]).all(), policies(state, 0), start)
+    assert all(jax.tree.leaves(unchanged))
+    np.testing.assert_allclose(metrics["reuse/weight"][0], [[1 / 3] * 3, [0] * 3, [0] * 3])
+
+
+def test_agents_of_one_label_share_a_policy_evenly():
+    _, metrics = update()
+    np.testing.assert_allclose(metrics["reuse/weight"][2], [[0.5, 0, 0.5], [0, 1, 0], [0, 0, 0]])
+    np.testing.assert_allclose(metrics["reuse/weight"][1], np.eye(3))
+
+
+def test_agents_act_with_the_policy_of_their_label():
+    state = learner().init(jax.random.key(0))
+    noise = jax.tree.map(
+        lambda x: x + jax.random.normal(jax.random.key(1), x.shape), state.policies.params
+    )
+    state = state._replace(policies=state.policies._replace(params=noise))
+    seen = trajectory().observation
+    view = jnp.broadcast_to(seen.agents_view[0, 0, :1], (3, 2))
+    logits = learner().logits(noise, view, jnp.ones((3, 3), bool), jnp.array([2, 0, 2]))
+    np.testing.assert_array_equal(logits[0], logits[2])
+    assert (logits[0] != logits[1]).any()
+
+
+@pytest.mark.parametrize("labels", [[0, 0], [0, 0, 3], [0, -1, 0]])
+def test_labels_without_a_policy_or_an_agent_are_refused(labels):
+    with pytest.raises(ValueError, match="labels: expected"):
+        learner().regroup(learner().init(jax.random.key(0)), labels)
+
+
+def test_mappo_has_no_second_policy_to_act_with():
+    mappo = make_learner(SPEC, "mappo", CONFIG)
+    with pytest.raises(ValueError, match="policies from 0 to 0"):
+        mappo.regroup(mappo.init(jax.random.key(0)), [0, 0, 1])
+
+
+def slippery_world(slips, num_steps=32, num_envs=16):
+    """Walkers on a line of 5: action 1 takes a step, or two if the agent slips; others are dead."""
+    keys = jax.random.split(jax.random.key(0), 2)
+    shape = (num_steps, num_envs, len(slips))
+    place = jax.random.randint(keys[0], shape, 0, 5)
+    action = jax.random.randint(keys[1], shape, 0, 2)
+    after = (place + action * (1 + jnp.asarray(slips))) % 5
+    active = jnp.ones(shape, bool).at[-1].set(False)
+    after = jnp.where(active, after, 0)  # What the dead are shown is nobody's business.
+
+    def observe(place):
+        mask, state = jnp.ones((*shape, 2), bool), jnp.zeros((*shape[:2], 1))
+        return Observation(jax.nn.one_hot(place, 5), mask, state, active)
+
+    never = jnp.zeros(shape[:2], bool)
+    zeros = jnp.zeros(shape[:2])
+    return Transition(observe(place), action, zeros, zeros, never, never, observe(after))
+
+
+@functools.cache
+def embedded():
+    config = IdentityConfig(latent_size=3, hidden_sizes=(16,), num_epochs=60, batch_size=32)
+    embed = jax.jit(lambda world, key: embed_agents(world, 2, config, key))
+    return embed, embed(slippery_world((0, 1, 0, 1)), jax.random.key(1))
+
+
+def distances(embeddings):
+    return np.linalg.norm(embeddings.mean[:, None] - embeddings.mean[None], axis=-1)
+
+
+def test_agents_that_the_world_answers_alike_are_embedded_alike():
+    _, (embeddings, losses) = embedded()
+    apart = distances(embeddings)
+    same = max(apart[0, 2], apart[1, 3])
+    other = min(apart[0, 1], apart[0, 3], apart[2, 1], apart[2, 3])
+    assert other > 5 * same
+    # One that told nothing had to guess between two places in the half of rows that move, and
+    # the best guess, half of each, leaves 1/2 x (1/4 + 1/4) = 0.25.
+    assert losses["reconstruction"] < 0.1
+
+
+def test_uncertainty_is_far_below_the_distance_of_unlike_agents_and_above_that_of_like_ones():
+    _, (embeddings, _) = embedded()
+    apart, spread = distances(embeddings), np.linalg.norm(embeddings.deviation, axis=-1).mean()
+    assert apart[0, 2] < spread < apart[0, 1]
+
+
+def test_the_same_key_embeds_to_the_bit_alike():
+    embed, (embeddings, _) = embedded()
+    again, _ = embed(slippery_world((0, 1, 0, 1)), jax.random.key(1))
+    np.testing.assert_array_equal(embeddings.mean, again.mean)
