@@ -29,7 +29,7 @@ STYLE: Any = {
 NAMES = {
     "return": "episode return",
     "success": "win rate",
-    "path_optimality": "shortest / taken steps to arrive",
+    "path_optimality": "shortest / taken path",
 }
 """What the axes call the metrics that are drawn."""
 

@@ -1,0 +1,155 @@
+import numpy as np
+import pytest
+
+from experiments.estimates import (
+    Estimate,
+    estimate,
+    iqm,
+    mean_difference,
+    probability_of_improvement,
+    show,
+)
+from experiments.reproduction.claims import (
+    Claim,
+    Measured,
+    ends_higher,
+    falls_short,
+    faster,
+    gain_grows,
+    gain_of,
+    is_positive,
+    reaches,
+)
+from experiments.reproduction.evidence import steps_to_threshold
+
+
+def measured(steps=(10, 20), end=(1.0, 1.0), budget=100):
+    """Seeds that took so many steps; those at the budget never reached the threshold."""
+    steps = np.array(steps, float)
+    return Measured(np.array(end, float), steps, steps < budget, budget)
+
+
+def test_the_interquartile_mean_leaves_a_quarter_out_at_either_end():
+    assert iqm(np.array([100.0, 3.0, 2.0, 4.0, -50.0])) == 3.0  # (2 + 3 + 4) / 3
+    assert iqm(np.array([1.0, 2.0])) == 1.5  # A quarter of two is none.
+
+
+def test_an_interval_holds_the_statistic_and_is_what_resampling_can_give():
+    seeds = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    mean = estimate(seeds, statistic=np.mean)
+    assert mean.value == 3.0
+    # The mean of five draws has standard deviation sqrt(2 / 5) = 0.63: 3 -+ 1.96 x 0.63.
+    assert mean.low == pytest.approx(1.76, abs=0.15)
+    assert mean.high == pytest.approx(4.24, abs=0.15)
+    assert estimate(np.full(5, 0.9)) == Estimate(0.9, 0.9, 0.9, 5)
+
+
+def test_one_seed_has_no_interval_and_a_seed_without_episodes_is_left_out():
+    assert show(estimate(np.array([0.5]))) == "0.500 (one seed: no interval)"
+    assert estimate(np.array([0.5, np.nan])) == Estimate(0.5, 0.5, 0.5, 1)
+    assert show(estimate(np.array([np.nan]))) == "no episode ended"
+
+
+def test_probability_of_improvement_counts_pairs_and_halves_ties():
+    # Pairs of (1, 3) with (2, 3): 1<2, 1<3, 3>2, 3=3: 1.5 of 4.
+    first, second = np.array([1.0, 3.0]), np.array([2.0, 3.0])
+    assert probability_of_improvement(first, second) == 0.375
+    assert probability_of_improvement(second, first) == 0.625
+
+
+def test_the_difference_of_samples_of_different_sizes_is_that_of_their_means():
+    difference = mean_difference(np.array([4.0, 6.0, 8.0]), np.array([1.0, 3.0]))
+    assert difference.value == 4.0
+    assert difference.low >= 1.0 and difference.high <= 7.0  # 4 - 3 and 8 - 1
+
+
+def test_a_verdict_needs_an_interval_wholly_on_one_side():
+    assert is_positive(Estimate(1, 0.1, 2, 5)) == "holds"
+    assert is_positive(Estimate(-1, -2, -0.1, 5)) == "fails"
+    assert is_positive(Estimate(1, -0.1, 2, 5)) == "undecided"
+    assert is_positive(Estimate(0, 0, 0, 5)) == "undecided"
+    assert is_positive(Estimate(1, 1, 1, 1)) == "undecided"  # One seed.
+
+
+def test_faster_compares_steps_and_says_which_were_cut_off():
+    quick, slow = measured([10, 12, 11]), measured([50, 100, 100])
+    check = faster("quick", "slow")
+    finding = check({"quick": quick, "slow": slow})
+    assert finding.verdict == "holds"
+    # (50 + 100 + 100) / 3 - 11 = 72
+    assert "11 against 83 (2 of 3 seeds not within 100); saves 72 [" in finding.measurement
+    assert "probability of improvement 1.00" in finding.measurement
+    assert check({"quick": slow, "slow": quick}).verdict == "fails"
+
+
+def test_two_curves_that_never_reach_the_threshold_decide_nothing():
+    never = measured([100, 100, 100])
+    assert faster("a", "b")({"a": never, "b": never}).verdict == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("end", "reaches_it", "falls"),
+    [
+        ([0.95, 0.97, 0.96], "holds", "fails"),
+        ([0.5, 0.6, 0.55], "fails", "holds"),
+        ([0.5, 1.0, 0.95], "undecided", "undecided"),
+        ([1.0], "undecided", "undecided"),
+    ],
+)
+def test_reaching_and_falling_short_are_opposites(end, reaches_it, falls):
+    evidence = {"a": measured([10] * len(end), end)}
+    assert reaches("a")(evidence).verdict == reaches_it
+    assert falls_short("a")(evidence).verdict == falls
+
+
+def test_ends_higher_compares_the_ends():
+    evidence = {"a": measured(end=(0.9, 0.95)), "b": measured(end=(0.2, 0.4))}
+    finding = ends_higher("a", "b")(evidence)
+    assert finding.verdict == "holds"
+    assert "difference 0.625" in finding.measurement  # 0.925 - 0.3
+
+
+def test_a_missing_run_leaves_a_claim_undecided_and_is_named():
+    finding = faster("a", "b")({"a": measured()})
+    assert finding.verdict == "undecided"
+    assert finding.measurement == "no finished run of b"
+
+
+def test_a_claim_fails_if_one_check_does_and_holds_only_if_all_do():
+    evidence = {"good": measured(end=(1, 1)), "bad": measured(end=(0.1, 0.1))}
+    assert Claim(1, "", (reaches("good"), reaches("good"))).examine(evidence)[1] == "holds"
+    assert Claim(1, "", (reaches("good"), reaches("bad"))).examine(evidence)[1] == "fails"
+    assert Claim(1, "", (reaches("good"), reaches("none"))).examine(evidence)[1] == "undecided"
+
+
+PAIRS = {2: ("f2", "s2"), 8: ("f8", "s8")}
+
+
+def teams(**changes):
+    """Gains of 2 with two agents and 8 with eight: growth log2(8 / 2) / log2(8 / 2) = 1."""
+    steps = {"f2": [10, 10], "s2": [20, 20], "f8": [10, 10], "s8": [80, 80]} | changes
+    return {label: measured(values) for label, values in steps.items()}
+
+
+def test_the_growth_of_the_gain_is_the_slope_over_doublings():
+    finding = gain_grows(PAIRS)(teams())
+    assert gain_of(measured([10, 10]), measured([80, 80])).value == 8
+    assert "2 agents: 2.00; 8 agents: 8.00; growth 1.000 [1.000, 1.000]" in finding.measurement
+    assert finding.verdict == "holds"
+
+
+def test_steps_cut_off_decide_the_growth_only_where_they_understate_it():
+    check = gain_grows(PAIRS)
+    assert check(teams(s8=[80, 100])).verdict == "holds"
+    assert check(teams(s2=[20, 100])).verdict == "undecided"
+    assert check(teams(f8=[10, 100])).verdict == "undecided"
+    shrinking = {"s2": [90, 90], "s8": [10, 10]}
+    assert check(teams(**shrinking)).verdict == "fails"
+    assert check(teams(s2=[90, 90], f8=[90, 90], s8=[100, 100])).verdict == "undecided"
+
+
+def test_the_threshold_is_reached_at_the_first_bin_at_or_above_it():
+    steps = np.array([10, 20, 30])
+    assert steps_to_threshold(steps, np.array([0.5, 0.9, 0.2])) == 20
+    assert steps_to_threshold(steps, np.array([0.5, 0.8, 0.89])) is None
+    assert steps_to_threshold(np.empty(0), np.empty(0)) is None
