@@ -66,6 +66,11 @@ class CachedRun(NamedTuple):
         summary = read_json(self.directory / "summary.json")
         return bool(config) and bool(summary.get("completed"))
 
+    def discard(self) -> None:
+        """Removes what is there of the run."""
+        if self.directory.exists():
+            shutil.rmtree(self.directory)
+
 
 def plan_run(arguments: Sequence[str], code: Mapping[str, str], cache: Path) -> CachedRun:
     """Returns the place of a run in a cache; nothing is created.
@@ -123,8 +128,7 @@ def execute(run: CachedRun) -> int:
         if code != USAGE_ERROR:
             return code
         # What cannot be taken up again is made anew.
-    if run.directory.exists():
-        shutil.rmtree(run.directory)
+    run.discard()
     run.directory.parent.mkdir(parents=True, exist_ok=True)
     return _launch(*run.arguments, "--out", str(run.directory))
 

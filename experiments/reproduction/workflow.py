@@ -72,7 +72,7 @@ def reproduce(request: Request, console: Console) -> int:
         all_finished = True
         for figure in request.figures:
             write_manifest(request.root / figure.name, manifest(figure, runs, request, code))
-            outcome = obtain(figure, runs, console)
+            outcome = obtain(figure, runs, code, console)
             all_finished &= not outcome.missing
             publish(outcome, runs, request.root, console)
         if request.seeds == 1:
@@ -92,7 +92,12 @@ def arguments(figure: Figure, plan: Plan, request: Request) -> tuple[str, ...]:
     )
 
 
-def obtain(figure: Figure, runs: dict[tuple[str, str], CachedRun], console: Console) -> Outcome:
+def obtain(
+    figure: Figure,
+    runs: dict[tuple[str, str], CachedRun],
+    code: dict[str, str],
+    console: Console,
+) -> Outcome:
     """Returns a figure's measurements; trains the runs that are not there yet."""
     series, missing = [], []
     for number, plan in enumerate(figure.plans, 1):
@@ -102,11 +107,19 @@ def obtain(figure: Figure, runs: dict[tuple[str, str], CachedRun], console: Cons
             console.print(f"{place}: there already")
         else:
             console.print(f"{place}: {' '.join(run.arguments)}")
-            code = execute(run)
+            exit_code = execute(run)
+            if changes := differences(code, code_state()):
+                run.discard()
+                raise UsageError(
+                    f"code: it changed while {place} was trained ({'; '.join(changes)}); that run "
+                    "is thrown away. Choose another --out, or remove the figure's folder"
+                )
             if not run.is_complete():
-                if code in (0, 130, -15):  # Stopped by SIGTERM or SIGINT.
+                if exit_code in (0, 130, -15):  # Stopped by SIGTERM or SIGINT.
                     raise KeyboardInterrupt
-                console.print(f"{place}: did not finish (exit code {code}); going on without it")
+                console.print(
+                    f"{place}: did not finish (exit code {exit_code}); going on without it"
+                )
                 missing.append(plan.label)
                 continue
         series += series_of(figure, plan, read_result(run.directory))
