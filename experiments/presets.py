@@ -77,9 +77,11 @@ PRESETS: dict[str, Preset] = {
         config={"num_envs": 32, "rollout_length": 32},
         hyperparams={"reuse_sigma": 0.1, "reuse_lambda": 0.7},
     ),
-    # As JaxMARL publishes for its IPPO on MPE (ippo_ff_mpe.yaml).
+    # As JaxMARL publishes for its IPPO on MPE (ippo_ff_mpe.yaml).  No step leaves the places that
+    # an episode of MPE ends in, and teams drift off towards what the critic guesses about them.
     "jaxmarl": Preset(
         config={
+            "truncation": "neutralise",
             "num_envs": 16,
             "num_epochs": 4,
             "critic_epochs": 4,
