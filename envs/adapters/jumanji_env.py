@@ -99,7 +99,11 @@ class JumanjiEnv(Adapter):
     ) -> Any:
         """Returns jumanji's animation of an episode, written as a GIF when a path is given."""
         games = [jax.device_get(state.game) for state in states]
-        return self.game.animate(games, interval, save_path)
+        animation = self.game.animate(games, interval)
+        if save_path is not None:
+            # By its own choice matplotlib would complain that ffmpeg is missing.
+            animation.save(save_path, writer="pillow")
+        return animation
 
     def _observation(self, seen: PyTree, active: Array) -> Observation:
         shown = dict(fields(seen))
