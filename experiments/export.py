@@ -144,7 +144,7 @@ def pack(learner: Learner, state: LearnerState, specs: Mapping[str, Any]) -> byt
     }
     members = {
         "specs.json": (json.dumps(about, indent=2, allow_nan=False) + "\n").encode(),
-        "policy.jax": bytes(export_actors(learner).serialize()),
+        "policy.jax": bytes(export_actors(learner, labels=state.labels.tolist()).serialize()),
         "params.safetensors": save(params),
     }
     buffer = io.BytesIO()

@@ -18,6 +18,7 @@ AlgorithmName = Literal[
     "mappo",
     "ippo",
     "ippo-separate",
+    "seps",
     "seac",
     "seac-ppo",
     "fixed",

@@ -66,7 +66,7 @@ def _axis_labels(experiment: Experiment) -> tuple[list[str], list[str]]:
     """Returns names of the learners and of the sources."""
     agents = [f"{kind} {index}" for index, kind in enumerate(experiment.trainer.env.agent_types)]
     num_learners = len(experiment.trainer.learner.own)
-    if num_learners == len(agents):
+    if num_learners == len(agents) and not experiment.algorithm.finds_clusters:
         return agents, agents
     return [f"policy {index}" for index in range(num_learners)], agents
 
@@ -96,14 +96,14 @@ def draw_matrix(
 def _draw_admitted(figure: Any, experiment: Experiment, history: Mapping[str, np.ndarray]) -> None:
     """Draws how many others are admitted, and the effective sample size of others' experience."""
     panels = figure.subplots(1, 2)
-    own = experiment.trainer.learner.own
+    own = _own(experiment, history)
     sample_size = history["reuse/effective_sample_size"]
     steps = np.arange(1, len(sample_size) + 1) * experiment.config.steps_per_update
     for point in range(len(experiment.points)):
         admitted = history["reuse/num_admitted"][:, point]
         draw_curve(panels[0], Curve(steps, *interval(admitted)), point)
         if not own.all():
-            others = sample_size[:, point][..., ~own].mean(axis=-1)
+            others = _mean_over_others(sample_size[:, point], own)
             draw_curve(panels[1], Curve(steps, *interval(others)), point)
     titles = ("others admitted per learner", "effective sample size of others' experience (share)")
     for axes, title in zip(panels, titles, strict=True):
@@ -119,6 +119,20 @@ def _draw_admitted(figure: Any, experiment: Experiment, history: Mapping[str, np
         remark = "no others: all agents act with one policy"
         panels[1].text(0.5, 0.5, remark, transform=panels[1].transAxes, ha="center", color="grey")
     draw_legend(figure, panels[0], experiment)
+
+
+def _own(experiment: Experiment, history: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Returns where agent n acts with policy g, ``[G, N]``, or ``[K, G, N]`` if seeds differ."""
+    if experiment.algorithm.finds_clusters:
+        return history["reuse/weight"][0, 0] > 0  # Whoever is grouped uses own experience alone.
+    return experiment.trainer.learner.own
+
+
+def _mean_over_others(values: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Returns the mean of ``[U, K, G, N]`` over sources that are not own, of policies in use."""
+    others = ~own & own.any(axis=-1, keepdims=True)
+    count = np.maximum(others.sum(axis=(-2, -1)), 1)
+    return np.where(others, values, 0.0).sum(axis=(-2, -1)) / count
 
 
 def _number(value: float) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from experiments import progress, runner
+from experiments import progress, runner, seps
 from experiments.experiment import Experiment
-from experiments.files import write_json
+from experiments.files import read_json, write_json
 from experiments.interrupts import StopRequest, stop_on_signals
 from experiments.records import Recorder
 from experiments.runner import NonFinite, Program, Traced
@@ -71,11 +71,15 @@ def execute(
     ):
         with progress.status(console, "compiling ..."):
             program = runner.compile_program(traced)
+        if start.state is None and experiment.algorithm.finds_clusters:
+            program = seps.group_first(experiment, program, directory, console)
         with progress.ProgressLine(experiment, console, start.num_updates) as line:
             end = train(experiment, program, start, stop, recorder, checkpoints, line)
         timing = Timing(program.compile_seconds, end.run_seconds)
         history = recorder.history
     summary = summarise(experiment, history, timing, is_sound=not end.bad)
+    if experiment.algorithm.finds_clusters:
+        summary["seps"] = read_json(directory / seps.FILE)
     if history:
         draw(experiment, history, end.state, summary, directory)
     # The last file of all: where it says "completed", nothing is left to do.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from oatrpo_jax.learner import Learner, LearnerState
 
@@ -25,7 +26,11 @@ def actor_parameters(state: LearnerState) -> dict[str, jax.Array]:
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
-def export_actors(learner: Learner, platforms: Sequence[str] = PLATFORMS) -> Exported:
+def export_actors(
+    learner: Learner,
+    platforms: Sequence[str] = PLATFORMS,
+    labels: Sequence[int] | None = None,
+) -> Exported:
     """Returns the team's policies as one function, lowered to StableHLO for several platforms.
 
     Its ``call(params, agents_view, action_mask)`` takes `actor_parameters`, ``[b, N, O]`` float32
@@ -37,18 +42,20 @@ def export_actors(learner: Learner, platforms: Sequence[str] = PLATFORMS) -> Exp
     Args:
         learner: whose policies; parameters are arguments of the function, not part of it.
         platforms: as jax calls them.
+        labels: ``[N]`` the policy that each agent acts with, if not the one that it had at first.
     """
     from jax import export  # Brings in a serialiser that nothing else needs.
 
     shapes = jax.eval_shape(learner.init, jax.random.key(0))
     names = actor_parameters(shapes)
     tree = jax.tree.structure(shapes.policies.params)
+    policy_of = learner.policy_of if labels is None else np.asarray(labels)
 
     def act(
         params: Mapping[str, jax.Array], agents_view: jax.Array, action_mask: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         actors = jax.tree.unflatten(tree, [params[name] for name in names])
-        logits = learner.logits(actors, agents_view, action_mask)
+        logits = learner.logits(actors, agents_view, action_mask, jnp.asarray(policy_of))
         return logits, jnp.argmax(logits, axis=-1).astype(jnp.int32)
 
     (rows,) = export.symbolic_shape("b")

@@ -65,8 +65,8 @@ def test_help_shows_what_the_algorithm_reads(algorithm: str, capsys: pytest.Capt
     assert exit_.value.code == 0
     assert examples
     assert "--num-envs" in shown
-    assert ("--clip-eps" in shown) == (algorithm not in ("oatrpo", "hatrpo", "seac"))
-    assert ("--kl-threshold" in shown) == (algorithm in ("oatrpo", "hatrpo"))
+    assert ("--clip-eps" in shown) == ("trpo" not in algorithm and algorithm != "seac")
+    assert ("--kl-threshold" in shown) == ("trpo" in algorithm)
     assert ("--reuse-sigma" in shown) == (algorithm in ("oappo", "oatrpo"))
     assert ("--seac-coef" in shown) == algorithm.startswith("seac")
 
