@@ -181,8 +181,13 @@ def gain_grows(pairs: Mapping[int, tuple[str, str]]) -> Check:
             f"{_censored(slow)} of the slow"
         )
         verdict = is_positive(growth)
-        # Steps cut off make the gain too large where the fast are cut, too small where the slow.
-        if _censored(fast) or _censored(slow[:-1]) or (_censored(slow) and verdict == "fails"):
+        # Steps cut off make a gain too large where the fast are cut, too small where the slow are;
+        # the slope rises with the gains of the larger half of the sizes, and falls with the others.
+        is_large = centred > 0
+        sides = list(zip(is_large, fast, slow, strict=True))
+        too_steep = [a if large else b for large, a, b in sides]
+        too_flat = [b if large else a for large, a, b in sides]
+        if _censored(too_steep if verdict == "holds" else too_flat):
             verdict = "undecided"
         return text, verdict
 

@@ -138,13 +138,15 @@ def test_the_growth_of_the_gain_is_the_slope_over_doublings():
     assert finding.verdict == "holds"
 
 
-def test_steps_cut_off_decide_the_growth_only_where_they_understate_it():
+def test_steps_cut_off_decide_the_growth_only_where_they_work_against_the_verdict():
     check = gain_grows(PAIRS)
+    # The slow of eight agents, cut off, make the true slope steeper; so do the fast of two.
     assert check(teams(s8=[80, 100])).verdict == "holds"
+    assert check(teams(f2=[10, 100], s2=[99, 99], s8=[99, 99], f8=[1, 1])).verdict == "holds"
     assert check(teams(s2=[20, 100])).verdict == "undecided"
-    assert check(teams(f8=[10, 100])).verdict == "undecided"
-    shrinking = {"s2": [90, 90], "s8": [10, 10]}
-    assert check(teams(**shrinking)).verdict == "fails"
+    assert check(teams(s2=[20, 20], f8=[10, 100], s8=[99, 99], f2=[20, 20])).verdict == "undecided"
+    assert check(teams(s2=[90, 90], s8=[10, 10])).verdict == "fails"
+    assert check(teams(s2=[90, 100], s8=[10, 10])).verdict == "fails"
     assert check(teams(s2=[90, 90], f8=[90, 90], s8=[100, 100])).verdict == "undecided"
 
 
