@@ -93,7 +93,7 @@ FIGURE_3B = Figure(
     env="maze:black-red",
     plans=_compared(
         *("oappo", "oatrpo", "happo", "mappo"),
-        *("hatrpo", "seps", "seac", "oappo-auto", "oatrpo-auto"),
+        *("hatrpo", "ippo", "seps", "seac", "oappo-auto", "oatrpo-auto"),
     ),
     kind="curves",
     metric="path_optimality",
@@ -213,7 +213,8 @@ def figure_4(map_name: MapName) -> Figure:
     env = f"smax:{map_name}"
     total_steps = get_preset(env, "oappo").total_steps or 0
     rivals = ("happo", "mappo", "seps", "seac")
-    plans = _compared("oappo", *rivals, "oappo-auto", total_steps=total_steps)
+    others = ("oatrpo", "hatrpo", "ippo", "oappo-auto")
+    plans = _compared("oappo", *rivals, *others, total_steps=total_steps)
     present = {plan.label for plan in plans}
     return Figure(
         name=f"figure-4-{map_name}",
