@@ -14,7 +14,8 @@ def silence_orbax() -> None:
 
     The error itself is raised, and reported by whoever called.
     """
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     show = sys.unraisablehook
 
     def hide(unraisable: Any) -> None:

@@ -13,7 +13,6 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from experiments.errors import UsageError, fail
-from experiments.lock import NAME as LOCK
 from experiments.lock import locked
 from experiments.options import Options, parse
 
@@ -113,7 +112,7 @@ def check_directory(directory: Path) -> None:
     """Raises a UsageError if the results cannot go there; creates nothing."""
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"out: expected a directory, got the file {directory}; choose another")
-    if directory.is_dir() and any(path.name != LOCK for path in directory.iterdir()):
+    if directory.is_dir() and any(path.name[0] != "." for path in directory.iterdir()):
         raise UsageError(
             f"out: expected a new or empty directory, but {directory} holds files; choose another, "
             f"or go on with the run in it: --resume {directory}"
