@@ -236,6 +236,32 @@ def test_healing_is_three_times_the_energy_spent(share, maximum, reserve, can_he
     )  # float32 of up to 600
 
 
+def test_over_a_whole_battle_healing_is_three_times_the_energy_spent(env, battle_at):
+    battle = env.game._env
+    crowd = dict(enumerate([[14, 15], [15, 15], [15, 16], [15, 17], [18, 15], [17, 15], [17, 16]]))
+    start = battle_at(places=crowd, health={1: 60.0, 5: 60.0}).game.state
+    stand = jnp.zeros((len(TYPES), 2))
+
+    def world_step(state, key):
+        """One step in which everybody aims at somebody in range, and the same without energy."""
+        valid = jnp.take_along_axis(battle.target_is_valid(state), battle.targets, axis=1)
+        aim = jax.random.categorical(key, jnp.where(valid, 0.0, -jnp.inf))
+        orders = (stand, jnp.where(valid.any(axis=1), AIM + aim, 0))
+        after = battle._world_step(key, state, orders)
+        reserve = state.unit_weapon_cooldowns
+        empty = state.replace(unit_weapon_cooldowns=jnp.where(battle.is_healer, 0.0, reserve))
+        healed = after.unit_health - battle._world_step(key, empty, orders).unit_health
+        regained = jnp.where(state.unit_alive & battle.is_healer, GAINED_PER_STEP / 8, 0.0)
+        spent = reserve + regained - after.unit_weapon_cooldowns
+        after = battle._update_dead_agents(after)
+        return after, (healed.sum(), jnp.where(battle.is_healer, spent, 0.0).sum())
+
+    end, (healed, spent) = jax.lax.scan(world_step, start, jax.random.split(jax.random.key(0), 160))
+    assert not end.unit_alive.all()  # Ten seconds, in which somebody died.
+    assert healed.sum() > 60
+    assert float(healed.sum()) == pytest.approx(3 * float(spent.sum()), rel=1e-4)
+
+
 @pytest.mark.parametrize("name", ["MMM2", pytest.param("MMM", marks=pytest.mark.slow)])
 def test_invariants_hold_over_random_battles(name):
     env = envs.smax.make(name)
