@@ -89,6 +89,7 @@ def _build(options: Options) -> Experiment:
     seeds = _seed_numbers(run.seed, run.seeds)
     _check_checkpoints(run)
     config = make_config(options.config, run.total_steps)
+    _check_evaluation(options, config.num_updates)
     points = grid_points(options.grid)
     env_options = parse_env_options(run.env_option)
     env = make_env(run.env, env_options)
@@ -212,3 +213,16 @@ def _check_checkpoints(run: Run) -> None:
 
 def _listed(values: Sequence[float]) -> str:
     return " ".join(f"{value:g}" for value in values)
+
+
+def _check_evaluation(options: Options, num_updates: int) -> None:
+    run = options.run
+    if not 0 <= run.eval_every <= num_updates:
+        raise UsageError(
+            f"eval_every: expected at most the {num_updates} updates of the run, or 0 for never, "
+            f"got {run.eval_every}"
+        )
+    if run.eval_episodes < 1:
+        raise UsageError(f"eval_episodes: expected at least 1, got {run.eval_episodes}")
+    if "eval_episodes" in options.given and not run.eval_every:
+        raise UsageError("eval_episodes: expected only with --eval-every, got it without")

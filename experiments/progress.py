@@ -132,6 +132,12 @@ def print_report(
         cells = (_cell(point[f"episode/{name}"]) for name in columns)
         table.add_row(experiment.label(index), *cells)
     console.print(table)
+    for index, point in enumerate(summary["points"]):
+        if "absolute" in point:
+            best = point["absolute"]
+            cells = ", ".join(f"{n} {_cell(best[n])}" for n in ("success", "return") if n in best)
+            text = f"best policies of {experiment.label(index)}, {best['episodes']} new episodes: "
+            console.print(text + cells, soft_wrap=True)
     if "optimal_episode_length" in summary:
         console.print(f"optimal length: {summary['optimal_episode_length']:.2f}")
     console.print(

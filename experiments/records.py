@@ -95,17 +95,27 @@ class Recorder:
             position = (point, self._experiment.seeds[seed], update, update * steps)
             yield [*map(str, position), *cells[index, point, seed]]
 
+    def write_evaluation(self, metrics: Mapping[str, np.ndarray], update: int) -> None:
+        """Appends an evaluation ``[P, K]`` to TensorBoard, and flushes."""
+        self._add_scalars(metrics, update)
+        for board in self._boards:
+            board.flush()
+
     def _write_boards(self, chunk: Chunk) -> None:
         scalars = {name: value for name, value in chunk.metrics.items() if value.ndim == 3}
-        steps = self._experiment.config.steps_per_update
-        for point, board in enumerate(self._boards):
-            for name, value in scalars.items():
-                for index, per_seed in enumerate(value[:, point]):
-                    finite = per_seed[np.isfinite(per_seed)]
-                    if finite.size:
-                        env_steps = (chunk.first_update + index) * steps
-                        board.add_scalar(name, float(finite.mean()), env_steps)
+        for index in range(chunk.num_updates):
+            self._add_scalars({k: v[index] for k, v in scalars.items()}, chunk.first_update + index)
+        for board in self._boards:
             board.flush()
+
+    def _add_scalars(self, metrics: Mapping[str, np.ndarray], update: int) -> None:
+        """Appends to TensorBoard the mean over seeds of each ``[P, K]`` metric."""
+        env_steps = update * self._experiment.config.steps_per_update
+        for name, value in metrics.items():
+            for board, per_seed in zip(self._boards, value, strict=True):
+                finite = per_seed[np.isfinite(per_seed)]
+                if finite.size:
+                    board.add_scalar(name, float(finite.mean()), env_steps)
 
 
 def num_lines(experiment: Experiment, num_updates: int) -> int:

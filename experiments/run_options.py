@@ -68,6 +68,22 @@ class Run:
     keep_checkpoints: Annotated[
         int, arg(help="how many of the newest checkpoints to keep, beside the best one")
     ] = 2
+    eval_every: Annotated[
+        int,
+        arg(
+            metavar="UPDATES",
+            help_behavior_hint="(default: never)",
+            help="updates between two evaluations of the likeliest actions, to evaluation.csv;"
+            " training is the same without",
+        ),
+    ] = 0
+    eval_episodes: Annotated[
+        int,
+        arg(
+            help="episodes per seed of an evaluation; at the end the best policies play ten times"
+            " as many"
+        ),
+    ] = 32
     preset: Annotated[
         Path | None,
         arg(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,6 +70,12 @@ def _points(experiment: Experiment, history: Mapping[str, np.ndarray]) -> list[d
         | {name: describe(per_seed[index]) for name, per_seed in ends.items()}
         for index, point in enumerate(experiment.points)
     ]
+
+
+def add_absolute(summary: dict[str, Any], absolute: Sequence[Mapping[str, Any]]) -> None:
+    """Adds to each grid point how well its best policies play, where that was measured."""
+    for point, measured in zip(summary["points"], absolute, strict=False):
+        point["absolute"] = measured
 
 
 def tail_means(value: np.ndarray, count: np.ndarray) -> np.ndarray:

@@ -16,10 +16,11 @@ from experiments import progress, runner, seps
 from experiments.experiment import Experiment
 from experiments.files import read_json, write_json
 from experiments.interrupts import StopRequest, stop_on_signals
+from experiments.monitor import Monitor
 from experiments.records import Recorder
 from experiments.runner import NonFinite, Program, Traced
 from experiments.saving import Checkpoints
-from experiments.summary import Timing, best_point, summarise
+from experiments.summary import Timing, add_absolute, best_point, summarise
 from oatrpo_jax.train import TrainState
 
 
@@ -64,6 +65,7 @@ def execute(
 ) -> int:
     """Trains from ``start`` on, leaves every file in the directory, returns the exit code."""
     run = experiment.options.run
+    monitor = Monitor(experiment, directory, start.num_updates)
     with (
         stop_on_signals() as stop,
         Recorder(experiment, directory, start.history) as recorder,
@@ -71,15 +73,27 @@ def execute(
     ):
         with progress.status(console, "compiling ..."):
             program = runner.compile_program(traced)
+            monitor.compile(traced.init.out_info.learner)
         if start.state is None and experiment.algorithm.finds_clusters:
             program = seps.group_first(experiment, program, directory, console)
         with progress.ProgressLine(experiment, console, start.num_updates) as line:
-            end = train(experiment, program, start, stop, recorder, checkpoints, line)
-        timing = Timing(program.compile_seconds, end.run_seconds)
+            end = train(
+                experiment,
+                program,
+                start,
+                stop,
+                recorder=recorder,
+                checkpoints=checkpoints,
+                monitor=monitor,
+                line=line,
+            )
+        timing = Timing(program.compile_seconds + monitor.compile_seconds, end.run_seconds)
         history = recorder.history
     summary = summarise(experiment, history, timing, is_sound=not end.bad)
     if experiment.algorithm.finds_clusters:
         summary["seps"] = read_json(directory / seps.FILE)
+    if summary["completed"]:
+        add_absolute(summary, monitor.absolute(end.state.learner))
     if history:
         draw(experiment, history, end.state, summary, directory)
     # The last file of all: where it says "completed", nothing is left to do.
@@ -93,32 +107,41 @@ def train(
     program: Program,
     start: Start,
     stop: StopRequest,
+    *,
     recorder: Recorder,
     checkpoints: Checkpoints,
+    monitor: Monitor,
     line: progress.ProgressLine,
 ) -> End:
     """Does the updates that are left, or as many as it can, and saves the last state."""
     began, state, bad = time.perf_counter() - start.run_seconds, start.state, None
     if state is None:
         state = program.init()
-        # What cannot be saved at all is better known at once than after hours.
         checkpoints.save(state, 0)
+        # What cannot be saved at all is better known at once than after hours.
         checkpoints.wait()
     done = start.num_updates
     last = done if stop else experiment.config.num_updates
-    every = [checkpoints.every] if checkpoints.every else []
+    best_score, score = checkpoints.best_score, None
+    every = [number for number in (checkpoints.every, monitor.every) if number]
     for chunk in runner.train(program, state, done + 1, last, every):
         state, done = chunk.state, chunk.last_update
         bad = runner.find_non_finite(chunk)
         recorder.write(chunk.until(bad.update) if bad else chunk)
         line.show(chunk)
-        if stop or bad:
+        if bad:
             break
-        if checkpoints.is_due(done):
-            checkpoints.save(state, done, run_seconds=time.perf_counter() - began)
+        is_due = monitor.is_due(done)
+        score = monitor.play(state.learner, done, recorder) if is_due else None
+        if stop:
+            break
+        is_best = score is not None and (best_score is None or score > best_score)
+        if checkpoints.is_due(done) or is_best:
+            checkpoints.save(state, done, score, time.perf_counter() - began)
+            best_score = score if is_best else best_score
     seconds = time.perf_counter() - began
     if not bad:
-        checkpoints.save(state, done, run_seconds=seconds)
+        checkpoints.save(state, done, score, seconds)
     return End(state, bad, seconds, checkpoints.wait(), checkpoints.newest)
 
 

@@ -114,10 +114,8 @@ def env_step(
     return where_env(last, fresh, ongoing), (transition, episodes)
 
 
-def play_episodes(
-    env: MultiAgentEnv, act: Act, num_envs: int, key: jax.Array
-) -> dict[str, jax.Array]:
-    """Returns the metrics of one whole episode per environment, each ``[E]``.
+def play_episodes(env: MultiAgentEnv, act: Act, num_envs: int, key: jax.Array) -> Episodes:
+    """Returns one whole episode of each environment; all have ended.
 
     Args:
         env: stepped in parallel until the longest episode has ended.
@@ -140,7 +138,7 @@ def play_episodes(
     _, episodes, _ = jax.lax.while_loop(
         lambda carry: ~jnp.all(carry[1].ended), step, (start, none, key)
     )
-    return episodes.metrics
+    return episodes
 
 
 def where_env(condition: jax.Array, if_true: PyTree, if_false: PyTree) -> PyTree:

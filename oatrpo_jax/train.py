@@ -106,14 +106,13 @@ class Trainer:
         def act(observation: Observation, key: jax.Array) -> tuple[jax.Array, jax.Array]:
             return self.learner.act(state, observation, key, greedy)
 
-        each = jax.lax.map(
+        rounds = jax.lax.map(
             lambda key: play_episodes(self.env, act, num_slots, key),
             jax.random.split(key, num_rounds),
         )
-        return {
-            f"evaluation/{name}": jnp.mean(jnp.ravel(value)[:num_episodes])
-            for name, value in each.items()
-        }
+        means = summarise_episodes(jax.tree.map(lambda x: jnp.ravel(x)[:num_episodes], rounds))
+        del means["episode/count"]
+        return {name.replace("episode/", "evaluation/"): value for name, value in means.items()}
 
 
 def make_trainer(

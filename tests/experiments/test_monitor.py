@@ -1,0 +1,273 @@
+"""Evaluation while training goes on: it changes nothing, and a resumed run evaluates alike."""
+
+import csv
+import itertools
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import run, runner, training
+from experiments.best import keep_better, load_best, no_best, save_best, with_actors
+from experiments.checkpoints import load_run, read_score
+from experiments.evaluation import Purpose, episode_keys, make_evaluate
+from experiments.experiment import build
+from experiments.monitor import Monitor
+from experiments.options import parse
+from experiments.records import as_text
+from oatrpo_jax.checkpoint import to_host
+from tests.experiments.trained_run import ARGV, with_random_policies
+from tests.probe_envs import tree_equal
+
+STEPS = 64
+"""Environment steps of an update: 4 environments x 16 steps."""
+TOTAL, EPISODES = 6, 7
+SMALL = [*ARGV.replace("--total-steps 192", "--actor-lr 0.05").split(), "--checkpoint-every", "3"]
+WATCHED = ["--eval-every", "2", "--eval-episodes", str(EPISODES)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_program():
+    """Compiles training once for all runs of this module, and draws no pictures."""
+    traced = runner.trace(build(parse([*SMALL, "--total-steps", str(STEPS)])))
+    program = runner.compile_program(traced)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "trace", lambda _: traced)
+        patch.setattr(runner, "compile_program", lambda _: program)
+        patch.setattr(training, "draw", lambda *_: None)
+        yield
+
+
+def begin(directory: Path, num_updates: int, *argv: str) -> Path:
+    total = ["--total-steps", str(num_updates * STEPS)]
+    assert run.main([*SMALL, *total, "--out", str(directory), *argv]) == 0
+    return directory
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory) -> Path:
+    """The directory of a run that was evaluated after updates 2, 4 and 6."""
+    return begin(tmp_path_factory.mktemp("watched") / "run", TOTAL, *WATCHED)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> Path:
+    """The directory of the same run without evaluation."""
+    return begin(tmp_path_factory.mktemp("plain") / "run", TOTAL)
+
+
+def rows_of(directory: Path) -> list[dict[str, str]]:
+    with (directory / "evaluation.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def absolute_of(directory: Path) -> list[dict]:
+    points = json.loads((directory / "summary.json").read_text())["points"]
+    return [point["absolute"] for point in points]
+
+
+def assert_same(directory: Path, whole: Path) -> None:
+    for name in ("metrics.csv", "evaluation.csv", "best.safetensors"):
+        assert (directory / name).read_bytes() == (whole / name).read_bytes(), name
+    assert absolute_of(directory) == absolute_of(whole)
+
+
+def test_training_is_the_same_to_the_bit_with_and_without(watched: Path, plain: Path):
+    assert (watched / "metrics.csv").read_bytes() == (plain / "metrics.csv").read_bytes()
+    left, right = (to_host(load_run(directory).state) for directory in (watched, plain))
+    assert all(left[name].tobytes() == right[name].tobytes() for name in left)
+
+
+def test_without_evaluation_nothing_is_left_of_it(plain: Path):
+    assert not (plain / "evaluation.csv").exists()
+    assert not (plain / "best.safetensors").exists()
+    assert "absolute" not in (plain / "summary.json").read_text()
+
+
+def test_there_is_a_row_per_evaluation_point_and_seed(watched: Path):
+    index = [
+        tuple(int(row[name]) for name in ("update", "point", "seed", "env_steps"))
+        for row in rows_of(watched)
+    ]
+    expected = itertools.product((2, 4, 6), (0, 1), (3, 4))
+    assert index == [(*place, place[0] * STEPS) for place in expected]
+
+
+def test_the_figures_are_those_of_the_policies_at_that_update(watched: Path):
+    loaded = load_run(watched)
+    experiment = loaded.experiment
+    keys = episode_keys(experiment.seeds, Purpose.CURVE, loaded.num_updates)
+    metrics = make_evaluate(experiment.trainer, EPISODES)(loaded.state.learner, keys)
+    last = [row for row in rows_of(watched) if row["update"] == "6"]
+    for name, value in metrics.items():
+        assert [row[name] for row in last] == as_text(np.asarray(value)).ravel().tolist()
+
+
+def test_tensorboard_has_the_curve(watched: Path, plain: Path):
+    name = b"evaluation/return"
+    for directory, count in ((watched, 3), (plain, 0)):
+        files = list((directory / "tensorboard").glob("*/*"))
+        assert len(files) == 2
+        assert all(file.read_bytes().count(name) == count for file in files)
+
+
+def test_the_best_is_the_highest_success_then_return_then_the_earliest(watched: Path):
+    best = load_best(watched, load_run(watched).state.learner)
+    assert best is not None
+    for point, seed in np.ndindex(2, 2):
+        mine = [row for row in rows_of(watched) if row["point"] == str(point)]
+        mine = [row for row in mine if row["seed"] == str(3 + seed)]
+        scores = [(float(r["evaluation/success"]), float(r["evaluation/return"])) for r in mine]
+        assert best.update[point, seed] == int(mine[scores.index(max(scores))]["update"])
+    # It would prove little if all had been best at the end.
+    assert len(set(np.ravel(best.update).tolist())) > 1
+
+
+def test_the_absolute_metric_is_a_mean_over_ten_times_the_episodes(watched: Path):
+    loaded = load_run(watched)
+    learner = loaded.state.learner
+    best = load_best(watched, learner)
+    assert best is not None
+    play = make_evaluate(loaded.experiment.trainer, EPISODES)
+    seeds = loaded.experiment.seeds
+    sets = [
+        play(with_actors(learner, best.actors), episode_keys(seeds, Purpose.ABSOLUTE, number))
+        for number in range(10)
+    ]
+    for point, absolute in enumerate(absolute_of(watched)):
+        assert absolute["episodes"] == 70
+        assert absolute["updates"] == best.update[point].tolist()
+        for name in ("success", "return", "length"):
+            expected = np.mean([each[f"evaluation/{name}"][point] for each in sets], axis=0)
+            np.testing.assert_allclose(absolute[name]["per_seed"], expected, rtol=1e-6)
+
+
+def test_the_checkpoint_of_the_highest_score_is_kept(watched: Path):
+    mean = {
+        update: np.mean(
+            [float(r["evaluation/success"]) for r in rows_of(watched) if r["update"] == str(update)]
+        )
+        for update in (2, 4, 6)
+    }
+    best = load_run(watched, "best").num_updates
+    assert mean[best] == max(mean.values())
+    assert read_score(watched / "checkpoints" / f"{best:09d}") == pytest.approx(mean[best])
+
+
+def test_a_resumed_run_evaluates_alike(tmp_path: Path, watched: Path):
+    directory = begin(tmp_path / "run", 3, *WATCHED)
+    assert [row["update"] for row in rows_of(directory)] == ["2"] * 4
+    total = ["--total-steps", str(TOTAL * STEPS)]
+    assert run.main(["--resume", str(directory), *total]) == 0
+    assert_same(directory, watched)
+
+
+@pytest.mark.parametrize("killed_at", [2, 4])
+def test_a_run_killed_after_an_evaluation_evaluates_again(
+    tmp_path: Path, watched: Path, monkeypatch, killed_at: int
+):
+    play = Monitor.play
+
+    def die(monitor, learner, update, recorder):
+        play(monitor, learner, update, recorder)
+        if update == killed_at:
+            raise RuntimeError("killed")
+        return 0.0  # A score that makes no checkpoint a better one.
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Monitor, "play", die)
+        with pytest.raises(RuntimeError):
+            begin(tmp_path / "run", TOTAL, *WATCHED)
+    assert run.main(["--resume", str(tmp_path / "run")]) == 0
+    assert_same(tmp_path / "run", watched)
+
+
+def test_evaluations_that_do_not_reach_the_checkpoint_are_refused(tmp_path: Path, capfd):
+    directory = begin(tmp_path / "run", 3, *WATCHED)
+    rows = directory / "evaluation.csv"
+    whole = rows.read_bytes()
+    for content in (whole[:-1], whole[: len(whole) // 2], b"", None):
+        if content is None:
+            rows.unlink()
+        else:
+            rows.write_bytes(content)
+        errors = usage_error(["--resume", str(directory), "--total-steps", "384"], capfd)
+        assert "does not hold the 1 evaluations before the checkpoint" in errors
+        assert content is None or rows.read_bytes() == content
+
+
+def test_damaged_best_policies_are_told_and_the_run_goes_on(tmp_path: Path, watched, capfd):
+    directory = begin(tmp_path / "run", 3, *WATCHED)
+    best = directory / "best.safetensors"
+    best.write_bytes(best.read_bytes()[:-1])
+    assert run.main(["--resume", str(directory), "--total-steps", str(TOTAL * STEPS)]) == 0
+    assert "only policies to come can be the best" in capfd.readouterr().err
+    assert (directory / "evaluation.csv").read_bytes() == (watched / "evaluation.csv").read_bytes()
+    assert all(update > 3 for point in absolute_of(directory) for update in point["updates"])
+
+
+BAD_INPUT = {
+    "negative": (["--eval-every", "-1"], "eval_every: expected at most the 6 updates"),
+    "never reached": (["--eval-every", "7"], "got 7"),
+    "no episode": (["--eval-every", "2", "--eval-episodes", "0"], "eval_episodes: expected at"),
+    "not read": (["--eval-episodes", "5"], "only with --eval-every"),
+}
+
+
+@pytest.mark.parametrize(("argv", "expected"), BAD_INPUT.values(), ids=BAD_INPUT.keys())
+def test_bad_input_is_a_usage_error(argv, expected, tmp_path, capfd):
+    total = ["--total-steps", str(TOTAL * STEPS)]
+    assert expected in usage_error([*SMALL, *total, "--out", str(tmp_path / "run"), *argv], capfd)
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_evaluations_are_refused_on_resuming(watched: Path, capfd):
+    errors = usage_error(["--resume", str(watched), "--eval-every", "3"], capfd)
+    assert "eval_every was 2, got 3" in errors
+
+
+def usage_error(argv: list[str], capfd) -> str:
+    with pytest.raises(SystemExit) as exit_:
+        run.main(argv)
+    errors = " ".join(capfd.readouterr().err.replace("│", " ").split())
+    assert exit_.value.code == 2, errors
+    assert "Traceback" not in errors
+    return errors
+
+
+def some_evaluations():
+    """Four learners ``[1, 2]``, with scores in which every rule decides something."""
+    experiment = build(parse(ARGV.split()))
+    state = runner.abstract_state(experiment)
+    zeros = jax.tree.map(lambda x: jnp.zeros((1, 2, *x.shape[2:]), x.dtype), state.learner)
+    learners = [with_random_policies(zeros, seed) for seed in range(4)]
+    success = [[[0.5, 0.5]], [[1.0, 0.5]], [[1.0, 0.5]], [[0.0, 0.5]]]
+    returns = [[[9.0, 1.0]], [[0.2, 2.0]], [[0.1, 2.0]], [[9.0, 1.5]]]
+    metrics = [
+        {"evaluation/success": jnp.array(s), "evaluation/return": jnp.array(r)}
+        for s, r in zip(success, returns, strict=True)
+    ]
+    return list(zip(learners, metrics, range(1, 5), strict=True))
+
+
+def test_the_best_of_a_set_does_not_depend_on_order_or_repetition():
+    seen = some_evaluations()
+    for order in [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1), (1, 1, 0, 2, 3, 0)]:
+        best = no_best(seen[0][0])
+        for index in order:
+            best = keep_better(best, *seen[index])
+        # Seed 0: success 1.0 and return 0.2; seed 1: return 2.0, first seen in update 2.
+        assert best.update.tolist() == [[2, 2]]
+        assert tree_equal(with_actors(seen[0][0], best.actors).policies, seen[1][0].policies)
+
+
+def test_the_best_policies_are_read_back_to_the_bit(tmp_path: Path):
+    learner, metrics, update = some_evaluations()[0]
+    best = keep_better(no_best(learner), learner, metrics, update)
+    save_best(best, tmp_path)
+    read = load_best(tmp_path, learner)
+    assert read is not None and tree_equal(read, best)
+    assert load_best(tmp_path / "elsewhere", learner) is None
