@@ -21,7 +21,8 @@ def exported(algorithm):
     learner = make_trainer(Messy(), algorithm, CONFIG).learner
     state = jax.jit(learner.init)(jax.random.key(0))
     # The head starts so small that all logits would be nearly alike.
-    state = jax.tree.map(lambda x: 10 * x, state)
+    actors = jax.tree.map(lambda x: 10 * x, state.policies.params)
+    state = state._replace(policies=state.policies._replace(params=actors))
     return learner, state, export.deserialize(export_actors(learner).serialize())
 
 
@@ -50,6 +51,18 @@ def test_agents_that_share_nothing_act_differently_on_the_same_view():
     view, mask = jnp.ones((1, 3, 2)), jnp.ones((1, 3, 3), bool)
     logits, _ = policy.call(actor_parameters(state), view, mask)
     assert len({tuple(row) for row in np.asarray(logits[0]).tolist()}) == 3
+
+
+def test_who_acts_with_which_policy_is_part_of_the_function():
+    learner, state, _ = exported("seps")
+    grouped = export_actors(learner, platforms=("cpu",), labels=[2, 0, 2])
+    seen = observe(5)
+    logits, _ = grouped.call(actor_parameters(state), seen.agents_view, seen.action_mask)
+    labels = jnp.array([2, 0, 2])
+    expected = learner.logits(
+        state.policies.params, seen.agents_view, seen.action_mask, labels=labels
+    )
+    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_greedy_action_is_legal():
