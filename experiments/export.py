@@ -187,16 +187,15 @@ def describe_export(
     from experiments.summary import finite_json
 
     experiment = trained.experiment
-    learner, update = experiment.trainer.learner, int(trained.updates[point, seed])
+    update = int(trained.updates[point, seed])
+    labels = trained.state.learner.labels[point, seed]
     return finite_json(
         {
             "environment": experiment.options.run.env,
             "env_options": experiment.env_options,
             "agents": [
                 {"type": kind, "policy": int(policy)}
-                for kind, policy in zip(
-                    experiment.trainer.env.agent_types, learner.policy_of, strict=True
-                )
+                for kind, policy in zip(experiment.trainer.env.agent_types, labels, strict=True)
             ],
             "algorithm": experiment.algorithm.name,
             "point": point,

@@ -23,8 +23,9 @@ PROGRAM = "experiments/run.py"
 
 DESCRIPTION = """Train a team of agents; every seed and every setting of the grid in one program.
 
-Leaves config.json, metrics.csv, summary.json, curves.png, reuse.png, replay.gif and TensorBoard
-files. The defaults shown are those of the environment and the algorithm on the command line."""
+Leaves config.json, metrics.csv, summary.json, curves.png, reuse.png, replay.gif, TensorBoard files
+and checkpoints; with --eval-every also evaluation.csv and best.safetensors. The defaults shown are
+those of the environment and the algorithm on the command line."""
 
 EXAMPLES = """Examples:
   python experiments/run.py --env maze
@@ -36,6 +37,8 @@ EXAMPLES = """Examples:
   python experiments/run.py --env maze --env-option num_per_colour=4 time_limit=60
   python experiments/run.py --resume runs/happo --total-steps 300000
       go on with a run that was stopped, killed, or is to be longer
+  python experiments/run.py --env maze --eval-every 10
+      evaluated on the way; the best policies play once more at the end
   python experiments/run.py --env maze --algorithm oatrpo --help
       the options and defaults of another algorithm
 """

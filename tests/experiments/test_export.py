@@ -17,6 +17,7 @@ from jax import export as jax_export
 from safetensors.numpy import load
 
 from experiments import evaluate, export
+from experiments.selection import Trained
 from oatrpo_jax import Observation
 from oatrpo_jax.export import actor_parameters
 from tests.experiments.trained_run import make_trained_run
@@ -122,6 +123,15 @@ def test_the_specs_say_what_it_is(policy):
         "logits": ["batch", 2, NUM_ACTIONS],
         "action": ["batch", 2],
     }
+
+
+def test_the_specs_say_who_shares_a_policy(trained):
+    _, experiment, state = trained
+    learner = state.learner._replace(labels=jnp.zeros((2, 2, 2), jnp.int32).at[1, 1].set(1))
+    run = Trained(experiment, state._replace(learner=learner), np.full((2, 2), 3))
+    for seed, policy in ((0, 0), (1, 1)):
+        agents = export.describe_export(run, 1, seed, None)["agents"]
+        assert [agent["policy"] for agent in agents] == [policy, policy]
 
 
 def test_the_specs_tell_the_evaluation_of_just_this_team(trained, policy, tmp_path):
