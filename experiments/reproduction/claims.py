@@ -2,9 +2,9 @@
 
 A check compares means over seeds.  It *holds* where the 95% bootstrap interval of the difference
 lies wholly on the claimed side of 0, *fails* where it lies wholly on the other side, and is
-*undecided at this many seeds* otherwise.  A seed that never reached the threshold counts with the
-whole budget, which understates how slow it is.  A claim of several checks holds if all hold, fails
-if any fails, and is undecided otherwise.
+*undecided at this many seeds* otherwise, or with fewer than `MIN_SEEDS`.  A seed that never reached
+the threshold counts with the whole budget, which understates how slow it is.  A claim of several
+checks holds if all hold, fails if any fails, and is undecided otherwise.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ Verdict = Literal["holds", "fails", "undecided"]
 
 THRESHOLD = 0.9
 """Share of the optimum that counts as having reached it."""
+
+
+MIN_SEEDS = 4
+"""With three seeds each, chance alone separates two samples in one case of ten."""
 
 
 class Measured(NamedTuple):
@@ -98,7 +102,7 @@ def joint_verdict(verdicts: Sequence[Verdict]) -> Verdict:
 
 def is_positive(quantity: Estimate) -> Verdict:
     """Returns the verdict on "this is above 0", from its interval alone."""
-    if not quantity.has_interval:
+    if quantity.num_seeds < MIN_SEEDS:
         return "undecided"
     if quantity.low > 0:
         return "holds"

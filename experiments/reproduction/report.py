@@ -12,6 +12,7 @@ import jinja2
 import numpy as np
 
 from experiments.reproduction.cache import read_json
+from experiments.reproduction.claims import MIN_SEEDS
 from experiments.reproduction.evidence import Outcome, Series
 from experiments.reproduction.tables import (
     explain_table,
@@ -64,6 +65,7 @@ def save_report(root: Path) -> Path:
         lstrip_blocks=True,
     )
     html = environment.get_template("report.html.jinja").render(
+        min_seeds=MIN_SEEDS,
         figures=[_with_pictures(page, root) for page in pages if page],
         matrices=[
             {**matrices, "label": f"{page['name']}: {matrices['label']}"}

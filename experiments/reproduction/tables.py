@@ -7,7 +7,7 @@ from pathlib import Path
 
 from experiments.estimates import estimate, probability_of_improvement, show
 from experiments.markdown import Rows, markdown
-from experiments.reproduction.claims import THRESHOLD
+from experiments.reproduction.claims import MIN_SEEDS, THRESHOLD
 from experiments.reproduction.evidence import Outcome, Series
 
 
@@ -91,8 +91,10 @@ def save_claims(outcome: Outcome, path: Path) -> None:
     parts = [
         f"# Claims on {outcome.figure.title}",
         "A check holds (fails) where the 95% bootstrap interval of the difference of means over "
-        "seeds lies wholly on the claimed (the other) side; else it is undecided at this many "
-        "seeds. A claim holds if all its checks do, and fails if any does.",
+        "seeds lies wholly on the claimed (the other) side; else, and with fewer than "
+        f"{MIN_SEEDS} seeds, it is undecided. A claim holds if all its checks do, and fails if any "
+        "does.",
+        explain_table(outcome),
     ]
     for number, sentence, findings, verdict in outcome.examine():
         parts.append(f"## {number}. {sentence}\n\n**{spell(verdict, outcome)}**")

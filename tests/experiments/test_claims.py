@@ -24,9 +24,9 @@ from experiments.reproduction.evidence import steps_to_threshold
 
 
 def measured(steps=(10, 20), end=(1.0, 1.0), budget=100):
-    """Seeds that took so many steps; those at the budget never reached the threshold."""
-    steps = np.array(steps, float)
-    return Measured(np.array(end, float), steps, steps < budget, budget)
+    """Two seeds for each number of steps; those at the budget never reached the threshold."""
+    steps, end = np.repeat(np.array(steps, float), 2), np.repeat(np.array(end, float), 2)
+    return Measured(end, steps, steps < budget, budget)
 
 
 def test_the_interquartile_mean_leaves_a_quarter_out_at_either_end():
@@ -68,7 +68,12 @@ def test_a_verdict_needs_an_interval_wholly_on_one_side():
     assert is_positive(Estimate(-1, -2, -0.1, 5)) == "fails"
     assert is_positive(Estimate(1, -0.1, 2, 5)) == "undecided"
     assert is_positive(Estimate(0, 0, 0, 5)) == "undecided"
-    assert is_positive(Estimate(1, 1, 1, 1)) == "undecided"  # One seed.
+
+
+def test_three_seeds_decide_nothing_and_four_do():
+    # Three and three are separated by chance in 2 of 20 orders, four and four in 2 of 70.
+    assert is_positive(Estimate(1, 0.1, 2, 3)) == "undecided"
+    assert is_positive(Estimate(1, 0.1, 2, 4)) == "holds"
 
 
 def test_faster_compares_steps_and_says_which_were_cut_off():
@@ -77,7 +82,7 @@ def test_faster_compares_steps_and_says_which_were_cut_off():
     finding = check({"quick": quick, "slow": slow})
     assert finding.verdict == "holds"
     # (50 + 100 + 100) / 3 - 11 = 72
-    assert "11 against 83 (2 of 3 seeds not within 100); saves 72 [" in finding.measurement
+    assert "11 against 83 (4 of 6 seeds not within 100); saves 72 [" in finding.measurement
     assert "probability of improvement 1.00" in finding.measurement
     assert check({"quick": slow, "slow": quick}).verdict == "fails"
 

@@ -50,7 +50,7 @@ def reproduce_in(root: Path, *argv: str) -> int:
 
 
 def test_a_figure_leaves_its_files_and_they_say_what_was_measured(tmp_path, launched):
-    assert reproduce_in(tmp_path, "figure-3b", "--seeds", "2", "--budget", "0.125") == 0
+    assert reproduce_in(tmp_path, "figure-3b", "--seeds", "4", "--budget", "0.125") == 0
     directory = tmp_path / "figure-3b"
     assert {path.name for path in directory.iterdir()} >= FILES
     assert (tmp_path / "report.html").exists()
@@ -68,8 +68,8 @@ def test_a_figure_leaves_its_files_and_they_say_what_was_measured(tmp_path, laun
     # Three updates times 1 + sigma = 1.1, of which 0.9 are 2.97: the third, 3 x 1024 steps.
     assert first["env_steps"] == "3072"
     table = (directory / "table.md").read_text()
-    assert "| oatrpo | 2 | " in table and "| 3,584 [3,072, 4,096] | 2 of 2 |" in table
-    assert "| at least 18,432 [18,432, 18,432] | 0 of 2 |" in table  # MAPPO: 18 x 1024
+    assert "| oatrpo | 4 | " in table and "| 4,096 [3,072, 4,096] | 4 of 4 |" in table
+    assert "| at least 18,432 [18,432, 18,432] | 0 of 4 |" in table  # MAPPO: 18 x 1024
     claims = (directory / "claims.md").read_text()
     # MAPPO ends at 18 / 44 of the optimum; two updates saved by OATRPO against OAPPO.
     assert claims.count("**holds**") == 4
