@@ -55,11 +55,11 @@ def choose_partition(embeddings: Embeddings) -> Partition:
     noise = np.random.default_rng(0).standard_normal((NUM_DRAWS, num_agents, size))
     draws = (embeddings.mean + embeddings.deviation * noise).reshape(-1, size)
     labels, scores = {}, {}
-    for count in range(2, max(num_agents, 3)):
+    distinct = len(np.unique(embeddings.mean, axis=0))
+    for count in range(2, min(max(num_agents - 1, 2), distinct) + 1):
         found = KMeans(count, **_K_MEANS).fit_predict(embeddings.mean)
-        if len(np.unique(found)) == count:  # Not so where means coincide.
-            labels[count] = _in_order(found)
-            scores[count] = float(davies_bouldin_score(draws, np.tile(found, NUM_DRAWS)))
+        labels[count] = _in_order(found)
+        scores[count] = float(davies_bouldin_score(draws, np.tile(found, NUM_DRAWS)))
     best = min(scores, key=scores.__getitem__, default=1)
     if best == 1 or (num_agents == 2 and scores[best] >= APART):
         return Partition(together, scores)

@@ -30,7 +30,7 @@ class IdentityConfig:
     hidden_sizes: tuple[int, ...] = (64, 64)
     num_epochs: int = 20
     batch_size: int = 64
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     kl_coef: float = 1e-4
 
 
