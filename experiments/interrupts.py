@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -35,6 +36,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
     def note(number: int, frame: FrameType | None) -> None:
         request.signal = signal.Signals(number)
         signal.signal(number, before[request.signal])
+        print("Stopping soon, with everything saved; once more stops at once.", file=sys.stderr)
 
     for number in EXIT_CODES:
         signal.signal(number, note)

@@ -41,6 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    except RuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        print(
+            "Stopped: the device has too little memory. Lower num_envs, rollout_length, seeds or "
+            f"the number of grid points. ({str(error).splitlines()[0][:200]})",
+            file=sys.stderr,
+        )
+        return 1
 
 
 def start(options: Options) -> int:
@@ -98,7 +107,7 @@ def trace(experiment: Experiment, console: Console) -> Traced:
     with progress.status(console, "tracing ..."):
         try:
             return runner.trace(experiment)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise UsageError(str(error)) from error
 
 

@@ -86,14 +86,19 @@ class Config:
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if not _is_count(value := getattr(self, name)):
                 raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+        for name in ("normalise_values", "layer_norm"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise ValueError(f"{name}: expected True or False, got {value!r}")
         for name, choices in _CHOICES.items():
             if (value := getattr(self, name)) not in choices:
                 raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
-        if not self.hidden_sizes or min(self.hidden_sizes) < 1:
-            raise ValueError(f"hidden_sizes: expected positive widths, got {self.hidden_sizes}")
+        is_sizes = isinstance(self.hidden_sizes, tuple) and self.hidden_sizes
+        if not is_sizes or not all(_is_count(size) for size in self.hidden_sizes):
+            raise ValueError(
+                f"hidden_sizes: expected positive widths in a tuple, got {self.hidden_sizes!r}"
+            )
         if self.num_envs % self.num_minibatches:
             raise ValueError(
                 f"num_minibatches: {self.num_minibatches} does not divide num_envs = "
@@ -110,6 +115,10 @@ class Config:
     def steps_per_update(self) -> int:
         """Environment steps that one update consumes, over all parallel environments."""
         return self.num_envs * self.rollout_length
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 _COUNTS = (

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import run, runner
+from experiments import run, runner, training
+from experiments.checkpoints import load_run
 
 ROOT = Path(__file__).parents[2]
 SMALL = "--env maze --env-option num_per_colour=1 time_limit=12 --num-envs 4 --hidden-sizes 8"
@@ -127,10 +128,12 @@ def test_a_signal_ends_the_run_with_everything_saved(
     _, errors = process.communicate(timeout=120)
     assert process.returncode == exit_code, errors
     assert number.name in errors
+    assert "once more stops at once" in errors
     rows = read_rows(out)
     summary = json.loads((out / "summary.json").read_text())
     assert not summary["completed"]
     assert summary["env_steps"] == int(rows[-1]["env_steps"])
+    assert load_run(out).num_updates == int(rows[-1]["update"])
     assert (out / "curves.png").exists()
 
 
@@ -139,6 +142,10 @@ BAD_INPUT = {
     "unknown algorithm": (["--algorithm", "ppo"], "oatrpo"),
     "unknown option": (["--sigma", "1"], "--sigma"),
     "too few steps": (["--total-steps", "63"], "at least one update"),
+    "too many at once": (
+        ["--num-envs", str(10**12), "--total-steps", str(10**14)],
+        "out of bounds",
+    ),
     "negative steps": (["--total-steps", "-1"], "at least one update"),
     "no seed": (["--seeds", "0"], "seeds"),
     "negative seed": (["--seed", "-1"], "seed"),
@@ -185,6 +192,26 @@ def test_bad_input_is_a_usage_error_that_leaves_nothing(
     assert expected in errors, errors
     assert "Traceback" not in errors
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "exit_code"),
+    [
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), "Lower num_envs", 1),
+        (OSError(28, "No space left on device", "metrics.csv"), "No space left on device", 1),
+        (KeyboardInterrupt(), "Interrupted", 130),
+    ],
+)
+def test_what_the_machine_lacks_is_said_without_a_traceback(
+    error: BaseException, expected: str, exit_code: int, tmp_path: Path, monkeypatch, capfd
+):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(runner, "trace", lambda _: None)
+    monkeypatch.setattr(training, "execute", fail)
+    assert run.main([*SMALL, "--out", str(tmp_path / "result")]) == exit_code
+    assert expected in capfd.readouterr().err
 
 
 def test_a_directory_that_holds_files_stays_as_it_is(tmp_path: Path, capfd):
