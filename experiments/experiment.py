@@ -23,6 +23,7 @@ from oatrpo_jax.train import Trainer, make_trainer
 from oatrpo_jax.types import MultiAgentEnv
 
 MAX_SEED = 2**31 - 1
+MAX_SEEDS = 100_000
 
 
 @dataclass(frozen=True)
@@ -195,8 +196,8 @@ def make_algorithm(
 
 
 def _seed_numbers(first: int, count: int) -> tuple[int, ...]:
-    if count < 1:
-        raise UsageError(f"seeds: expected at least 1, got {count}")
+    if not 1 <= count <= MAX_SEEDS:
+        raise UsageError(f"seeds: expected 1 to {MAX_SEEDS}, got {count}")
     if first < 0 or first + count - 1 > MAX_SEED:
         raise UsageError(f"seed: expected numbers in [0, {MAX_SEED}], got {first} and on")
     return tuple(range(first, first + count))

@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from experiments import progress, runner, seps
+from experiments.errors import UsageError
 from experiments.experiment import Experiment
 from experiments.files import read_json, write_json
 from experiments.interrupts import StopRequest, stop_on_signals
@@ -118,8 +119,8 @@ def train(
     if state is None:
         state = program.init()
         checkpoints.save(state, 0)
-        # What cannot be saved at all is better known at once than after hours.
-        checkpoints.wait()
+        if not checkpoints.wait():  # Better known at once than after hours.
+            raise UsageError("out: nothing can be saved there; make room, or choose another one")
     done = start.num_updates
     last = done if stop else experiment.config.num_updates
     best_score, score = checkpoints.best_score, None
