@@ -21,3 +21,8 @@ def test_an_example_runs_as_it_stands(example):
 
 def test_there_are_examples():
     assert len(EXAMPLES) == 3
+
+
+def test_the_lines_on_exported_teams_are_those_that_are_tested():
+    (lines,) = re.findall(r"```py\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    assert lines in (README.parent / "docs" / "evaluation.md").read_text()
