@@ -122,6 +122,7 @@ def describe(seeds: Sequence[int], partitions: Sequence[Partition]) -> dict[str,
 def tell(names: Sequence[str], partition: Partition) -> str:
     """Returns the agents that share a policy, in braces.
 
+    >>> import numpy as np
     >>> tell(["red 0", "black 1", "red 2"], Partition(np.array([0, 1, 0]), {}))
     '{red 0, red 2} {black 1}'
     """
