@@ -42,15 +42,22 @@ class Preset:
     algorithms: Mapping[str, Preset] = field(default_factory=dict)
 
 
-# As published: short rollouts, one step on each, returns without lambda.
+# As published: short rollouts, one step on each, returns without lambda.  Twice the published four
+# environments; with 32 the same number of steps reached half the success on Black and Red.
 _SEAC = Preset(
     config={
+        "num_envs": 8,
         "rollout_length": 5,
         "num_epochs": 1,
         "critic_epochs": 1,
         "num_minibatches": 1,
     },
-    hyperparams={"gae_lambda": 1.0},
+    hyperparams={
+        "gae_lambda": 1.0,
+        "actor_lr": 3e-4,
+        "critic_lr": 3e-4,
+        "max_grad_norm": 0.5,
+    },
 )
 
 DEFAULT = Preset(total_steps=1_000_000, algorithms={"seac": _SEAC})
@@ -104,7 +111,7 @@ PRESETS: dict[str, Preset] = {
             "hidden_sizes": (128, 128),
         },
         hyperparams={"actor_lr": 2e-3, "critic_lr": 1e-3},
-        algorithms={"seac": Preset(config={"reset_interval": 5})},
+        algorithms={"seac": Preset(config={"num_envs": 32, "reset_interval": 5})},
     ),
     "smax:3m": Preset(total_steps=1_000_000),
     "smax:2s3z": Preset(total_steps=1_000_000),

@@ -54,6 +54,18 @@ def first_weights():
     return np.stack([weights, weights])
 
 
+@pytest.mark.slow
+def test_a_policy_for_each_role_serves_opposed_agents():
+    env = RoleGame((0, 1, 0, 1))
+    trainer = make_trainer(env, "seps", CONFIG)
+    state = trainer.init(jax.random.key(0))
+    state = state._replace(learner=trainer.learner.regroup(state.learner, [0, 1, 0, 1]))
+    step = jax.jit(trainer.step)
+    for _ in range(CONFIG.num_updates):
+        state, metrics = step(state, HPARAMS)
+    assert metrics["episode/success"] > 0.95
+
+
 def test_one_shared_policy_cannot_serve_opposed_agents():
     *_, metrics = trained((0, 0, 1, 1), "mappo")
     # Each answer is right for exactly half of the agents: never for all four.
