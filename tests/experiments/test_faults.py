@@ -29,6 +29,7 @@ from oatrpo_jax.checkpoint import to_host
 ROOT = Path(__file__).parents[2]
 SMALL = "--env maze --env-option num_per_colour=1 time_limit=8 --num-envs 4 --hidden-sizes 8"
 SMALL = [*SMALL.split(), "--rollout-length", "8", "--seeds", "2", "--checkpoint-every", "10"]
+EVALUATED = [*SMALL, "--eval-every", "25", "--eval-episodes", "4"]
 STEPS = 32
 """Of one update: 4 environments x 8 steps."""
 TOTAL = 1500
@@ -45,7 +46,7 @@ def start(directory: Path, num_updates: int = TOTAL, **options: Any) -> subproce
     if (directory / "config.json").exists():
         argv = ["--resume", str(directory), *steps]
     else:
-        argv = [*SMALL, *steps, "--out", str(directory)]
+        argv = [*EVALUATED, *steps, "--out", str(directory)]
     command = [sys.executable, str(ROOT / "experiments" / "run.py"), *argv]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, **options)
@@ -85,7 +86,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def assert_same(directory: Path, whole: Path) -> None:
-    assert (directory / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+    for name in ("metrics.csv", "evaluation.csv", "best.safetensors"):
+        assert (directory / name).read_bytes() == (whole / name).read_bytes(), name
     ours, theirs = load_run(directory), load_run(whole)
     assert ours.num_updates == theirs.num_updates == TOTAL
     left, right = to_host(ours.state), to_host(theirs.state)
