@@ -15,7 +15,16 @@ import jax
 from experiments.experiment import Experiment
 from experiments.run_options import Run
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "jumanji", "oatrpo-jax")
+PACKAGES = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "distrax",
+    "jumanji",
+    "scikit-learn",
+    "oatrpo-jax",
+)
 
 
 def describe_experiment(experiment: Experiment) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Agents in clusters that the state names, and embeddings that tell them apart."""
 
+import dataclasses
 import functools
 
 import jax
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 from oatrpo_jax import Config, EnvSpec, Hyperparams, Observation, Transition, make_learner
+from oatrpo_jax.a2c import POLICY_GRADIENT
+from oatrpo_jax.algorithms import get_algorithm
 from oatrpo_jax.identity import IdentityConfig, embed_agents
 from oatrpo_jax.rollout import init_rollout, rollout
 from tests.probe_envs import Messy
@@ -150,3 +153,18 @@ def test_the_same_key_embeds_to_the_bit_alike():
     embed, (embeddings, _) = embedded()
     again, _ = embed(slippery_world((0, 1, 0, 1)), jax.random.key(1))
     np.testing.assert_array_equal(embeddings.mean, again.mean)
+
+
+def test_clusters_may_have_local_critics_and_policy_gradient_steps():
+    row = dataclasses.replace(
+        get_algorithm("seps"), has_central_critic=False, policy_step=POLICY_GRADIENT
+    )
+    local = make_learner(SPEC, row, CONFIG)
+    start = local.regroup(local.init(jax.random.key(0)), [0, 1, 0])
+    after, _ = jax.jit(local.update)(start, trajectory(), HPARAMS, jax.random.key(3))
+    for new, old in ((after.policies, start.policies), (after.critics, start.critics)):
+        change = jax.tree.map(
+            lambda x, y: jnp.abs(x - y).reshape(3, -1).max(axis=1), new.params, old.params
+        )
+        learnt = np.max(jax.tree.leaves(change), axis=0) > 0
+        assert learnt.tolist() == [True, True, False]
