@@ -42,8 +42,8 @@ class Preset:
     algorithms: Mapping[str, Preset] = field(default_factory=dict)
 
 
-# As published (short rollouts, one step on each, returns without lambda), but for 8 environments and
-# not 4.  Many environments leave too few steps: one for every 5 times their number of samples.
+# As published (short rollouts, one step on each, returns without lambda), but for 8 environments
+# where it has 4.  Many of them would leave few steps: one for every 5 of theirs.
 _SEAC = Preset(
     config={
         "num_envs": 8,
