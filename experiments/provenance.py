@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import platform
 import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,8 @@ def device() -> dict[str, str]:
 
 def versions() -> dict[str, str]:
     """Returns the versions of Python and of the packages that the result may depend on."""
-    # jaxmarl counts only where an environment has brought it in.
-    packages = (*PACKAGES, *(["jaxmarl"] if "jaxmarl" in sys.modules else []))
+    # jaxmarl is optional.  What this process has imported so far would depend on its history.
+    packages = (*PACKAGES, *(["jaxmarl"] if importlib.util.find_spec("jaxmarl") else []))
     found = {name.replace("-", "_"): metadata.version(name) for name in packages}
     return {"python": platform.python_version(), **found}
 
