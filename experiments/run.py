@@ -78,7 +78,7 @@ def resume(options: Options) -> int:
     from experiments import progress
     from experiments.experiment import build
     from experiments.resuming import find_start, is_finished, note_resumption
-    from experiments.stored import read_config, resumed_options, warn_of_changes
+    from experiments.stored import compare_versions, read_config, resumed_options
     from experiments.training import execute
 
     directory = options.run.resume
@@ -89,7 +89,7 @@ def resume(options: Options) -> int:
         if is_finished(experiment, directory):
             print(f"Nothing is left to do in {directory}; a higher --total-steps trains on.")
             return 0
-        warn_of_changes(read_config(directory))
+        compare_versions(read_config(directory))
         console = progress.make_console()
         traced = trace(experiment, console)
         begin = find_start(experiment, traced, directory)

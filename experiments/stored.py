@@ -136,12 +136,20 @@ def _said(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def warn_of_changes(content: Mapping[str, Any]) -> None:
-    """Says on stderr which versions, or which device, differ from those that the run had."""
+def compare_versions(content: Mapping[str, Any]) -> None:
+    """Says on stderr which versions of packages, or which device, differ from those of the run.
+
+    Raises:
+        UsageError: if oatrpo_jax itself differs: what its arrays mean may have changed.
+    """
     # Imports jax, which what only parses a command line does not wait for.
     from experiments.provenance import device, versions
 
     differ = [*_differences(content.get("versions"), versions())]
+    if ours := [difference for difference in differ if difference.startswith("oatrpo_jax ")]:
+        raise UsageError(
+            f"resume: the run began with {ours[0]}; install the version that it began with"
+        )
     differ += _differences(content.get("device"), device())
     if differ:
         print(

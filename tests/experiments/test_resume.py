@@ -285,6 +285,17 @@ def test_other_versions_are_named_and_the_run_goes_on(stopped: Path, whole: Path
     assert_same(stopped, whole)
 
 
+def test_a_run_of_another_version_of_this_package_is_refused(stopped: Path, capfd):
+    path = stopped / "config.json"
+    config = json.loads(path.read_text())
+    config["versions"]["oatrpo_jax"] = "0.0.1"
+    path.write_text(json.dumps(config))
+    with pytest.raises(SystemExit) as exit_:
+        go_on(stopped)
+    assert exit_.value.code == 2
+    assert "began with oatrpo_jax 0.0.1, now" in capfd.readouterr().err
+
+
 def damage(path: Path) -> None:
     for file in path.rglob("d/*"):
         content = file.read_bytes()
