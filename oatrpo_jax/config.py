@@ -82,6 +82,9 @@ class Config:
     activation: Literal["tanh", "relu"] = _setting("tanh", "nonlinearity of the hidden layers")
     layer_norm: bool = _setting(False, "normalise the hidden layers")
     cg_iterations: int = _setting(10, "conjugate-gradient iterations of a trust-region step")
+    fisher_rows: int = _setting(
+        2048, "rows of each slot on which a trust-region step estimates the curvature (at most)"
+    )
     line_search_steps: int = _setting(10, "candidates tried by a trust-region step")
 
     def __post_init__(self) -> None:
@@ -131,6 +134,7 @@ _COUNTS = (
     "num_minibatches",
     "divergence_rows",
     "cg_iterations",
+    "fisher_rows",
     "line_search_steps",
 )
 _CHOICES = {

@@ -74,11 +74,3 @@ def pairwise_divergence(
         return divergence, 1.0 / jnp.maximum(second_moment, 1.0)
 
     return jax.lax.map(row, jnp.arange(num_policies))
-
-
-def subsample_rows(slots: Slots, num_rows: int) -> Slots:
-    """Returns at most ``num_rows`` evenly spaced rows of each slot: ``[N, T, E] -> [N, R]``."""
-    flat = jax.tree.map(lambda x: x.reshape(x.shape[0], -1, *x.shape[3:]), slots)
-    total = flat.active.shape[1]
-    rows = np.linspace(0, total - 1, min(num_rows, total)).round().astype(int)
-    return jax.tree.map(lambda x: x[:, rows], flat)

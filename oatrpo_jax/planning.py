@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from oatrpo_jax.advantages import masked_mean
 from oatrpo_jax.agreement import GradientError, block_rows, gradient_error
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.divergence import pairwise_divergence, subsample_rows
+from oatrpo_jax.divergence import pairwise_divergence
 from oatrpo_jax.networks import Actor, policy_distribution, policy_logits
 from oatrpo_jax.reuse import Affinity, ReuseRule, own_share
-from oatrpo_jax.sources import Slots
+from oatrpo_jax.sources import Slots, subsample_rows
 from oatrpo_jax.types import PyTree
 
 

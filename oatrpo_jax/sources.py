@@ -12,9 +12,12 @@ from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from oatrpo_jax.advantages import normalise
 from oatrpo_jax.types import PyTree, Transition
+
+_TINY = float(np.finfo(np.float32).tiny)
 
 
 class Slots(NamedTuple):
@@ -166,6 +169,38 @@ def fold_sources(
     shapes = jax.eval_shape(lambda: function(jax.tree.map(lambda x: x[0], sources.batch)))
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     return jax.lax.fori_loop(0, sources.count, visit, zeros)
+
+
+def subsample_rows(batch: Batch, num_rows: int) -> Batch:
+    """Returns at most ``num_rows`` evenly spaced rows of each slot: ``[N, T, E] -> [N, R]``."""
+
+    def pick(x: jax.Array) -> jax.Array:
+        flat = x.reshape(len(x), -1, *x.shape[3:])
+        total = flat.shape[1]
+        rows = np.linspace(0, total - 1, min(num_rows, total)).round().astype(int)
+        return flat[:, rows]
+
+    return jax.tree.map(pick, batch)
+
+
+def thin_sources(sources: Sources[PolicyBatch], num_rows: int) -> Sources[PolicyBatch]:
+    """Returns at most ``num_rows`` rows of each slot, which together weigh as much as all did.
+
+    A slot that has no row of any weight among them weighs nothing.
+    """
+    some = subsample_rows(sources.batch, num_rows)
+
+    def rescaled(all_: jax.Array, some: jax.Array) -> jax.Array:
+        total = jnp.sum(all_, axis=(1, 2))
+        left = jnp.sum(some, axis=1)
+        return some * jnp.where(left > 0, total / jnp.maximum(left, _TINY), 0.0)[:, None]
+
+    return sources._replace(
+        batch=some._replace(
+            policy_weight=rescaled(sources.batch.policy_weight, some.policy_weight),
+            own_weight=rescaled(sources.batch.own_weight, some.own_weight),
+        )
+    )
 
 
 def take_envs(batch: Batch, envs: jax.Array | None) -> Batch:

@@ -14,7 +14,7 @@ from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.divergence import summarise_rows
 from oatrpo_jax.networks import Actor, policy_distribution, policy_logits
 from oatrpo_jax.policy_step import DrawSources, Learning, PolicyStep, weighted_sum
-from oatrpo_jax.sources import PolicyBatch, Slots, Sources, add_trees, fold_sources
+from oatrpo_jax.sources import PolicyBatch, Slots, Sources, add_trees, fold_sources, thin_sources
 from oatrpo_jax.types import PyTree
 
 
@@ -195,9 +195,11 @@ def natural_step(
 ) -> PyTree:
     """Returns ``sqrt(2 kl_threshold / x'Fx) x`` with ``x = (F + damping)^-1 gradient``.
 
-    A zero gradient gives a zero step.
+    A zero gradient gives a zero step.  F is estimated on ``fisher_rows`` rows of each slot, as
+    Schulman et al. (2015, appendix C.1) do; the line search looks at all of them.
     """
-    fisher = functools.partial(fisher_vector_product, actor, params, sources)
+    thin = thin_sources(sources, config.fisher_rows)
+    fisher = functools.partial(fisher_vector_product, actor, params, thin)
     direction, _ = cg(
         lambda v: optax.tree.add_scale(fisher(v), hparams.cg_damping, v),
         gradient,
@@ -218,6 +220,7 @@ TRUST_REGION = PolicyStep(
             "line_search_decay",
             "accept_ratio",
             "cg_iterations",
+            "fisher_rows",
             "line_search_steps",
         }
     ),

@@ -40,7 +40,7 @@ coefficients = [field.name for field in dataclasses.fields(Hyperparams)]
 of_run = ["env", "env_option", "reuse_matrix", "seeds", "seed", "total_steps", "resume"]
 of_run += ["checkpoint_every", "keep_checkpoints"]
 counts = ["num_envs", "rollout_length", "num_epochs", "critic_epochs", "num_minibatches", "seeds"]
-counts += ["cg_iterations", "line_search_steps", "divergence_rows", "hidden_sizes"]
+counts += ["cg_iterations", "fisher_rows", "line_search_steps", "divergence_rows", "hidden_sizes"]
 plausible = st.one_of(
     st.tuples(st.sampled_from(counts), st.integers(1, 4).map(lambda count: [str(count)])),
     st.tuples(st.sampled_from(coefficients), st.sampled_from([["0.5"], ["0.25", "0.75"], ["1"]])),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from oatrpo_jax.agreement import GradientError
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.divergence import pairwise_divergence, subsample_rows, summarise_rows
+from oatrpo_jax.divergence import pairwise_divergence, summarise_rows
 from oatrpo_jax.networks import policy_distribution
 from oatrpo_jax.reuse import (
     Affinity,
@@ -21,7 +21,7 @@ from oatrpo_jax.reuse import (
     sample_size_reuse,
     threshold_reuse,
 )
-from oatrpo_jax.sources import Slots
+from oatrpo_jax.sources import Slots, subsample_rows
 
 
 def affinity(divergence, own=None, has_rows=None, sample_size=None, error=None) -> Affinity:

@@ -1,13 +1,17 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax.flatten_util import ravel_pytree
+from jax.tree_util import Partial
 
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.networks import Actor, policy_distribution
 from oatrpo_jax.policy_step import Learning
-from oatrpo_jax.sources import Slots, make_sources
+from oatrpo_jax.sources import Slots, make_sources, subsample_rows, thin_sources
 from oatrpo_jax.trpo import (
     evaluate_candidate,
     fisher_vector_product,
@@ -19,6 +23,7 @@ from oatrpo_jax.trpo import (
 CONFIG = Config(hidden_sizes=(5,), cg_iterations=60)
 ACTOR = Actor(CONFIG, num_actions=3)
 WEIGHTS = jnp.array([0.7, 0.3])
+KEY = jax.random.key(0)
 NO_LIMIT = jnp.float32(jnp.inf)
 
 
@@ -186,3 +191,36 @@ def test_inactive_rows_influence_neither_fisher_nor_candidate(params):
     moved = jax.tree.map(lambda x: x + 0.01, params)
     before, after = (evaluate(each, params, moved) for each in (sources, spoilt))
     jax.tree.map(np.testing.assert_array_equal, before, after)
+
+
+def test_fewer_rows_weigh_as_much_as_all_did(params):
+    sources = make_test_sources(params)
+    thin = thin_sources(sources, 3)
+    # Six rows of each slot; three evenly spaced ones are 0, 2 (linspace 2.5 rounds to even) and 5,
+    # and 5 is inactive.  The two left share the slot's weight of 0.7 or 0.3, not a fifth each.
+    np.testing.assert_allclose(thin.batch.policy_weight, [[0.35, 0.35, 0], [0.15, 0.15, 0]])
+    np.testing.assert_allclose(thin.batch.own_weight, [[0.5, 0.5, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(thin.batch.rows.action[:, 1], sources.batch.rows.action[:, 1, 0])
+
+
+def test_fisher_on_all_rows_is_the_same_however_many_more_are_allowed(params):
+    sources = make_test_sources(params)
+    assert subsample_rows(sources.batch, 100).policy_weight.shape == (2, 6)
+    vector = jax.tree.map(jnp.ones_like, params)
+    exact = fisher_times(params, sources, vector)
+    everything = fisher_times(params, thin_sources(sources, 100), vector)
+    some = fisher_times(params, thin_sources(sources, 2), vector)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), exact, everything)
+    assert optax.tree.norm(optax.tree.sub(exact, some)) > 0.01 * optax.tree.norm(exact)
+
+
+def test_trust_region_holds_on_all_rows_where_the_curvature_is_estimated_on_few(params):
+    config = dataclasses.replace(CONFIG, fisher_rows=4)
+    sources = make_test_sources(params)
+    step = jax.jit(lambda *args: trust_region_step(ACTOR, config, *args))
+    learning, metrics = step(
+        Learning(params, ()), Partial(lambda key: sources), NO_LIMIT, Hyperparams.create(), KEY
+    )
+    candidate = evaluate(sources, params, learning.params)
+    assert metrics["policy/accepted"] == 1
+    assert 0 < candidate.kl <= 0.01
