@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _FAMILIES = {
     "maze": "envs.maze",
     "smax": "envs.smax",
+    "football": "envs.football",
     "jaxmarl": "envs.adapters.jaxmarl",
     "jumanji": "envs.adapters.jumanji",
 }

@@ -113,6 +113,14 @@ PRESETS: dict[str, Preset] = {
         hyperparams={"actor_lr": 2e-3, "critic_lr": 1e-3},
         algorithms={"seac": Preset(config={"num_envs": 32, "reset_interval": 5})},
     ),
+    # Budgets, environments, widths and discount as HARL has them for the original; its 15 passes
+    # over rollouts of 200 steps and more are 5 over 100 here.  Starting points, not tuned.
+    "football": Preset(
+        total_steps=5_000_000,
+        config={"num_envs": 50, "rollout_length": 100},
+    ),
+    "football:academy_counterattack_easy": Preset(total_steps=10_000_000),
+    "football:academy_counterattack_hard": Preset(total_steps=15_000_000),
     "smax:3m": Preset(total_steps=1_000_000),
     "smax:2s3z": Preset(total_steps=1_000_000),
     "smax:3s5z": _magpo(4, 0.1, 0.0, 1e-4),

@@ -1,0 +1,99 @@
+"""The constants of the academy as one traced pytree, each with what it was measured or fitted on.
+
+``measured`` constants were read off recordings of the original engine; ``fitted`` ones were found
+by random search on the gates of :mod:`envs.football.validate`, and never on a learning result.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Calibration(NamedTuple):
+    """Metres, seconds and metres per second, unless said otherwise.  Leaves may be traced."""
+
+    # Running: measured on the speed recordings (walk, sprint, dribble; with and without the ball).
+    dribble_speed: float = 3.5
+    walk_speed: float = 5.0
+    sprint_speed: float = 7.83
+    carry_sprint_speed: float = 7.4
+    """7.2 to 7.65 from touch to touch."""
+    first_stride: float = 1.95
+    """Speed after the first 0.1 s from rest."""
+    stride_gain: float = 0.83
+    """Gain of speed per 0.1 s between the first stride and walking speed."""
+    sprint_gain: float = 0.23
+    """Share of what lacks to full speed that a sprinter gains in 0.1 s."""
+    braking: float = 2.7
+    """Loss per 0.1 s of the velocity that is not wanted."""
+    carry_turn_walk: float = 16.0
+    """Degrees in 0.1 s with the ball at walking speed: 90 in five or six steps."""
+    carry_turn_sprint: float = 2.8
+    """Degrees in 0.1 s with the ball at full speed: 20 per touch, a touch in 0.7 s."""
+
+    # Ball: the engine's law, measured again on the free flight of 264 passes.
+    air_drag: float = 0.015
+    ground_drag: float = 0.04
+    ground_friction: float = 1.6
+    gravity: float = 9.81
+    bounce: float = 0.62
+    touch_reach: float = 1.0
+    """Of an outfield player; measured as the distance of first touches."""
+    keeper_reach: float = 1.3
+    touch_height: float = 1.6
+    trap_failure: float = 0.10
+    """Probability that a ball faster than 10 m/s bounces off: fitted on random play."""
+
+    # Kicks.
+    pass_power: float = 36.0
+    pass_distance: float = 60.0
+    pass_curve: float = 1.8
+    pass_base: float = 0.3
+    pass_max_speed: float = 24.8
+    """Ground pass: v = power (curve (d / distance)^1.4 + base); the engine's law and cap."""
+    pass_lift: float = 0.115
+    """Climb per metre of distance of a ground pass: measured, with the spin's lift in it."""
+    high_speed: float = 9.0
+    high_speed_gain: float = 0.53
+    high_lift: float = 4.2
+    high_lift_gain: float = 0.16
+    """High pass: speed 9.9 to 26 m/s, climb 4.2 to 9.4 m/s for 4 to 35 m: measured."""
+    pass_noise: float = 0.02
+    """Standard deviation of a pass's direction in radians."""
+    shot_speed: float = 32.0
+    shot_speed_noise: float = 1.8
+    shot_lift: float = 2.6
+    shot_lift_noise: float = 1.5
+    """881 shots: 30.8 +- 1.9 m/s and 2.45 +- 1.5 m/s in the first 0.1 s."""
+    shot_noise: float = 0.07
+    """Standard deviation of a shot's direction in radians: fitted on the share on target."""
+
+    # Keeper: 881 shots without a defender.
+    keeper_time: float = 0.35
+    """A shot that reaches the keeper's line sooner than this may pass him, a later one hardly."""
+    keeper_near: float = 0.42
+    """Goals from quick shots within half a metre of the keeper."""
+    keeper_slope: float = 0.37
+    """What each metre of offset beyond the half adds to that."""
+    keeper_late: float = 0.06
+    """Goals from shots that give him time."""
+    keeper_holds: float = 0.6
+    """Share of saves that he holds."""
+    keeper_rush: float = 16.0
+    """Distance from goal of a carrier that nobody faces at which the keeper comes out."""
+
+    # Duels: fitted on the duel table, the scripted policy and random play.
+    duel_reach: float = 1.2
+    duel_rate: float = 0.35
+    """Probability of contact in 0.1 s within reach."""
+    duel_steal: float = 0.45
+    """Probability that a contact is a clean steal; otherwise the ball comes loose."""
+    duel_through: float = 0.5
+    """Probability that a loose ball rolls on past the defender."""
+    duel_stumble: float = 9.0
+    """Steps of 0.1 s in which both hardly run after a contact that is no clean steal."""
+    loose_speed: float = 5.0
+    hunt_range: float = 13.0
+    """Distance within which a defender hunts the carrier: measured."""
+    cover_distance: float = 7.0
+    """How far goalward of the ball the second defender covers: measured on the harder scenario."""

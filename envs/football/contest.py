@@ -1,0 +1,189 @@
+"""Who gets the ball: first touches, duels with the carrier, and the keeper's saves."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from envs.football.calibration import Calibration
+from envs.football.kicks import GOAL_HALF_WIDTH, GOAL_HEIGHT
+from envs.football.physics import BALL_RADIUS, length, unit
+from envs.football.scenarios import GOAL_LINE
+from envs.football.types import Shot, State
+
+KEEPER_HEIGHT = 2.4
+KICKER_PAUSE = 6.0
+"""Steps before a kicker can touch the ball again."""
+FAST_BALL = 10.0
+
+
+class Touch(NamedTuple):
+    """The first player whom a free ball meets.
+
+    Attributes:
+        player: ``[]`` int32.
+        happens: ``[]`` bool.
+        is_controlled: ``[]`` bool, False when the ball bounces off him.
+    """
+
+    player: Array
+    happens: Array
+    is_controlled: Array
+
+
+def first_touch(
+    state: State, before: Array, is_keeper: Array, draw: Array, cal: Calibration
+) -> Touch:
+    """Returns who touches the ball on its way from `before` to ``state.ball``.
+
+    A player reaches 1 m around where he is about to be, less for a fast ball that was not meant
+    for him; a keeper uses his hands.
+
+    Args:
+        state: of the game, ball and players moved.
+        before: ``[3]`` where the ball was.
+        is_keeper: ``[P]`` bool.
+        draw: ``[]`` uniform, for the trap.
+        cal: constants.
+    """
+    place = state.position + 0.05 * state.velocity + 0.1 * state.heading
+    way = state.ball - before
+    span = jnp.maximum(jnp.sum(way[:2] ** 2), 1e-6)
+    share = jnp.clip(((place - before[:2]) @ way[:2]) / span, 0.0, 1.0)
+    nearest = before + share[:, None] * way
+    distance = length(nearest[:, :2] - place)
+    speed = length(state.ball_velocity)
+    index = jnp.arange(len(is_keeper))
+    is_meant = (index == state.receiver) | (state.receiver < 0)
+    reach = cal.touch_reach * jnp.where(is_meant, 1.0, jnp.clip(8.0 / (speed + 1e-6), 0.4, 1.0))
+    reach = jnp.where(is_keeper, cal.keeper_reach, reach)
+    height = jnp.where(is_keeper, KEEPER_HEIGHT, cal.touch_height)
+    # A shot on target has been judged already: the keeper neither misses nor adds to that.
+    is_judged = is_keeper & (state.shot != Shot.NONE)
+    able = (distance < reach) & (nearest[:, 2] < height) & (state.cooldown <= 0) & ~is_judged
+    late = jnp.where(able, share * span**0.5 + distance, jnp.inf)
+    player = jnp.argmin(late).astype(jnp.int32)
+    happens = jnp.any(able) & (state.owner < 0)
+    # The engine always traps a ground pass that reaches the man it was meant for.
+    is_safe = (speed < FAST_BALL) | is_keeper[player]
+    fails = draw < jnp.where(player == state.receiver, 0.3 * cal.trap_failure, cal.trap_failure)
+    return Touch(player, happens, is_safe | ~fails)
+
+
+def judge_shot(
+    ball: Array, velocity: Array, keeper: Array, side: Array, draws: Array, cal: Calibration
+) -> Array:
+    """Returns the ``[]`` int32 `Shot`: what the keeper will do about a ball just struck.
+
+    Measured law: a shot that reaches the keeper's line in less than 0.35 s passes him with
+    probability 0.42 within half a metre and 0.37 more for each metre of offset; a later one
+    hardly ever.
+
+    Args:
+        ball: ``[3]`` where the ball is struck.
+        velocity: ``[3]``.
+        keeper: ``[2]``.
+        side: ``[]`` +1 for a shot at the goal at x = 55, -1 at the other.
+        draws: ``[2]`` uniform.
+        cal: constants.
+    """
+    forward = jnp.maximum(velocity[0] * side, 1e-3)
+    seconds = (GOAL_LINE - ball[0] * side) / forward
+    # Drag takes about a tenth of the speed on the way.
+    seconds = seconds * (1 + 0.5 * cal.air_drag * length(velocity) * seconds)
+    y = ball[1] + velocity[1] * seconds * 0.97
+    z = ball[2] + velocity[2] * seconds - 0.5 * cal.gravity * seconds**2
+    is_on_target = (jnp.abs(y) < GOAL_HALF_WIDTH) & (z < GOAL_HEIGHT) & (velocity[0] * side > 8)
+    to_keeper = (keeper[0] - ball[0]) * side / forward
+    line = unit(velocity[:2], jnp.array([1.0, 0.0]))
+    offset = jnp.abs(line[0] * (keeper[1] - ball[1]) - line[1] * (keeper[0] - ball[0]))
+    quick = jnp.clip(cal.keeper_near + cal.keeper_slope * (offset - 0.5), cal.keeper_near, 1.0)
+    chance = jnp.where(to_keeper < cal.keeper_time, quick, cal.keeper_late)
+    # A shot from goalward of the keeper meets nobody.
+    chance = jnp.where(to_keeper <= 0, 1.0, chance)
+    saved = jnp.where(draws[1] < cal.keeper_holds, Shot.HELD, Shot.PARRIED)
+    outcome = jnp.where(draws[0] < chance, Shot.PASSES, saved)
+    return jnp.where(is_on_target, outcome, Shot.NONE).astype(jnp.int32)
+
+
+def save(state: State, keepers: tuple[int, int], draw: Array) -> State:
+    """Returns the state after a keeper has met a shot that he was judged to save.
+
+    He dives to where it passes him; then he holds it, or it flies on past a post.
+
+    Args:
+        state: of the game, ball moved.
+        keepers: indices of the left and the right keeper.
+        draw: ``[]`` uniform, for the way of a parried ball.
+    """
+    is_right = state.ball_velocity[0] > 0
+    side = jnp.where(is_right, 1.0, -1.0)
+    keeper = jnp.where(is_right, keepers[1], keepers[0]).astype(jnp.int32)
+    place = state.position[keeper]
+    line = jnp.minimum(place[0] * side, GOAL_LINE - 0.3)
+    meets = (state.shot >= Shot.HELD) & (state.ball[0] * side > line) & (state.owner < 0)
+    holds = meets & (state.shot == Shot.HELD)
+    parries = meets & (state.shot == Shot.PARRIED)
+    dive = jnp.stack([line * side, state.ball[1]])
+    at_keeper = (jnp.arange(len(state.position)) == keeper) & meets
+    outward = jnp.where(state.ball[1] >= 0, 1.0, -1.0)
+    # Most parried balls go out beside the goal; a few come back to the players.
+    out = jnp.stack([side * 6.0, outward * 9.0, jnp.zeros(())])
+    back = jnp.stack([-side * 6.0, outward * 4.0, jnp.zeros(())])
+    rebound = jnp.where(draw < 0.75, out, back)
+    beside = jnp.stack([line * side, outward * (GOAL_HALF_WIDTH + 0.5), jnp.float32(BALL_RADIUS)])
+    beside = jnp.where(draw < 0.75, beside, state.ball.at[0].set(line * side))
+    return state._replace(
+        position=jnp.where(at_keeper[:, None], dive, state.position),
+        owner=jnp.where(holds, keeper, state.owner).astype(jnp.int32),
+        last_touch=jnp.where(meets, keeper, state.last_touch).astype(jnp.int32),
+        ball=jnp.where(parries, beside, state.ball),
+        ball_velocity=jnp.where(parries, rebound, state.ball_velocity),
+        shot=jnp.where(meets, Shot.NONE, state.shot).astype(jnp.int32),
+        receiver=jnp.where(meets, -1, state.receiver).astype(jnp.int32),
+        cooldown=jnp.where(at_keeper & parries, KICKER_PAUSE, state.cooldown),
+    )
+
+
+def duel(state: State, is_left: Array, draws: Array, cal: Calibration) -> State:
+    """Returns the state after the opponents near the carrier have tried to win the ball.
+
+    A contact is a clean steal, or leaves the ball loose while both men stumble: it rolls on past
+    the defender, or comes off him to a side.
+
+    Args:
+        state: of the game, ball with its owner.
+        is_left: ``[P]`` bool.
+        draws: ``[4]`` uniform.
+        cal: constants.
+    """
+    owner = jnp.maximum(state.owner, 0)
+    rivals = (is_left != is_left[owner]) & (state.owner >= 0) & (state.stumble <= 0)
+    gap = length(state.position - state.ball[:2])
+    gap = jnp.where(rivals, gap, jnp.inf)
+    rival = jnp.argmin(gap).astype(jnp.int32)
+    contact = (gap[rival] < cal.duel_reach) & (draws[0] < cal.duel_rate)
+    steals = contact & (draws[1] < cal.duel_steal)
+    loose = contact & ~steals
+    through = draws[2] < cal.duel_through
+    spread = (draws[3] - 0.5) * jnp.where(through, 0.5, 4.0)
+    forward = state.heading[owner]
+    side = jnp.stack([-forward[1], forward[0]])
+    way = forward * jnp.cos(spread) + side * jnp.sin(spread)
+    velocity = way * (cal.loose_speed + jnp.where(through, 1.5, 0.0))
+    index = jnp.arange(len(is_left))
+    stumbles = loose & ((index == owner) | (index == rival))
+    pause = jnp.where(index == rival, 1.4, 0.8) * cal.duel_stumble
+    pause = jnp.where(through | (index == owner), pause, 0.6 * cal.duel_stumble)
+    new_owner = jnp.where(loose, -1, state.owner)
+    return state._replace(
+        owner=jnp.where(steals, rival, new_owner).astype(jnp.int32),
+        last_touch=jnp.where(contact, rival, state.last_touch).astype(jnp.int32),
+        receiver=jnp.where(contact, -1, state.receiver).astype(jnp.int32),
+        windup=jnp.where(contact, -1, state.windup).astype(jnp.int32),
+        ball_velocity=jnp.where(loose, jnp.append(velocity, 0.0), state.ball_velocity),
+        stumble=jnp.where(stumbles, pause, state.stumble),
+        cooldown=jnp.where(stumbles, 0.6 * pause, state.cooldown),
+    )

@@ -1,0 +1,234 @@
+"""The academy as an environment: rules, rewards, what is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jumanji import specs
+from jumanji.env import Environment
+from jumanji.types import StepType, TimeStep
+
+from envs.football import observation as seen_as
+from envs.football.calibration import Calibration
+from envs.football.kicks import GOAL_HALF_WIDTH, GOAL_HEIGHT
+from envs.football.physics import BALL_RADIUS
+from envs.football.play import NUM_DRAWS, advance
+from envs.football.scenarios import (
+    EPISODE_STEPS,
+    GOAL_LINE,
+    LENGTH_SCALE,
+    SIDE_LINE,
+    Scenario,
+    get_scenario,
+)
+from envs.football.start import facts, start, support_offset
+from envs.football.types import NUM_ACTIONS, End, State
+from oatrpo_jax.types import Observation
+
+if TYPE_CHECKING:
+    from envs.football.viewer import Viewer
+
+View = Literal["relative", "simple115v2"]
+RewardMode = Literal["mean", "agent0", "sum"]
+NUM_CHECKPOINTS = 10
+CHECKPOINT_REWARD = 0.1
+
+
+class Football(Environment):
+    """A few attackers with a ball in front of a goal: `academy (JAX)`.
+
+    An episode terminates on a goal, when the ball leaves the pitch, or when the team that had the
+    ball loses it (a keeper's save that he holds is one); it is truncated 40 s after kick-off.
+
+    Each agent is paid 1 for a goal (-1 for one conceded) and 0.1 for each of ten circles around
+    the opponents' goal that its own player carries the ball into, the rest of them on a goal.
+
+    ``extras``: ``success`` (1 when we scored), ``checkpoints`` (mean share collected),
+    ``conceded``, ``out``, ``lost``.
+
+    Args:
+        scenario: one of ``scenarios.SCENARIO_NAMES``.
+        observation: ``"relative"``, from the player's own place, the same for all agents, or
+            ``"simple115v2"``, the original engine's.
+        reward_mode: the team's reward is the ``"mean"`` of the agents' rewards, their ``"sum"``,
+            or that of ``"agent0"``, as HARL has it.
+        time_limit: steps of 0.1 s until truncation; the original's 401.
+        calibration: constants of the physics; leaves may be traced.
+    """
+
+    num_actions = NUM_ACTIONS
+
+    def __init__(
+        self,
+        scenario: str = "academy_3_vs_1_with_keeper",
+        observation: View = "relative",
+        reward_mode: RewardMode = "mean",
+        time_limit: int = EPISODE_STEPS + 1,
+        calibration: Calibration | None = None,
+    ) -> None:
+        _check("observation", observation, get_args(View))
+        _check("reward_mode", reward_mode, get_args(RewardMode))
+        if time_limit < 1:
+            raise ValueError(f"Expected time_limit >= 1, got {time_limit}. Raise it.")
+        self.name = scenario
+        self.scenario: Scenario = get_scenario(scenario)
+        self.num_left = len(self.scenario.left)
+        self.num_agents: int = len(self.scenario.active)
+        self.agent_types = ("player",) * self.num_agents
+        self.time_limit = time_limit
+        self.calibration = calibration or Calibration()
+        self.reward_mode = reward_mode
+        self._view = seen_as.relative if observation == "relative" else seen_as.simple115
+        self._offset = jnp.asarray(support_offset(self.scenario))
+        super().__init__()
+
+    def __repr__(self) -> str:
+        return f"Football({self.name!r}, {self.num_agents} agents)"
+
+    def reset(self, key: Array) -> tuple[State, TimeStep[Observation]]:
+        """Returns the start of the scenario, which is always the same, and its first time step."""
+        state = start(self.scenario, key)
+        return state, self._timestep(state, jnp.float32(0), is_first=True)
+
+    def step(self, state: State, action: Array) -> tuple[State, TimeStep[Observation]]:
+        """Returns the game 0.1 s later and its time step; after an episode's end, only the last.
+
+        Args:
+            state: of the game.
+            action: ``[A]`` int32, 0 to 18, in the original engine's order.
+        """
+        return self.step_with(state, action, self.calibration)
+
+    def step_with(
+        self, state: State, action: Array, calibration: Calibration
+    ) -> tuple[State, TimeStep[Observation]]:
+        """Returns the same as `step` under other constants, which may be traced."""
+        key, draw_key = jax.random.split(state.key)
+        draws = jax.random.uniform(draw_key, (NUM_DRAWS,))
+        was_over = state.end != End.NOT
+        state = advance(state, action, draws, self._offset, self.num_left, calibration)
+        state = self._judge(state._replace(key=key))
+        state, rewards = self._reward(state)
+        modes = {"mean": jnp.mean, "sum": jnp.sum, "agent0": lambda values: values[0]}
+        reward = jnp.where(was_over, 0.0, modes[self.reward_mode](rewards))
+        return state, self._timestep(state, reward, is_first=False)
+
+    def _judge(self, state: State) -> State:
+        """Returns the state with the team in possession, and with the end if this step is one."""
+        is_owned = state.owner >= 0
+        team = jnp.where(state.owner < self.num_left, 0, 1)
+        is_lost = is_owned & (state.possession >= 0) & (team != state.possession)
+        x, y, z = state.ball
+        is_over_line = jnp.abs(x) > GOAL_LINE + BALL_RADIUS
+        in_goal = is_over_line & (jnp.abs(y) < GOAL_HALF_WIDTH) & (z < GOAL_HEIGHT)
+        is_out = is_over_line | (jnp.abs(y) > SIDE_LINE + BALL_RADIUS)
+        reasons = [
+            (in_goal & (x > 0), End.GOAL),
+            (in_goal & (x < 0), End.CONCEDED),
+            (is_out, End.OUT),
+            (is_lost, End.LOST),
+            (state.step_count >= self.time_limit, End.TIME),
+        ]
+        end = jnp.select([met for met, _ in reasons], [jnp.int32(why) for _, why in reasons], 0)
+        return state._replace(
+            possession=jnp.where(is_owned, team, state.possession).astype(jnp.int32),
+            end=jnp.where(state.end != End.NOT, state.end, end).astype(jnp.int32),
+        )
+
+    def _reward(self, state: State) -> tuple[State, Array]:
+        """Returns the state with its checkpoints, and the ``[A]`` rewards of the step."""
+        ball = state.ball[:2] / LENGTH_SCALE
+        distance = jnp.sqrt((ball[0] - 1) ** 2 + ball[1] ** 2)
+        # The k-th circle has radius 0.99 - 0.8 k / 9 in units of the engine.
+        inside = jnp.floor((0.99 - distance) / (0.8 / (NUM_CHECKPOINTS - 1)) + 1e-6) + 1
+        inside = jnp.clip(inside, 0, NUM_CHECKPOINTS).astype(jnp.int32)
+        is_goal = state.end == End.GOAL
+        carries = state.active == state.owner
+        reached = jnp.where(carries, jnp.maximum(inside, state.checkpoints), state.checkpoints)
+        reached = jnp.where(is_goal, NUM_CHECKPOINTS, reached)
+        gained = (reached - state.checkpoints) * CHECKPOINT_REWARD
+        score = is_goal.astype(jnp.float32) - (state.end == End.CONCEDED)
+        return state._replace(checkpoints=reached), gained + score
+
+    def facts(self, state: State) -> seen_as.Facts:
+        """Returns what can be seen of a state, in environment units."""
+        return facts(state, self.num_left)
+
+    def _timestep(self, state: State, reward: Array, is_first: bool) -> TimeStep[Observation]:
+        moment = self.facts(state)
+        is_last = state.end != End.NOT
+        later = jnp.where(is_last, StepType.LAST, StepType.MID)
+        goes_on = (state.end == End.NOT) | (state.end == End.TIME)
+        ends = {"success": End.GOAL, "conceded": End.CONCEDED, "out": End.OUT, "lost": End.LOST}
+        extras = {name: (state.end == end).astype(jnp.float32) for name, end in ends.items()}
+        collected = jnp.mean(state.checkpoints.astype(jnp.float32)) / NUM_CHECKPOINTS
+        return TimeStep(
+            step_type=StepType.FIRST if is_first else later,
+            reward=reward.astype(jnp.float32),
+            discount=goes_on.astype(jnp.float32),
+            observation=Observation(
+                agents_view=self._view(moment),
+                action_mask=jnp.ones((self.num_agents, NUM_ACTIONS), bool),
+                global_state=seen_as.global_state(moment),
+                active=jnp.ones(self.num_agents, bool),
+            ),
+            extras={**extras, "checkpoints": collected},
+        )
+
+    @cached_property
+    def observation_spec(self) -> specs.Spec[Observation]:
+        """Returns the shapes and dtypes of the Observation."""
+        _, timestep = jax.eval_shape(self.reset, jax.random.key(0))
+        shapes = timestep.observation
+        mask = shapes.action_mask.shape
+        return specs.Spec(
+            Observation,
+            "ObservationSpec",
+            agents_view=specs.Array(shapes.agents_view.shape, jnp.float32, "agents_view"),
+            action_mask=specs.BoundedArray(mask, bool, False, True, "action_mask"),
+            global_state=specs.Array(shapes.global_state.shape, jnp.float32, "global_state"),
+            active=specs.BoundedArray(mask[:1], bool, False, True, "active"),
+        )
+
+    @cached_property
+    def action_spec(self) -> specs.MultiDiscreteArray:
+        """Returns the spec of one action per agent."""
+        return specs.MultiDiscreteArray(jnp.full(self.num_agents, NUM_ACTIONS), name="action")
+
+    @cached_property
+    def reward_spec(self) -> specs.Array:
+        """Returns the spec of the team reward."""
+        return specs.Array((), jnp.float32, "reward")
+
+    @cached_property
+    def discount_spec(self) -> specs.BoundedArray:
+        """Returns the spec of the discount."""
+        return specs.BoundedArray((), jnp.float32, 0.0, 1.0, "discount")
+
+    @cached_property
+    def viewer(self) -> Viewer:
+        """Returns the renderer of this scenario."""
+        from envs.football.viewer import Viewer  # pillow is needed for pictures only
+
+        return Viewer(self)
+
+    def render(self, state: State) -> np.ndarray:
+        """Returns ``[H, W, 3]`` uint8: a picture of the pitch."""
+        return self.viewer.render(state)
+
+    def animate(
+        self, states: Sequence[State], interval: int = 100, save_path: str | None = None
+    ) -> np.ndarray:
+        """Returns ``[F, H, W, 3]`` uint8 frames, written as a GIF when a path is given."""
+        return self.viewer.animate(states, interval, save_path)
+
+
+def _check(option: str, value: str, valid: tuple[str, ...]) -> None:
+    if value not in valid:
+        raise ValueError(f"Expected {option} to be one of {', '.join(valid)}, got {value!r}.")

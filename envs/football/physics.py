@@ -1,0 +1,136 @@
+"""How players run and the ball flies, in steps of 0.1 s."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import Array
+
+from envs.football.calibration import Calibration
+from envs.football.scenarios import GOAL_LINE, SIDE_LINE
+
+STEP = 0.1
+BALL_RADIUS = 0.11
+ROLLING_HEIGHT = 0.135
+NUM_SUBSTEPS = 5
+PITCH_MARGIN = 2.0
+"""How far players may run beyond the lines, in metres."""
+
+
+def length(vector: Array) -> Array:
+    """Returns the length along the last axis; its gradient is finite at zero."""
+    return jnp.sqrt(jnp.sum(vector * vector, axis=-1) + 1e-12)
+
+
+def unit(vector: Array, fallback: Array) -> Array:
+    """Returns the vectors scaled to length 1 along the last axis, `fallback` where they vanish."""
+    size = length(vector)[..., None]
+    return jnp.where(size > 1e-3, vector / jnp.maximum(size, 1e-3), fallback)
+
+
+def run(velocity: Array, wish: Array, carries: Array, cal: Calibration) -> Array:
+    """Returns ``[P, 2]`` velocities 0.1 s later.
+
+    The velocity along the wish grows as from rest; what lies across or against it is braked away.
+    With the ball a player turns: quickly at a walk, in a wide curve at a sprint.
+
+    Args:
+        velocity: ``[P, 2]``.
+        wish: ``[P, 2]`` velocity wanted.
+        carries: ``[P]`` bool, True for the ball's owner.
+        cal: constants.
+    """
+    target = length(wish)
+    speed = length(velocity)
+    heading = unit(velocity, jnp.zeros_like(velocity))
+    free_direction = unit(wish, heading)
+    is_turning = carries & (speed > 1.0) & (target > 0.1)
+    turned = _turn(heading, free_direction, speed, cal)
+    direction = jnp.where(is_turning[:, None], turned, free_direction)
+    ahead = jnp.sum(velocity * direction, axis=1)
+    across = velocity - ahead[:, None] * direction
+    # The carrier slows down for the part of the turn that is still to come.
+    facing = jnp.clip(jnp.sum(direction * free_direction, axis=1), 0.0, 1.0)
+    target = jnp.where(is_turning, target * (0.5 + 0.5 * facing), target)
+    sideways = length(across)
+    kept = jnp.maximum(sideways - cal.braking, 0.0) / jnp.maximum(sideways, 1e-6)
+    kept = jnp.where(is_turning, 0.0, kept)
+    return _accelerate(ahead, target, cal)[:, None] * direction + across * kept[:, None]
+
+
+def _turn(heading: Array, wanted: Array, speed: Array, cal: Calibration) -> Array:
+    """Returns ``[P, 2]`` headings, turned towards `wanted` as far as a carrier can in 0.1 s."""
+    share = jnp.clip((speed - cal.walk_speed) / 1.5, 0.0, 1.0)
+    limit = jnp.deg2rad(cal.carry_turn_walk + share * (cal.carry_turn_sprint - cal.carry_turn_walk))
+    dot = jnp.sum(heading * wanted, axis=1)
+    cross = heading[:, 0] * wanted[:, 1] - heading[:, 1] * wanted[:, 0]
+    angle = jnp.arctan2(cross, dot)
+    # Nobody curves back: a carrier who wants to turn about brakes instead.
+    limit = jnp.where(jnp.abs(angle) > jnp.deg2rad(120.0), jnp.pi, limit)
+    step = jnp.clip(angle, -limit, limit)
+    cos, sin = jnp.cos(step), jnp.sin(step)
+    rotated = [
+        heading[:, 0] * cos - heading[:, 1] * sin,
+        heading[:, 0] * sin + heading[:, 1] * cos,
+    ]
+    return jnp.stack(rotated, axis=1)
+
+
+def _accelerate(speed: Array, target: Array, cal: Calibration) -> Array:
+    """Returns the speed along the wanted direction 0.1 s later; negative while turning about."""
+    start = jnp.where(speed < 0.5 * cal.first_stride, cal.first_stride, speed + cal.stride_gain)
+    sprint = speed + cal.sprint_gain * (cal.sprint_speed - speed)
+    faster = jnp.where(speed < cal.walk_speed - 0.1, jnp.minimum(start, cal.walk_speed), sprint)
+    faster = jnp.where(speed < 0, jnp.minimum(speed + cal.braking, 0.0), faster)
+    slower = jnp.maximum(speed - cal.braking, target)
+    return jnp.where(speed > target, slower, jnp.minimum(faster, target))
+
+
+def keep_on_pitch(position: Array) -> Array:
+    """Returns ``[P, 2]`` positions, none farther outside the lines than players may run."""
+    bound = jnp.array([GOAL_LINE, SIDE_LINE]) + PITCH_MARGIN
+    return jnp.clip(position, -bound, bound)
+
+
+def fly(ball: Array, velocity: Array, cal: Calibration) -> tuple[Array, Array]:
+    """Returns a free ball's position and velocity ``[3]`` 0.1 s later.
+
+    Drag 0.015 v^2 in the air; on the ground 0.04 v^2 + 1.6 more; a bounce keeps 0.62 of the fall.
+    """
+    dt = STEP / NUM_SUBSTEPS
+    for _ in range(NUM_SUBSTEPS):
+        speed = length(velocity)
+        is_rolling = ball[2] < ROLLING_HEIGHT
+        ground = jnp.where(is_rolling, cal.ground_drag * speed**2 + cal.ground_friction, 0.0)
+        loss = jnp.minimum((cal.air_drag * speed**2 + ground) * dt, speed)
+        velocity = velocity * (1 - loss / jnp.maximum(speed, 1e-6))
+        velocity = velocity.at[2].add(-cal.gravity * dt)
+        ball = ball + velocity * dt
+        is_down = ball[2] < BALL_RADIUS
+        rebound = jnp.maximum(-velocity[2] * cal.bounce - 0.06, 0.0)
+        velocity = velocity.at[2].set(jnp.where(is_down, rebound, velocity[2]))
+        ball = ball.at[2].set(jnp.maximum(ball[2], BALL_RADIUS))
+    return ball, velocity
+
+
+def rolled(ball: Array, velocity: Array, times: Array) -> Array:
+    """Returns ``[times, 2]``: roughly where a free ball will be, for players who run to it."""
+    decay = 0.45
+    way = (1 - jnp.exp(-decay * times)) / decay
+    return ball[:2] + velocity[:2] * way[:, None]
+
+
+def time_to_ball(position: Array, ball: Array, velocity: Array) -> tuple[Array, Array]:
+    """Returns ``[P]`` seconds until each player can meet a free ball, and ``[P, 2]`` where.
+
+    The earliest of eight moments at which the player can be where the ball then is.
+    """
+    times = jnp.array([0.1, 0.3, 0.6, 1.0, 1.5, 2.2, 3.2, 5.0])
+    places = rolled(ball, velocity, times)
+    distance = length(places[None] - position[:, None])
+    spare = times[None] * 6.5 + 0.7 - distance
+    arrival = jnp.where(spare >= 0, times[None], 5.0 + distance / 6.5)
+    best = jnp.min(arrival, axis=1)
+    chosen = arrival == best[:, None]
+    # Ties cannot matter: equal moments are equal places.
+    weight = chosen / jnp.sum(chosen, axis=1, keepdims=True)
+    return best + distance[:, 0] * 1e-3, weight @ places

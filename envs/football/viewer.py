@@ -1,0 +1,179 @@
+"""Draws the academy with pillow: pitch, players, ball and its height, owner, what ended it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from envs.football.kicks import GOAL_HALF_WIDTH
+from envs.football.scenarios import GOAL_LINE, SIDE_LINE
+from envs.football.types import End, State
+
+if TYPE_CHECKING:
+    from envs.football.env import Football
+
+GRASS = ((46, 112, 58), (50, 120, 63))
+LINE = (214, 230, 214)
+TEXT = (240, 244, 240)
+DARK = (14, 24, 18)
+TEAM_COLOURS = ((66, 135, 245), (232, 82, 74))
+KEEPER_COLOURS = ((30, 60, 150), (140, 30, 30))
+CONTROLLED = (255, 235, 120)
+BALL = (255, 255, 255)
+RESULTS = {
+    End.GOAL: ("GOAL", CONTROLLED),
+    End.CONCEDED: ("CONCEDED", TEAM_COLOURS[1]),
+    End.OUT: ("OUT OF PLAY", TEXT),
+    End.LOST: ("BALL LOST", TEAM_COLOURS[1]),
+    End.TIME: ("TIME", TEXT),
+}
+
+SCALE = 9
+"""Pixels of a metre."""
+OVERSAMPLING = 2
+HEADER = 34
+BORDER = 3.0
+"""Metres drawn around the pitch."""
+
+
+class Viewer:
+    """Renders states of one scenario; ``Football.render`` and ``Football.animate`` use it."""
+
+    def __init__(self, env: Football) -> None:
+        self._num_left = env.num_left
+        self._time_limit = env.time_limit
+        self._title = env.name.removeprefix("academy_").replace("_", " ") + "  (academy, JAX)"
+        self._unit = SCALE * OVERSAMPLING
+        self._font = ImageFont.load_default(size=15 * OVERSAMPLING)
+        self._small_font = ImageFont.load_default(size=10 * OVERSAMPLING)
+
+    def render(self, state: State, left: float = -GOAL_LINE) -> np.ndarray:
+        """Returns ``[H, W, 3]`` uint8: the pitch seen from above.
+
+        Args:
+            state: of the game.
+            left: x in metres where the picture begins.
+        """
+        state = jax.device_get(state)
+        width = int((GOAL_LINE - left + 2 * BORDER) * self._unit)
+        height = int((2 * (SIDE_LINE + BORDER)) * self._unit) + HEADER * OVERSAMPLING
+        image = Image.new("RGB", (width, height), GRASS[0])
+        canvas = ImageDraw.Draw(image)
+        self._draw_pitch(canvas, left)
+        for player in range(len(state.position)):
+            self._draw_player(canvas, state, player, left)
+        self._draw_ball(canvas, state, left)
+        self._draw_header(canvas, state, width)
+        return np.asarray(image.reduce(OVERSAMPLING))
+
+    def animate(
+        self, states: Sequence[State], interval: int = 100, save_path: str | None = None
+    ) -> np.ndarray:
+        """Returns ``[F, H, W, 3]`` uint8 frames; the GIF rests on the last one for 1.5 s.
+
+        The picture shows the pitch from 20 m behind the rearmost place of the ball.
+        """
+        if len(states) == 0:
+            raise ValueError("animate needs at least one state")
+        states = jax.device_get(list(states))
+        rear = min(float(state.ball[0]) for state in states)
+        left = float(np.clip(rear - 20.0, -GOAL_LINE, 0.0))
+        frames = [self.render(state, left) for state in states]
+        if save_path is not None:
+            Path(save_path).parent.mkdir(parents=True, exist_ok=True)
+            palette = Image.fromarray(frames[0]).quantize(64)
+            images = [
+                Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
+                for frame in frames
+            ]
+            images[0].save(
+                save_path,
+                format="GIF",
+                save_all=True,
+                append_images=images[1:],
+                duration=[interval] * (len(images) - 1) + [max(interval, 1500)],
+                loop=0,
+            )
+        return np.stack(frames)
+
+    def _pixel(self, place: Any, left: float) -> tuple[float, float]:
+        x = (float(place[0]) - left + BORDER) * self._unit
+        y = (float(place[1]) + SIDE_LINE + BORDER) * self._unit + HEADER * OVERSAMPLING
+        return x, y
+
+    def _disc(self, place: Any, radius: float, left: float) -> list[float]:
+        x, y = self._pixel(place, left)
+        half = radius * self._unit
+        return [x - half, y - half, x + half, y + half]
+
+    def _draw_pitch(self, canvas: ImageDraw.ImageDraw, left: float) -> None:
+        for stripe, x in enumerate(np.arange(-GOAL_LINE, GOAL_LINE, 5.5)):
+            box = [self._pixel((x, -SIDE_LINE), left), self._pixel((x + 5.5, SIDE_LINE), left)]
+            canvas.rectangle(box, GRASS[stripe % 2])
+        wide = OVERSAMPLING
+        boxes = [(-GOAL_LINE, GOAL_LINE, SIDE_LINE)]
+        for side in (-1, 1):
+            for depth, half in ((16.5, 20.16), (5.5, 9.16)):
+                line = side * GOAL_LINE
+                ends = sorted((line, line - side * depth))
+                boxes.append((ends[0], ends[1], half))
+            goal = sorted((side * GOAL_LINE, side * (GOAL_LINE + 2.0)))
+            box = [
+                self._pixel((goal[0], -GOAL_HALF_WIDTH), left),
+                self._pixel((goal[1], GOAL_HALF_WIDTH), left),
+            ]
+            canvas.rectangle(box, (120, 150, 125), LINE, 2 * wide)
+        for first, last, half in boxes:
+            box = [self._pixel((first, -half), left), self._pixel((last, half), left)]
+            canvas.rectangle(box, None, LINE, wide)
+        middle = [self._pixel((0, -SIDE_LINE), left), self._pixel((0, SIDE_LINE), left)]
+        canvas.line(middle, LINE, wide)
+        canvas.ellipse(self._disc(np.zeros(2), 9.15, left), None, LINE, wide)
+
+    def _draw_player(
+        self, canvas: ImageDraw.ImageDraw, state: Any, player: int, left: float
+    ) -> None:
+        place, heading = state.position[player], state.heading[player]
+        team = int(player >= self._num_left)
+        is_keeper = player in (0, self._num_left)
+        colour = (KEEPER_COLOURS if is_keeper else TEAM_COLOURS)[team]
+        agents = np.flatnonzero(state.active == player) if team == 0 else np.array([], int)
+        if len(agents):
+            canvas.ellipse(self._disc(place, 1.25, left), None, CONTROLLED, 2 * OVERSAMPLING)
+        canvas.ellipse(self._disc(place, 0.9, left), colour)
+        ends = [self._pixel(place, left), self._pixel(place + 1.4 * heading, left)]
+        canvas.line(ends, colour, 3 * OVERSAMPLING)
+        label = str(agents[0]) if len(agents) else ""
+        canvas.text(self._pixel(place, left), label, TEXT, self._small_font, anchor="mm")
+        if int(state.owner) == player:
+            canvas.ellipse(self._disc(place, 1.6, left), None, BALL, OVERSAMPLING)
+
+    def _draw_ball(self, canvas: ImageDraw.ImageDraw, state: Any, left: float) -> None:
+        """Draws the ball above its shadow: as high on the picture as it is over the ground."""
+        x, y, z = (float(value) for value in state.ball)
+        canvas.ellipse(self._disc(np.array([x, y]), 0.4, left), DARK)
+        raised = np.array([x, y - z])
+        canvas.line([self._pixel((x, y), left), self._pixel(raised, left)], DARK, OVERSAMPLING)
+        canvas.ellipse(self._disc(raised, 0.4 + 0.04 * z, left), BALL, DARK, OVERSAMPLING)
+        if z > 0.6:
+            corner = self._pixel(raised + np.array([0.8, -0.8]), left)
+            canvas.text(corner, f"{z:.1f} m", TEXT, self._small_font, anchor="ls")
+
+    def _draw_header(self, canvas: ImageDraw.ImageDraw, state: Any, width: int) -> None:
+        middle = HEADER * OVERSAMPLING // 2
+        canvas.rectangle([0, 0, width, HEADER * OVERSAMPLING], fill=DARK)
+        margin = 10 * OVERSAMPLING
+        canvas.text((margin, middle), self._title, TEXT, self._font, anchor="lm")
+        end = End(int(state.end))
+        score = f"{int(end == End.GOAL)} : {int(end == End.CONCEDED)}"
+        step = f"{score}    {int(state.step_count)}/{self._time_limit}"
+        canvas.text((width - margin, middle), step, TEXT, self._font, anchor="rm")
+        if end in RESULTS:
+            word, colour = RESULTS[end]
+            place = (width // 2, (HEADER + 24) * OVERSAMPLING)
+            canvas.text(place, word, fill=colour, font=self._font, anchor="mm")
