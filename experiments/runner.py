@@ -96,7 +96,7 @@ def trace(experiment: Experiment) -> Traced:
     """Returns the programs of a run, traced; shapes that do not fit raise a ValueError here."""
     start = time.perf_counter()
     hparams, keys = experiment.hparams, make_keys(experiment)
-    step = jax.vmap(jax.vmap(experiment.trainer.step, (0, None)), (0, 0))
+    step = over_lanes(experiment.trainer.step, jax.default_backend())
     advance = make_advance(step, MAX_CHUNK)
     traced_init = jax.jit(make_init(experiment)).trace(keys)
     traced_advance = jax.jit(advance, donate_argnums=0).trace(
@@ -125,6 +125,23 @@ def make_init(experiment: Experiment) -> Callable[[jax.Array], TrainState]:
 def abstract_state(experiment: Experiment) -> TrainState:
     """Returns shapes and dtypes of a run's state, leading axes ``[P, K]``; computes nothing."""
     return jax.eval_shape(make_init(experiment), make_keys(experiment))
+
+
+def over_lanes(step: Callable, backend: str) -> Callable:
+    """Returns ``step`` of every point and seed: ``[P, K]`` states, ``[P]`` coefficients.
+
+    They go side by side on an accelerator, and one after another within the program on a CPU.
+    There a batch of small matrix products is slow, and memory would grow with the lanes; besides,
+    lanes side by side all wait for the one that has most sources or the longest line search.
+    """
+    if backend != "cpu":
+        return jax.vmap(jax.vmap(step, (0, None)), (0, 0))
+
+    def point_step(point: tuple[Any, Any]):
+        seeds, hparams = point
+        return jax.lax.map(lambda state: step(state, hparams), seeds)
+
+    return lambda state, hparams: jax.lax.map(point_step, (state, hparams))
 
 
 def make_advance(step: Callable, capacity: int) -> Callable:
