@@ -34,8 +34,10 @@ class Reproduce:
     Attributes:
         figure: figure-3b compares algorithms on Black and Red, figure-3c sweeps sigma and figure-3d
             lambda, figure-4 compares algorithms on a SMAX map, figure-5b reuse matrices on Black,
-            Blue and Red, figure-agents numbers of agents; all-maze is all of them but figure-4.
-        map: the map of figure-4.
+            Blue and Red, figure-agents numbers of agents, table-6b algorithms on academy football;
+            all-maze is everything on the maze.
+        map: the map of figure-4 (3m if not given).
+        scenario: the scenario of table-6b (academy_3_vs_1_with_keeper if not given).
         seeds: seeds per curve.
         budget: share of each run's environment steps to train for.
         out: folder of all results; every figure gets a folder of its own in it.
@@ -43,6 +45,7 @@ class Reproduce:
 
     figure: Annotated[figures.FigureName, tyro.conf.Positional]
     map: figures.MapName | None = None
+    scenario: figures.ScenarioName | None = None
     seeds: int = 5
     budget: float = 1.0
     out: Path = Path("results")
@@ -55,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     jax.config.update("jax_platforms", "cpu")
     try:
         check(options)
-        chosen = figures.get_figures(options.figure, options.map or "3m")
+        chosen = figures.get_figures(
+            options.figure, options.map or "3m", options.scenario or "academy_3_vs_1_with_keeper"
+        )
         request = workflow.Request(chosen, options.seeds, options.budget, options.out)
         return workflow.reproduce(request, Console(highlight=False))
     except UsageError as error:
@@ -69,6 +74,10 @@ def check(options: Reproduce) -> None:
     """Raises a UsageError for options that make no sense."""
     if options.map is not None and options.figure != "figure-4":
         raise UsageError(f"map: only figure-4 has maps, got --map with {options.figure}")
+    if options.scenario is not None and options.figure != "table-6b":
+        raise UsageError(
+            f"scenario: only table-6b has scenarios, got --scenario with {options.figure}"
+        )
     if options.seeds < 1:
         raise UsageError(f"seeds: expected at least 1, got {options.seeds}")
     if not (math.isfinite(options.budget) and options.budget > 0):

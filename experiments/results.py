@@ -59,6 +59,10 @@ class Result:
         count = self.columns["episode/count"]
         return tail_means(self.columns[f"episode/{name}"], count)[point]
 
+    def evaluated(self, name: str, point: int) -> np.ndarray:
+        """Returns ``[K]`` an episode metric of the best policies' likeliest actions."""
+        return np.array(self.summary["points"][point]["absolute"][name]["per_seed"], float)
+
     def curve(self, name: str, point: int, statistic: Callable[..., Any] = np.mean) -> Curve:
         """Returns the learning curve of an episode metric, over seeds."""
         return learning_curve(

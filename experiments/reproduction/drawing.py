@@ -28,7 +28,7 @@ STYLE: Any = {
 
 NAMES = {
     "return": "episode return",
-    "success": "win rate",
+    "success": "success rate",
     "path_optimality": "shortest / taken path",
 }
 """What the axes call the metrics that are drawn."""

@@ -9,7 +9,7 @@ import numpy as np
 from experiments.estimates import iqm
 from experiments.plots import Curve
 from experiments.reproduction.claims import THRESHOLD, Finding, Measured, Verdict
-from experiments.reproduction.figures import Figure, Plan
+from experiments.reproduction.figure import Figure, Plan
 from experiments.results import Result
 
 METRICS = ("return", "success", "length", "optimality", "path_optimality")
@@ -83,19 +83,20 @@ def series_of(figure: Figure, plan: Plan, result: Result) -> list[Series]:
             label=_label(figure, plan, result, point),
             result=result,
             point=point,
-            measured=measure(result, figure.metric, point),
+            measured=measure(result, figure, point),
         )
         for point in range(result.num_points)
     ]
 
 
-def measure(result: Result, metric: str, point: int) -> Measured:
+def measure(result: Result, figure: Figure, point: int) -> Measured:
     """Returns what claims compare: the end, and the steps to the threshold, per seed."""
+    metric = figure.metric
     budget = int(result.summary["env_steps"])
     curves = [result.seed_curve(metric, point, seed) for seed in range(result.num_seeds)]
     first = [steps_to_threshold(*curve) for curve in curves]
     return Measured(
-        end=result.ends(metric, point),
+        end=(result.evaluated if figure.evaluated else result.ends)(metric, point),
         steps=np.array([budget if steps is None else steps for steps in first], float),
         reached=np.array([steps is not None for steps in first]),
         budget=budget,

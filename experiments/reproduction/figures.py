@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
-from experiments.presets import AlgorithmName, get_preset
+from experiments.presets import get_preset
 from experiments.reproduction.claims import (
     Claim,
     ends_higher,
@@ -14,6 +13,7 @@ from experiments.reproduction.claims import (
     gain_grows,
     reaches,
 )
+from experiments.reproduction.figure import MAZE_STEPS, Figure, Plan, compared
 
 FigureName = Literal[
     "figure-3b",
@@ -22,63 +22,20 @@ FigureName = Literal[
     "figure-4",
     "figure-5b",
     "figure-agents",
+    "table-6b",
     "all-maze",
 ]
 MapName = Literal["3m", "2s3z", "6h_vs_8z", "3s5z_vs_3s6z", "MMM2"]
 
-MAZE_STEPS = 150_000
+ScenarioName = Literal[
+    "academy_pass_and_shoot_with_keeper",
+    "academy_3_vs_1_with_keeper",
+    "academy_counterattack_easy",
+    "academy_counterattack_hard",
+]
+
 # Three colours take longer: without reuse up to 145,000 steps.
 MATRIX_STEPS = 240_000
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One run of experiments/run.py: all seeds, and all points of a grid, in one program.
-
-    Attributes:
-        label: how its curve is called; the points of a grid are called by what is swept.
-        algorithm: as on the command line.
-        options: further options on the command line.
-        total_steps: environment steps per seed at the whole budget.
-    """
-
-    label: str
-    algorithm: str
-    options: tuple[str, ...] = ()
-    total_steps: int = MAZE_STEPS
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure of the paper, or one that the paper lacks.
-
-    Attributes:
-        name: also its folder.
-        title: what it shows.
-        env: the environment of all its runs.
-        plans: its runs.
-        kind: learning curves, bars of how they end, or steps to the threshold over a size.
-        metric: the episode metric in which 1 is the optimum.
-        claims: what is checked on it.
-        swept: the coefficient that a grid varies, and its symbol.
-        pairs: with ``sizes``: by number of agents, the labels of the fast and the slow curve.
-    """
-
-    name: str
-    title: str
-    env: str
-    plans: tuple[Plan, ...]
-    kind: Literal["curves", "bars", "sizes"]
-    metric: str
-    claims: tuple[Claim, ...]
-    swept: tuple[str, str] | None = None
-    pairs: tuple[tuple[int, tuple[str, str]], ...] = ()
-
-
-def _compared(*algorithms: str, total_steps: int = MAZE_STEPS) -> tuple[Plan, ...]:
-    """Returns a run per algorithm that this version has."""
-    known = get_args(AlgorithmName)
-    return tuple(Plan(name, name, total_steps=total_steps) for name in algorithms if name in known)
 
 
 def _swept(name: str, values: tuple[float, ...]) -> tuple[Plan, ...]:
@@ -91,7 +48,7 @@ FIGURE_3B = Figure(
     name="figure-3b",
     title="Black and Red: algorithms",
     env="maze:black-red",
-    plans=_compared(
+    plans=compared(
         *("oappo", "oatrpo", "happo", "mappo"),
         *("hatrpo", "ippo", "seps", "seac", "oappo-auto", "oatrpo-auto"),
     ),
@@ -214,7 +171,7 @@ def figure_4(map_name: MapName) -> Figure:
     total_steps = get_preset(env, "oappo").total_steps or 0
     rivals = ("happo", "mappo", "seps", "seac")
     others = ("oatrpo", "hatrpo", "ippo", "oappo-auto")
-    plans = _compared("oappo", *rivals, *others, total_steps=total_steps)
+    plans = compared("oappo", *rivals, *others, total_steps=total_steps)
     present = {plan.label for plan in plans}
     return Figure(
         name=f"figure-4-{map_name}",
@@ -233,13 +190,38 @@ def figure_4(map_name: MapName) -> Figure:
     )
 
 
+def table_6b(scenario: ScenarioName) -> Figure:
+    """Returns the comparison on a scenario of academy (JAX), by greedy score rates."""
+    env = f"football:{scenario}"
+    total_steps = get_preset(env, "oappo").total_steps or 0
+    ours, rivals = ("oappo", "oatrpo"), ("mappo", "happo", "seac", "seps")
+    return Figure(
+        name=f"table-6b-{scenario.removeprefix('academy_')}",
+        title=f"academy (JAX), {scenario}: score rate",
+        env=env,
+        plans=compared(*ours, *rivals, total_steps=total_steps),
+        kind="curves",
+        metric="success",
+        claims=(
+            Claim(
+                10,
+                f"OAPPO and OATRPO score more often than the others in {scenario}.",
+                tuple(ends_higher(mine, rival) for mine in ours for rival in rivals),
+            ),
+        ),
+        evaluated=True,
+    )
+
+
 MAZE_FIGURES = (FIGURE_3B, FIGURE_3C, FIGURE_3D, FIGURE_5B, FIGURE_AGENTS)
 
 
-def get_figures(name: FigureName, map_name: MapName) -> tuple[Figure, ...]:
+def get_figures(name: FigureName, map_name: MapName, scenario: ScenarioName) -> tuple[Figure, ...]:
     """Returns the figures that a command asks for."""
     if name == "figure-4":
         return (figure_4(map_name),)
+    if name == "table-6b":
+        return (table_6b(scenario),)
     if name == "all-maze":
         return MAZE_FIGURES
     return tuple(figure for figure in MAZE_FIGURES if figure.name == name)

@@ -26,13 +26,23 @@ def save_data(outcome: Outcome, path: Path) -> None:
 
 def summary_table(outcome: Outcome) -> Rows:
     """Returns the ends and the steps to the threshold, a header first."""
-    head = ["", "seeds", *outcome.metrics, f"steps to {THRESHOLD:g} of the optimum", "reached"]
+    evaluated = [f"greedy {outcome.figure.metric}"] if outcome.figure.evaluated else []
+    head = [
+        "",
+        "seeds",
+        *evaluated,
+        *outcome.metrics,
+        f"steps to {THRESHOLD:g} of the optimum",
+        "reached",
+    ]
     return [head, *(_summary_row(series, outcome) for series in outcome.series)]
 
 
 def _summary_row(series: Series, outcome: Outcome) -> list[str]:
     ends = [show(estimate(series.ends(metric)), ".3g") for metric in outcome.metrics]
     measured = series.measured
+    if outcome.figure.evaluated:
+        ends = [show(estimate(measured.end), ".3g"), *ends]
     bound = "" if measured.reached.all() else "at least "
     return [
         series.label,
@@ -79,8 +89,13 @@ def explain_table(outcome: Outcome) -> str:
     """Returns what the numbers of the table are."""
     budgets = sorted({series.measured.budget for series in outcome.series})
     steps = " or ".join(f"{budget:,}" for budget in budgets)
+    greedy = (
+        "Greedy is what the likeliest actions of the policies at the end reach in 200 new episodes "
+        "per seed. "
+    )
     return (
-        f"{outcome.caption} Ends are over the last tenth of {steps} environment steps per seed. "
+        f"{outcome.caption} {greedy if outcome.figure.evaluated else ''}"
+        f"Ends are over the last tenth of {steps} environment steps per seed. "
         f"The optimum is 1 in {outcome.figure.metric}; a seed that never reached "
         f"{THRESHOLD:g} of it counts with all its steps, which is then a lower bound."
     )

@@ -23,7 +23,7 @@ from experiments.reproduction.cache import (
 )
 from experiments.reproduction.drawing import save_figure
 from experiments.reproduction.evidence import Outcome, series_of
-from experiments.reproduction.figures import Figure, Plan
+from experiments.reproduction.figure import Figure, Plan
 from experiments.reproduction.marl_eval import save_marl_eval
 from experiments.reproduction.report import save_page, save_report
 from experiments.reproduction.tables import save_claims, save_data, save_tables, spell
@@ -33,6 +33,9 @@ MANIFEST = "figure.json"
 """What a figure's folder was made of."""
 
 SHOWN_DIFFERENCES = 8
+
+EPISODES = 20
+"""Episodes per seed of an evaluation; 200 new ones follow, from which the ends are taken."""
 
 
 class Request(NamedTuple):
@@ -86,9 +89,12 @@ def arguments(figure: Figure, plan: Plan, request: Request) -> tuple[str, ...]:
     config = get_preset(figure.env, plan.algorithm).config
     one_update = config["num_envs"] * config["rollout_length"]
     steps = max(one_update, round(plan.total_steps * request.budget))
+    # Evaluated once, at the end; what is found there plays ten times as many new episodes.
+    evaluation = ("--eval-every", str(steps // one_update), "--eval-episodes", str(EPISODES))
     return (
         *("--env", figure.env, "--algorithm", plan.algorithm, *plan.options),
         *("--seeds", str(request.seeds), "--total-steps", str(steps)),
+        *(evaluation if figure.evaluated else ()),
     )
 
 

@@ -13,14 +13,17 @@ from experiments.options import parse
 from experiments.provenance import describe_experiment
 from experiments.records import Recorder
 from experiments.runner import Chunk
-from experiments.summary import Timing, summarise
+from experiments.summary import Timing, add_absolute, describe, summarise
 
 Height = Callable[[str, Mapping[str, float], int], float]
 """(algorithm, coefficients, seed) -> updates until the optimum."""
 
 
 def write_run(arguments: Sequence[str], directory: Path, updates_needed: Height) -> None:
-    """Writes a run whose share of the optimum rises evenly, from 0 to 1 in so many updates."""
+    """Writes a run whose share of the optimum rises evenly, from 0 to 1 in so many updates.
+
+    Where it is to be evaluated, it reaches half of what it reached in training.
+    """
     experiment = build(parse(arguments))
     directory.mkdir(parents=True)
     history = make_history(experiment, updates_needed)
@@ -28,6 +31,9 @@ def write_run(arguments: Sequence[str], directory: Path, updates_needed: Height)
     with Recorder(experiment, directory, {}) as recorder:
         recorder.write(Chunk(None, 1, history))  # pyright: ignore
     summary = summarise(experiment, history, Timing(1.0, 2.0))
+    if experiment.options.run.eval_every:
+        evaluated = history["episode/success"][-1] / 2
+        add_absolute(summary, [{"success": describe(per_seed)} for per_seed in evaluated])
     (directory / "summary.json").write_text(json.dumps(summary))
 
 

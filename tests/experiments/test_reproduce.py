@@ -294,3 +294,25 @@ def test_a_real_figure_stopped_half_way_goes_on_and_ends(tmp_path):
     with (tmp_path / "figure-3d" / "data.csv").open() as file:
         values = [float(row["value"]) for row in csv.DictReader(file)]
     assert values and np.isfinite(values).all()
+
+
+def test_table_6b_is_of_greedy_episodes_after_training(tmp_path, launched):
+    scenario = ("--scenario", "academy_pass_and_shoot_with_keeper")
+    command = ("table-6b", *scenario, "--seeds", "4", "--budget", "0.02")
+    assert reproduce_in(tmp_path, *command) == 0
+    # 5,000,000 x 0.02 steps are 20 updates of 50 environments x 100 steps.
+    assert all("--eval-every 20 --eval-episodes 20" in " ".join(one) for one in launched[:4])
+    directory = tmp_path / "table-6b-pass_and_shoot_with_keeper"
+    table = (directory / "table.md").read_text()
+    assert "| | seeds | greedy success |" in table.replace("|  |", "| |")
+    # OATRPO needs 3.3 updates or so and ends at 1, of which greedy episodes reach half.
+    assert "| oatrpo | 4 | 0.5 [0.5, 0.5] | " in table
+    claims = (directory / "claims.md").read_text()
+    assert "## 10. OAPPO and OATRPO score more often" in claims and "undecided" in claims
+
+
+def test_scenarios_are_for_table_6b(tmp_path, launched, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        reproduce_in(tmp_path, "figure-3b", "--scenario", "academy_counterattack_easy")
+    assert "only table-6b has scenarios" in capsys.readouterr().err
+    assert not launched
