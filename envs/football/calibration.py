@@ -16,6 +16,7 @@ class Calibration(NamedTuple):
     dribble_speed: float = 3.5
     walk_speed: float = 5.0
     sprint_speed: float = 7.83
+    carry_dribble_speed: float = 3.84
     carry_sprint_speed: float = 7.4
     """7.2 to 7.65 from touch to touch."""
     first_stride: float = 1.95
@@ -24,8 +25,16 @@ class Calibration(NamedTuple):
     """Gain of speed per 0.1 s between the first stride and walking speed."""
     sprint_gain: float = 0.23
     """Share of what lacks to full speed that a sprinter gains in 0.1 s."""
-    braking: float = 2.7
-    """Loss per 0.1 s of the velocity that is not wanted."""
+    turn_gain: float = 0.35
+    """What a runner who is turning gains besides."""
+    braking: float = 3.1
+    braking_slope: float = 0.06
+    """Loss per 0.1 s of the velocity that is not wanted: 3.1 - 0.06 v."""
+    early_braking: float = 3.0
+    early_braking_slope: float = 0.23
+    """The same in the step in which the wish changes."""
+    carry_braking: float = 1.7
+    """The same with the ball, which has to be stopped too."""
     carry_turn_walk: float = 16.0
     """Degrees in 0.1 s with the ball at walking speed: 90 in five or six steps."""
     carry_turn_sprint: float = 2.8
@@ -41,6 +50,8 @@ class Calibration(NamedTuple):
     """Of an outfield player; measured as the distance of first touches."""
     keeper_reach: float = 1.3
     touch_height: float = 1.6
+    trap_steps: float = 4.0
+    """Steps in which a player hardly runs after he has got a free ball: measured at kick-off."""
     trap_failure: float = 0.10
     """Probability that a ball faster than 10 m/s bounces off: fitted on random play."""
 
@@ -58,6 +69,9 @@ class Calibration(NamedTuple):
     high_lift: float = 4.2
     high_lift_gain: float = 0.16
     """High pass: speed 9.9 to 26 m/s, climb 4.2 to 9.4 m/s for 4 to 35 m: measured."""
+    pass_range: float = 50.0
+    """Beyond it a pass has the power of one of 12 to 30 m: measured on passes to our keeper."""
+    long_max_speed: float = 29.0
     pass_noise: float = 0.02
     """Standard deviation of a pass's direction in radians."""
     shot_speed: float = 32.0
@@ -84,7 +98,7 @@ class Calibration(NamedTuple):
 
     # Duels: fitted on the duel table, the scripted policy and random play.
     duel_reach: float = 1.2
-    duel_rate: float = 0.35
+    duel_rate: float = 0.8
     """Probability of contact in 0.1 s within reach."""
     duel_steal: float = 0.45
     """Probability that a contact is a clean steal; otherwise the ball comes loose."""
@@ -93,6 +107,8 @@ class Calibration(NamedTuple):
     duel_stumble: float = 9.0
     """Steps of 0.1 s in which both hardly run after a contact that is no clean steal."""
     loose_speed: float = 5.0
+    hunt_delay: float = 0.4
+    """Seconds in which a hunter closes in on his place, so that he waits for the carrier."""
     hunt_range: float = 13.0
     """Distance within which a defender hunts the carrier: measured."""
     cover_distance: float = 7.0

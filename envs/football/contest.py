@@ -16,7 +16,7 @@ from envs.football.types import Shot, State
 KEEPER_HEIGHT = 2.4
 KICKER_PAUSE = 6.0
 """Steps before a kicker can touch the ball again."""
-FAST_BALL = 10.0
+SLOW_BALL, FAST_BALL = 3.0, 10.0
 
 
 class Touch(NamedTuple):
@@ -58,6 +58,9 @@ def first_touch(
     index = jnp.arange(len(is_keeper))
     is_meant = (index == state.receiver) | (state.receiver < 0)
     reach = cal.touch_reach * jnp.where(is_meant, 1.0, jnp.clip(8.0 / (speed + 1e-6), 0.4, 1.0))
+    # A ball that lies beside or behind a man he has to turn to first.
+    facing = jnp.sum(unit(state.ball[:2] - state.position, state.heading) * state.heading, axis=1)
+    reach = reach * jnp.where(speed < SLOW_BALL, 0.5 + 0.5 * facing, 1.0)
     reach = jnp.where(is_keeper, cal.keeper_reach, reach)
     height = jnp.where(is_keeper, KEEPER_HEIGHT, cal.touch_height)
     # A shot on target has been judged already: the keeper neither misses nor adds to that.

@@ -102,7 +102,7 @@ def steer(state: State, arrival: Array, meet: Array, cal: Calibration) -> Array:
     pace = jnp.where(state.is_sprinting, cal.sprint_speed, cal.walk_speed)
     pace = jnp.where(state.is_dribbling & ~state.is_sprinting, cal.dribble_speed, pace)
     carries = state.active == state.owner
-    pace = jnp.where(carries, jnp.minimum(pace, cal.carry_sprint_speed), pace)
+    pace = jnp.where(carries, jnp.clip(pace, cal.carry_dribble_speed, cal.carry_sprint_speed), pace)
     wish = held * pace[:, None]
     own_arrival = arrival[state.active]
     is_drawn = (state.owner < 0) & (own_arrival <= jnp.min(own_arrival))

@@ -42,12 +42,12 @@ def latency(kick: Array, draw: Array, is_pressed: Array) -> Array:
     Args:
         kick: ``[]`` `Kick`.
         draw: ``[]`` uniform in [0, 1).
-        is_pressed: ``[]`` bool, True if the player sprints with an opponent close by.
+        is_pressed: ``[]`` bool, True if the player runs with an opponent close by.
     """
     shot = 3 + jnp.sum(draw > _LATENCY_EDGES)
-    shot = jnp.where(is_pressed, shot + 3, shot)
     other = 4 + (draw > 0.5)
-    return jnp.where(kick == Kick.SHOT, shot, other).astype(jnp.int32)
+    steps = jnp.where(kick == Kick.SHOT, shot, other)
+    return jnp.where(is_pressed, steps + 3, steps).astype(jnp.int32)
 
 
 def pass_target(
@@ -76,7 +76,7 @@ def pass_target(
 
 
 def launch_pass(
-    me: Array, place: Array, target_velocity: Array, kick: Array, noise: Array, cal: Calibration
+    me: Array, place: Array, target_velocity: Array, kick: Array, draws: Array, cal: Calibration
 ) -> Array:
     """Returns the ``[3]`` velocity of a pass to a mate, led by where he will be.
 
@@ -85,7 +85,7 @@ def launch_pass(
         place: ``[2]`` where the mate is.
         target_velocity: ``[2]``.
         kick: ``[]`` `Kick`; a long pass is a short one aimed a fifth farther at the goal.
-        noise: ``[]`` standard normal.
+        draws: ``[2]`` uniform: direction, power of a pass to a mate too far away.
         cal: constants.
     """
     flight = jnp.clip(length(place - me) / 14.0, 0.3, 2.0)
@@ -94,13 +94,16 @@ def launch_pass(
     distance = length(aim - me)
     aim = jnp.where(kick == Kick.LONG, aim + goal * 0.2 * distance, aim)
     distance = length(aim - me)
+    distance = jnp.where(distance > cal.pass_range, 12.0 + 18.0 * draws[1], distance)
     power = cal.pass_curve * (distance / cal.pass_distance) ** 1.4 + cal.pass_base
-    ground = jnp.minimum(cal.pass_power * power, cal.pass_max_speed)
+    fastest = jnp.where(kick == Kick.LONG, cal.long_max_speed, cal.pass_max_speed)
+    ground = jnp.minimum(cal.pass_power * power, fastest)
     reach = jnp.clip(distance, 4.0, 35.0) - 4.0
     high = cal.high_speed + cal.high_speed_gain * reach
     is_high = kick == Kick.HIGH
     speed = jnp.where(is_high, high, ground)
     climb = jnp.where(is_high, cal.high_lift + cal.high_lift_gain * reach, cal.pass_lift * distance)
+    noise = ndtri(jnp.clip(draws[0], 1e-4, 1 - 1e-4))
     direction = _rotate(unit(aim - me, jnp.array([1.0, 0.0])), cal.pass_noise * noise)
     return jnp.append(speed * direction, jnp.minimum(climb, 10.0))
 

@@ -17,11 +17,12 @@ KEEPER_FAR_OUT = 10.0
 FAR_BALL = 46.0
 
 
-def towards(position: Array, target: Array, speed: Array) -> Array:
-    """Returns ``[..., 2]`` wished velocities: at `speed`, slower within a stride of the target."""
+def towards(position: Array, target: Array, speed: Array, delay: Array | float = 0.25) -> Array:
+    """Returns ``[..., 2]`` wished velocities: at `speed`, slower within `delay` of the target."""
     offset = target - position
     distance = length(offset)
-    return offset * (jnp.minimum(speed, distance / 0.25) / jnp.maximum(distance, 1e-3))[..., None]
+    pace = jnp.minimum(speed, distance / delay)
+    return offset * (pace / jnp.maximum(distance, 1e-3))[..., None]
 
 
 def keeper_place(ball: Array, side: float, is_rushing: Array, cal: Calibration) -> Array:
@@ -70,14 +71,18 @@ def defend(
     team = state.position[first:]
     index = jnp.arange(len(team))
     is_free = state.owner < 0
-    carrier = jnp.where(is_free, state.ball[:2], state.position[jnp.maximum(state.owner, 0)])
+    # While a pass is under way they face the man whom it is meant for.
+    is_passed = is_free & (state.receiver >= 0) & (state.receiver < first)
+    man = jnp.where(is_passed, state.receiver, jnp.maximum(state.owner, 0))
+    carrier = jnp.where(is_free & ~is_passed, state.ball[:2], state.position[man])
     gap = length(team - carrier)
     is_keeper = index == 0
     # A defender who has lost a duel must turn: he counts as farther away than he is.
     rank_gap = jnp.where(is_keeper, jnp.inf, gap + 0.5 * state.stumble[first:])
     rank = jnp.sum(rank_gap[None] < rank_gap[:, None], axis=1)
     hunted = hunt_place(carrier, team, 1.0)
-    hunted = jnp.where((gap < 2.0)[:, None], state.ball[:2], hunted)
+    near_ball = length(team - state.ball[:2]) < 2.0
+    hunted = jnp.where(near_ball[:, None], state.ball[:2], hunted)
     way = unit(jnp.array([GOAL_LINE, 0.0]) - carrier, jnp.array([1.0, 0.0]))
     cover = carrier + way * cal.cover_distance
     home = _retreat(state, first)
@@ -87,7 +92,7 @@ def defend(
     is_hunter |= (rank < 2) & (gap < cal.hunt_range * 0.5)
     place = jnp.where(is_cover[:, None], cover, home)
     place = jnp.where(is_hunter[:, None], hunted, place)
-    chases = is_free & (rank < 2) & ~is_keeper
+    chases = is_free & ~is_passed & (rank < 2) & ~is_keeper
     place = jnp.where(chases[:, None], meet[first:], place)
     pace = jnp.where(is_cover & ~is_hunter, cal.walk_speed, cal.sprint_speed)
     # Nobody between: the keeper comes out.  He takes a free ball that he meets first.
@@ -98,7 +103,8 @@ def defend(
     catches = is_free & (arrival[first] < keeper_time) & (meet[first, 0] > GOAL_LINE - 16.0)
     keeper = jnp.where(catches & (state.shot == 0), meet[first], keeper)
     place = jnp.where(is_keeper[:, None], keeper, place)
-    return towards(team, place, pace)
+    waits = is_hunter & ~chases & (gap > 2.0)
+    return towards(team, place, pace, jnp.where(waits, cal.hunt_delay, 0.25))
 
 
 def attack(state: State, first: int, cal: Calibration) -> Array:

@@ -27,7 +27,7 @@ def unit(vector: Array, fallback: Array) -> Array:
     return jnp.where(size > 1e-3, vector / jnp.maximum(size, 1e-3), fallback)
 
 
-def run(velocity: Array, wish: Array, carries: Array, cal: Calibration) -> Array:
+def run(velocity: Array, wish: Array, news: Array, carries: Array, cal: Calibration) -> Array:
     """Returns ``[P, 2]`` velocities 0.1 s later.
 
     The velocity along the wish grows as from rest; what lies across or against it is braked away.
@@ -35,7 +35,8 @@ def run(velocity: Array, wish: Array, carries: Array, cal: Calibration) -> Array
 
     Args:
         velocity: ``[P, 2]``.
-        wish: ``[P, 2]`` velocity wanted.
+        wish: ``[P, 2]`` velocity wanted a step ago, when a player began to obey.
+        news: ``[P, 2]`` velocity wanted now: only his braking follows it at once, and half.
         carries: ``[P]`` bool, True for the ball's owner.
         cal: constants.
     """
@@ -50,11 +51,26 @@ def run(velocity: Array, wish: Array, carries: Array, cal: Calibration) -> Array
     across = velocity - ahead[:, None] * direction
     # The carrier slows down for the part of the turn that is still to come.
     facing = jnp.clip(jnp.sum(direction * free_direction, axis=1), 0.0, 1.0)
-    target = jnp.where(is_turning, target * (0.5 + 0.5 * facing), target)
+    slowest = jnp.where(speed < cal.walk_speed + 1.0, 0.5, 0.9)
+    target = jnp.where(is_turning, target * (slowest + (1 - slowest) * facing), target)
     sideways = length(across)
-    kept = jnp.maximum(sideways - cal.braking, 0.0) / jnp.maximum(sideways, 1e-6)
+    brake = jnp.where(carries, cal.carry_braking, cal.braking - cal.braking_slope * speed)
+    kept = jnp.maximum(sideways - brake, 0.0) / jnp.maximum(sideways, 1e-6)
     kept = jnp.where(is_turning, 0.0, kept)
-    return _accelerate(ahead, target, cal)[:, None] * direction + across * kept[:, None]
+    forward = _accelerate(ahead, target, sideways > 1.0, brake, cal)
+    later = forward[:, None] * direction + across * kept[:, None]
+    # A change of mind is half felt in the step in which it comes.
+    new_direction = unit(news, heading)
+    new_ahead = jnp.clip(jnp.sum(later * new_direction, axis=1), 0.0, length(news))
+    excess = later - new_ahead[:, None] * new_direction
+    early = jnp.maximum(cal.early_braking - cal.early_braking_slope * speed, 0.0)
+    early = jnp.where(carries, 0.4 * cal.carry_braking, early)
+    size = length(excess)
+    is_news = (length(news - wish) > 0.5) & ~is_turning & (speed > 2.0)
+    early = jnp.where(is_news, jnp.minimum(early, size), 0.0) / jnp.maximum(size, 1e-6)
+    starts = is_news & ~carries & (new_ahead < 0.5) & (length(news) > 3.0)
+    stride = jnp.where(starts, 0.45 * cal.first_stride, 0.0)
+    return later - excess * early[:, None] + new_direction * stride[:, None]
 
 
 def _turn(heading: Array, wanted: Array, speed: Array, cal: Calibration) -> Array:
@@ -75,13 +91,23 @@ def _turn(heading: Array, wanted: Array, speed: Array, cal: Calibration) -> Arra
     return jnp.stack(rotated, axis=1)
 
 
-def _accelerate(speed: Array, target: Array, cal: Calibration) -> Array:
-    """Returns the speed along the wanted direction 0.1 s later; negative while turning about."""
-    start = jnp.where(speed < 0.5 * cal.first_stride, cal.first_stride, speed + cal.stride_gain)
+def _accelerate(
+    speed: Array, target: Array, is_sliding: Array, brake: Array, cal: Calibration
+) -> Array:
+    """Returns the speed along the wanted direction 0.1 s later; negative while turning about.
+
+    From rest the first stride counts at once; a runner who still moves across gains faster; from
+    a walk to a sprint there is a step of hardly any gain.
+    """
+    gain = cal.stride_gain + jnp.where(is_sliding, cal.turn_gain, 0.0)
+    start = jnp.where(speed < 0.5 * cal.first_stride, cal.first_stride, speed + gain)
     sprint = speed + cal.sprint_gain * (cal.sprint_speed - speed)
-    faster = jnp.where(speed < cal.walk_speed - 0.1, jnp.minimum(start, cal.walk_speed), sprint)
-    faster = jnp.where(speed < 0, jnp.minimum(speed + cal.braking, 0.0), faster)
-    slower = jnp.maximum(speed - cal.braking, target)
+    sprint = jnp.where(speed < cal.walk_speed + 0.15, speed + 0.14, sprint)
+    faster = jnp.where(
+        speed < cal.walk_speed - 0.1, jnp.minimum(start, cal.walk_speed + 0.06), sprint
+    )
+    faster = jnp.where(speed < 0, jnp.minimum(speed + brake + 0.4, 0.3), faster)
+    slower = jnp.maximum(speed - brake, target)
     return jnp.where(speed > target, slower, jnp.minimum(faster, target))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 from jax import Array
-from jax.scipy.special import ndtri
 
 from envs.football import contest, control, kicks, minds, physics
 from envs.football.calibration import Calibration
@@ -15,6 +14,8 @@ STUMBLE_SPEED = 2.5
 KEEPER_HOLD_STEPS = 9
 """A right keeper throws the ball out after this many steps."""
 RIGHT_SHOT_RANGE = 18.0
+PRESSED = 2.5
+"""Metres to an opponent that delay the kick of a man who runs."""
 NUM_DRAWS = 16
 """Uniform numbers that a step uses."""
 
@@ -47,7 +48,7 @@ def advance(
     state = _roll(state, cal)
     state = contest.save(state, (0, num_left), draws[8])
     touch = contest.first_touch(state, before, is_keeper, draws[9], cal)
-    state = _apply_touch(state, touch, draws[10])
+    state = _apply_touch(state, touch, draws[10], cal)
     state = contest.duel(state, is_left, draws[11:15], cal)
     return _count_down(state, num_left)
 
@@ -75,8 +76,9 @@ def _move(state: State, wish: Array, cal: Calibration) -> State:
     """Returns the state after all have run for 0.1 s; a wish takes effect one step late."""
     carries = jnp.arange(len(wish)) == state.owner
     slow = jnp.minimum(1.0, STUMBLE_SPEED / jnp.maximum(physics.length(state.wish), 1e-3))
-    wanted = jnp.where((state.stumble > 0)[:, None], state.wish * slow[:, None], state.wish)
-    velocity = physics.run(state.velocity, wanted, carries, cal)
+    slow = jnp.where(state.stumble > 0, slow, 1.0)[:, None]
+    wanted, wish = state.wish * slow, wish * slow
+    velocity = physics.run(state.velocity, wanted, wish, carries, cal)
     speed = physics.length(velocity)
     facing = jnp.where((speed > 0.3)[:, None], velocity, wanted)
     return state._replace(
@@ -112,22 +114,20 @@ def _kick(state: State, draws: Array, num_left: int, cal: Calibration) -> State:
     is_left = owner < num_left
     rivals = (index < num_left) != is_left
     me, speed = state.position[owner], physics.length(state.velocity[owner])
-    is_close = jnp.any(rivals & (physics.length(state.position - me) < 2.0))
-    start = kicks.latency(kick, draws[0], is_close & (speed > 6.0))
+    is_close = jnp.any(rivals & (physics.length(state.position - me) < PRESSED))
+    start = kicks.latency(kick, draws[0], is_close & (speed > 3.0))
     windup = jnp.where(state.windup < 0, start, state.windup) - 1
     kicks_now = wants & (windup <= 0)
     stick = control.kick_direction(state, owner)
     mates = ((index < num_left) == is_left) & (index != owner)
     target, place = kicks.pass_target(state.position, owner, stick, kick, mates)
-    passed = kicks.launch_pass(
-        me, place, state.velocity[target], kick, ndtri(jnp.clip(draws[1], 1e-4, 0.9999)), cal
-    )
+    passed = kicks.launch_pass(me, place, state.velocity[target], kick, draws[1:3], cal)
     side = jnp.where(is_left, 1.0, -1.0)
-    shot = kicks.launch_shot(me, stick, side * GOAL_LINE, draws[2:5], speed, cal)
+    shot = kicks.launch_shot(me, stick, side * GOAL_LINE, draws[3:6], speed, cal)
     is_shot = kick == Kick.SHOT
     velocity = jnp.where(is_shot, shot, passed)
     keeper = state.position[jnp.where(is_left, num_left, 0)]
-    judged = contest.judge_shot(state.ball, velocity, keeper, side, draws[5:7], cal)
+    judged = contest.judge_shot(state.ball, velocity, keeper, side, draws[6:8], cal)
     target = jnp.where(is_shot, -1, target)
     mine = (index == owner) & kicks_now
     state = state._replace(
@@ -158,7 +158,7 @@ def _roll(state: State, cal: Calibration) -> State:
     )
 
 
-def _apply_touch(state: State, touch: contest.Touch, draw: Array) -> State:
+def _apply_touch(state: State, touch: contest.Touch, draw: Array, cal: Calibration) -> State:
     """Returns the state after a first touch: the ball is trapped, or bounces off."""
     gets = touch.happens & touch.is_controlled
     bounces = touch.happens & ~touch.is_controlled
@@ -175,6 +175,8 @@ def _apply_touch(state: State, touch: contest.Touch, draw: Array) -> State:
         shot=jnp.where(touch.happens, Shot.NONE, state.shot).astype(jnp.int32),
         ball_velocity=jnp.where(bounces, off, state.ball_velocity),
         cooldown=jnp.where(mine & bounces, contest.KICKER_PAUSE, state.cooldown),
+        # He first has to get the ball under control.
+        stumble=jnp.where(mine & gets, cal.trap_steps, state.stumble),
         # A kick asked for before the ball came leaves at once.
         windup=jnp.where(gets, jnp.where(was_asked, 1, -1), state.windup).astype(jnp.int32),
     )
