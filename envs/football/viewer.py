@@ -44,10 +44,10 @@ BORDER = 3.0
 class Viewer:
     """Renders states of one scenario; ``Football.render`` and ``Football.animate`` use it."""
 
-    def __init__(self, env: Football) -> None:
+    def __init__(self, env: Football, backend: str = "academy, JAX") -> None:
         self._num_left = env.num_left
         self._time_limit = env.time_limit
-        self._title = env.name.removeprefix("academy_").replace("_", " ") + "  (academy, JAX)"
+        self._title = env.name.removeprefix("academy_").replace("_", " ") + f"  ({backend})"
         self._unit = SCALE * OVERSAMPLING
         self._font = ImageFont.load_default(size=15 * OVERSAMPLING)
         self._small_font = ImageFont.load_default(size=10 * OVERSAMPLING)
