@@ -7,8 +7,6 @@ figure can be put beside this one.
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
 import sys
 from dataclasses import dataclass
@@ -24,9 +22,9 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import envs
-from experiments.benchmark import our_rollout, prepare, training
+from experiments.benchmark import Program, in_turns, machine, our_rollout, training
 from experiments.presets import get_preset
-from experiments.provenance import versions
+from oatrpo_jax import Config
 
 
 @dataclass(frozen=True)
@@ -53,18 +51,20 @@ class Benchmark:
         name = f"jaxmarl:{self.scenario}"
         env, preset = envs.make(name), get_preset(name, self.algorithm)
         num_steps = self.num_steps * self.num_updates
-        init, update = training(env, self.algorithm, preset, self.num_envs, self.num_steps)
+        shape = {"num_envs": self.num_envs, "rollout_length": self.num_steps}
+        config = Config(**{**preset.config, **shape})
+        init, update = training(env, self.algorithm, config, **preset.hyperparams)
 
         def train(state: Any) -> tuple[Any, Any]:
             return jax.lax.scan(lambda state, _: update(state), state, length=self.num_updates)
 
         sides = {
-            "random actions": prepare(*our_rollout(env, self.num_envs, num_steps, 1)),
-            self.algorithm: prepare(init, train),
+            "random actions": Program(*our_rollout(env, self.num_envs, num_steps, 1)),
+            self.algorithm: Program(init, train),
         }
         rounds = [
-            {name: self.num_envs * num_steps / run() for name, run in sides.items()}
-            for _ in range(self.num_repeats)
+            {name: self.num_envs * num_steps / seconds for name, seconds in each.items()}
+            for each in in_turns(sides, self.num_repeats)
         ]
         title = f"{self.scenario}, {self.num_envs} environments x {self.num_steps} steps"
         table = Table("what", "step/s, median", "all repeats", "share of random", title=title)
@@ -76,17 +76,6 @@ class Benchmark:
         console = Console()
         console.print(table)
         console.print(machine())
-
-
-def machine() -> str:
-    """Returns what the figures were measured on: device, cores, how busy, versions."""
-    device = jax.devices()[0]
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    packages = ", ".join(f"{name} {version}" for name, version in versions().items())
-    return (
-        f"{device.device_kind} ({device.platform}), {platform.machine()}, {os.cpu_count()} cores"
-        f"{load}; {packages}"
-    )
 
 
 def main() -> None:

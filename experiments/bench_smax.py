@@ -1,6 +1,6 @@
-"""Measures SMAX: ``python experiments/bench_smax.py raw`` compares our stepping with jaxmarl's.
+"""Measures SMAX: ``python experiments/bench_smax.py`` compares our stepping with jaxmarl's.
 
-Each sub-command prints a table; figures are environment steps per second.
+Figures are environment steps per second; experiments/bench.py measures training.
 """
 
 from __future__ import annotations
@@ -24,8 +24,15 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 
 import envs
 from envs.smax.library import MAP_NAME_TO_SCENARIO, HeuristicEnemySMAX
-from experiments.benchmark import checksum, our_rollout, prepare, random_legal, training
-from experiments.presets import get_preset
+from experiments.benchmark import (
+    Program,
+    checksum,
+    in_turns,
+    machine,
+    median,
+    our_rollout,
+    random_legal,
+)
 
 RESET_INTERVAL = 8
 """Steps that one set of fresh starts serves in our rollout, as in the preset."""
@@ -52,19 +59,23 @@ class Raw:
         table = Table(*columns, title=f"raw stepping, {self.num_envs} x {self.num_steps}")
         for name in self.scenarios:
             env = envs.make(f"smax:{name}")
-            stock = prepare(*stock_rollout(name, self.num_envs, self.num_steps))
-            ours = prepare(*our_rollout(env, self.num_envs, self.num_steps, RESET_INTERVAL))
-            pairs = [(stock(), ours()) for _ in range(self.num_repeats)]
-            ratios = [stock_seconds / our_seconds for stock_seconds, our_seconds in pairs]
+            sides = {
+                "stock": Program(*stock_rollout(name, self.num_envs, self.num_steps)),
+                "ours": Program(*our_rollout(env, self.num_envs, self.num_steps, RESET_INTERVAL)),
+            }
+            rounds = in_turns(sides, self.num_repeats)
+            ratios = [each["stock"] / each["ours"] for each in rounds]
             steps = self.num_envs * self.num_steps
             table.add_row(
                 name,
-                f"{steps / statistics.median(seconds for seconds, _ in pairs):,.0f}",
-                f"{steps / statistics.median(seconds for _, seconds in pairs):,.0f}",
+                f"{steps / median(rounds, 'stock'):,.0f}",
+                f"{steps / median(rounds, 'ours'):,.0f}",
                 f"{statistics.median(ratios):.2f}",
                 f"{min(ratios):.2f} .. {max(ratios):.2f}",
             )
-        Console().print(table)
+        console = Console()
+        console.print(table)
+        console.print(machine())
 
 
 def stock_rollout(name: str, num_envs: int, num_steps: int) -> tuple[Callable, Callable]:
@@ -93,45 +104,9 @@ def stock_rollout(name: str, num_envs: int, num_steps: int) -> tuple[Callable, C
     return init, lambda carry: jax.lax.scan(step, carry, length=num_steps)
 
 
-@dataclass(frozen=True)
-class Train:
-    """Training of one seed with the preset, beside random actions through the same rollout.
-
-    Attributes:
-        scenario: what to train on.
-        algorithms: whom to measure.
-        num_envs: environments stepped together.
-        num_steps: steps between updates.
-        num_repeats: timings of each side, taken in turns.
-    """
-
-    scenario: str = "3m"
-    algorithms: tuple[str, ...] = ("happo", "oappo")
-    num_envs: int = 64
-    num_steps: int = 128
-    num_repeats: int = 5
-
-    def __call__(self) -> None:
-        env = envs.make(f"smax:{self.scenario}")
-        sides = {"raw": prepare(*our_rollout(env, self.num_envs, self.num_steps, RESET_INTERVAL))}
-        for name in self.algorithms:
-            sides[name] = prepare(
-                *training(env, name, get_preset("smax:3m", name), self.num_envs, self.num_steps)
-            )
-        rounds = [{name: run() for name, run in sides.items()} for _ in range(self.num_repeats)]
-        title = f"{self.scenario}, {self.num_envs} x {self.num_steps}"
-        table = Table("what", "step/s", "share of raw", title=title)
-        for name in sides:
-            seconds = statistics.median(each[name] for each in rounds)
-            share = statistics.median(each["raw"] / each[name] for each in rounds)
-            rate = self.num_envs * self.num_steps / seconds
-            table.add_row(name, f"{rate:,.0f}", f"{share:.1%}")
-        Console().print(table)
-
-
 def main() -> None:
-    """Runs the chosen measurement; to add one, write a dataclass like Raw and name it here."""
-    tyro.extras.subcommand_cli_from_dict({"raw": Raw, "train": Train})()
+    """Reads the options and measures."""
+    tyro.cli(Raw, prog="experiments/bench_smax.py")()
 
 
 if __name__ == "__main__":

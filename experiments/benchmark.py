@@ -2,31 +2,68 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from experiments.presets import Preset
-from oatrpo_jax import Config, Hyperparams, MultiAgentEnv, Observation, make_trainer
+from experiments.provenance import versions
+from oatrpo_jax import Config, Hyperparams, MultiAgentEnv, Observation, Transition, make_trainer
 from oatrpo_jax.rollout import init_rollout, rollout
+from oatrpo_jax.train import Trainer, TrainState
 
 
-def prepare(init: Callable, advance: Callable) -> Callable[[], float]:
-    """Returns a function that runs one compiled ``advance``, on from the last, and its seconds."""
-    compiled = jax.jit(advance)
-    carry, _ = jax.block_until_ready(compiled(jax.jit(init)(jax.random.key(0))))
+class Program:
+    """A compiled ``advance``; each call runs it once, on from the last, and returns its seconds.
 
-    def measure() -> float:
-        nonlocal carry
+    Attributes:
+        compile_seconds: what tracing and compiling took.
+        temporary_bytes: memory that the compiled program needs beside its arguments and results.
+        flops: operations of one call as XLA counts them, loops of unknown length as one turn.
+    """
+
+    def __init__(self, init: Callable, advance: Callable) -> None:
+        """Compiles and runs once, to warm up.
+
+        Args:
+            init: key -> carry.
+            advance: carry -> (carry, anything).
+        """
+        self._carry = jax.jit(init)(jax.random.key(0))
         start = time.perf_counter()
-        carry, _ = jax.block_until_ready(compiled(carry))
+        self._compiled = jax.jit(advance).lower(self._carry).compile()
+        self.compile_seconds = time.perf_counter() - start
+        memory = self._compiled.memory_analysis()
+        self.temporary_bytes = int(memory.temp_size_in_bytes) if memory else 0
+        self.flops = float((self._compiled.cost_analysis() or {}).get("flops", 0.0))
+        self()
+
+    def __call__(self) -> float:
+        """Runs once and returns the seconds that took."""
+        start = time.perf_counter()
+        self._carry, _ = jax.block_until_ready(self._compiled(self._carry))
         return time.perf_counter() - start
 
-    return measure
+
+def in_turns(sides: Mapping[str, Callable[[], float]], repeats: int) -> list[dict[str, float]]:
+    """Returns each side's seconds in each of so many rounds; one thing runs at a time."""
+    return [{name: run() for name, run in sides.items()} for _ in range(repeats)]
+
+
+def median(rounds: Sequence[Mapping[str, float]], name: str) -> float:
+    """Returns the median seconds of one side."""
+    return statistics.median(each[name] for each in rounds)
+
+
+def median_ratio(rounds: Sequence[Mapping[str, float]], over: str, under: str) -> float:
+    """Returns the median over rounds of one side's seconds over another's."""
+    return statistics.median(each[over] / each[under] for each in rounds)
 
 
 def random_legal(key: Array, mask: Array) -> Array:
@@ -60,11 +97,32 @@ def our_rollout(
     return init, advance
 
 
-def training(
-    env: MultiAgentEnv, algorithm: str, preset: Preset, num_envs: int, num_steps: int
-) -> tuple[Callable, Callable]:
-    """Returns ``init(key)`` and ``advance(state)``: one rollout and update with the preset."""
-    settings = {**preset.config, "num_envs": num_envs, "rollout_length": num_steps}
-    trainer = make_trainer(env, algorithm, Config(**settings))
-    hparams = Hyperparams.create(**preset.hyperparams)
-    return trainer.init, lambda state: trainer.step(state, hparams)
+def first_rollout(trainer: Trainer, key: Array) -> tuple[TrainState, Transition]:
+    """Returns a fresh state and what its policies do in one rollout, ``[T, E]``."""
+    state, config = trainer.init(key), trainer.config
+
+    def act(observation: Observation, key: Array) -> tuple[Array, Array]:
+        return trainer.learner.act(state.learner, observation, key)
+
+    _, trajectory, _ = rollout(
+        trainer.env, act, state.rollout, config.rollout_length, key, config.reset_interval
+    )
+    return state, trajectory
+
+
+def training(env: MultiAgentEnv, algorithm: str, config: Config, **hparams: float):
+    """Returns ``init(key)`` and ``advance(state)``: one rollout and update of one seed."""
+    trainer = make_trainer(env, algorithm, config)
+    coefficients = Hyperparams.create(**hparams)
+    return trainer.init, lambda state: trainer.step(state, coefficients)
+
+
+def machine() -> str:
+    """Returns what the figures were measured on: device, cores, how busy, versions."""
+    device = jax.devices()[0]
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    packages = ", ".join(f"{name} {version}" for name, version in versions().items())
+    return (
+        f"{device.device_kind} ({device.platform}), {platform.machine()}, {os.cpu_count()} cores"
+        f"{load}; {packages}"
+    )

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from experiments.experiment import Experiment
-from experiments.run_options import Run
+from experiments.run_options import OF_THE_PROCESS, Run
 
 PACKAGES = (
     "jax",
@@ -52,9 +52,9 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
 
 
 def resumable(run: Run) -> dict[str, Any]:
-    """Returns the options of a run that are no settings of `Config`, but where it lies."""
+    """Returns the options of a run that are no settings of `Config` and part of it."""
     options = dataclasses.asdict(run)
-    return {name: options[name] for name in options if name not in ("out", "resume")}
+    return {name: options[name] for name in options if name not in OF_THE_PROCESS}
 
 
 def device() -> dict[str, str]:

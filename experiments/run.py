@@ -66,6 +66,11 @@ def start(options: Options) -> int:
     experiment = build(options)
     console = progress.make_console()
     traced = trace(experiment, console)
+    if options.run.dry_run:
+        from experiments.dry_run import report
+
+        report(experiment, traced, console)
+        return 0
     make_directory(directory)
     with locked(directory):
         check_directory(directory)  # Another process may have been there since.
@@ -84,6 +89,8 @@ def resume(options: Options) -> int:
     directory = options.run.resume
     assert directory is not None
     resumed = resumed_options(directory, options.argv)
+    if resumed.run.dry_run:
+        raise UsageError(f"dry_run: {directory} is under way; config.json says how large it is")
     with locked(directory):
         experiment = build(resumed)
         if is_finished(experiment, directory):
@@ -103,7 +110,8 @@ def trace(experiment: Experiment, console: Console) -> Traced:
     """Returns the programs of a run; shapes that do not fit are a UsageError."""
     from experiments import progress, runner
 
-    runner.use_compilation_cache()
+    if experiment.options.run.compilation_cache:
+        runner.use_compilation_cache()
     with progress.status(console, "tracing ..."):
         try:
             return runner.trace(experiment)

@@ -10,6 +10,9 @@ from tyro.conf import arg
 
 from experiments.presets import AlgorithmName
 
+OF_THE_PROCESS = frozenset({"out", "resume", "dry_run", "compilation_cache"})
+"""Options that are no part of a run: another process may go on with it under others."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -101,3 +104,16 @@ class Run:
             " there, but --total-steps may be raised",
         ),
     ] = None
+    dry_run: Annotated[
+        bool,
+        arg(
+            help="say how large the run is, and what memory its program needs; train nothing",
+        ),
+    ] = False
+    compilation_cache: Annotated[
+        bool,
+        arg(
+            help="keep compiled programs, 1 GB at most, in the user's cache folder (oatrpo_jax), so"
+            " that the next start is quick"
+        ),
+    ] = True

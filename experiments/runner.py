@@ -23,6 +23,9 @@ from oatrpo_jax.train import TrainState
 CHUNK_SECONDS = 1.0
 """How long a chunk should take: what the user waits for news, and for an interruption."""
 
+CACHE_BYTES = 2**30
+"""Size of the cache of compiled programs; those not used for longest go first."""
+
 MAX_CHUNK = 256
 """Updates whose metrics the device keeps at most until the host takes them."""
 
@@ -89,7 +92,8 @@ def use_compilation_cache() -> None:
     """Lets JAX keep compiled programs in the user's cache directory, unless told where."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        jax.config.update("jax_compilation_cache_dir", str(Path(root) / "oatrpo_jax"))
+        jax.config.update("jax_compilation_cache_dir", str(Path(root) / "oatrpo_jax/programs"))
+        jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
 
 
 def trace(experiment: Experiment) -> Traced:

@@ -12,8 +12,9 @@ from typing import Any
 
 from experiments.errors import UsageError
 from experiments.options import Options, given_names, parse
+from experiments.run_options import OF_THE_PROCESS
 
-CHANGEABLE = frozenset({"resume", "total_steps", "checkpoint_every", "keep_checkpoints"})
+CHANGEABLE = OF_THE_PROCESS | {"total_steps", "checkpoint_every", "keep_checkpoints"}
 """Options that change nothing about the updates already done."""
 
 _VALUE = re.compile(r"-?[0-9.]|-?inf$|nan$|[^-]")
@@ -100,7 +101,7 @@ def command_line(directory: Path) -> list[str]:
 
 
 def _tokens(name: str, value: Any) -> list[str]:
-    if not name.isidentifier() or name in ("out", "resume"):
+    if not name.isidentifier() or name in OF_THE_PROCESS:
         raise ValueError(f"{name!r} is no option")
     option = name.replace("_", "-")
     if value is None or value == []:

@@ -1,0 +1,68 @@
+"""How long one waits for the first update, and for the help."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from experiments.benching.section import Effort, Section
+
+ROOT = Path(__file__).resolve().parents[2]
+
+FIRST_UPDATE = """
+import json, sys, time
+from experiments.options import parse
+from experiments import progress, runner, training
+from experiments.experiment import build
+imported = time.time()
+experiment = build(parse(sys.argv[2:]))
+runner.use_compilation_cache()
+program = runner.compile_program(runner.trace(experiment))
+next(runner.train(program, program.init(), 1, 1))
+start = float(sys.argv[1])
+print(json.dumps([imported - start, time.time() - start]))
+"""
+"""A process of its own: what experiments/run.py does until the first update is back."""
+
+
+def measure(effort: Effort) -> Section:
+    """Returns seconds from the start of a process, without and with a cache of programs."""
+    rows = []
+    for name in ("maze", "smax:3m"):
+        with tempfile.TemporaryDirectory() as cache:
+            _, cold = first_update(name, cache)
+            warm = [first_update(name, cache) for _ in range(effort.repeats)]
+        imports, seconds = (statistics.median(column) for column in zip(*warm, strict=True))
+        rows.append({"what": f"{name}, first update, cold", "seconds": cold, "of them imports": ""})
+        rows.append(
+            {"what": f"{name}, first update, warm", "seconds": seconds, "of them imports": imports}
+        )
+    helps = [run_seconds("experiments/run.py", "--help") for _ in range(effort.repeats)]
+    rows.append(
+        {"what": "run.py --help", "seconds": statistics.median(helps), "of them imports": ""}
+    )
+    title = "Start: OAPPO, five seeds, settings of the preset"
+    return Section("start", title, tuple(rows), "what", ("seconds",))
+
+
+def first_update(env: str, cache: str) -> tuple[float, float]:
+    """Returns seconds until everything is imported, and until the first update is done."""
+    environment = {**os.environ, "XDG_CACHE_HOME": cache, "PYTHONPATH": str(ROOT)}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    command = [sys.executable, "-c", FIRST_UPDATE, str(time.time()), "--env", env]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    imports, seconds = json.loads(done.stdout.splitlines()[-1])
+    return imports, seconds
+
+
+def run_seconds(script: str, *arguments: str) -> float:
+    """Returns how long a command takes."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, ROOT / script, *arguments], capture_output=True, check=True)
+    return time.perf_counter() - start

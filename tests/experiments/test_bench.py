@@ -1,0 +1,42 @@
+import json
+
+import pytest
+from PIL import Image
+
+from experiments import bench
+from experiments.benching.section import QUICK, WHOLE
+
+
+def test_series_end_where_the_effort_does():
+    assert WHOLE.series(2, 4, 8, 16) == [2, 4, 8, 16]
+    assert QUICK.series(2, 4, 8, 16) == [2]  # 0.13 x 16 = 2.08
+    assert QUICK.series(16, 64, 256, 1024) == [16, 64]
+
+
+@pytest.mark.parametrize("name", ["reuse-cost", "seeds"])
+def test_a_measurement_leaves_its_figures_and_says_that_it_was_quick(name, tmp_path, capsys):
+    assert bench.main([name, "--quick", "--out", str(tmp_path)]) == 0
+    content = json.loads((tmp_path / "bench.json").read_text())
+    assert content["quick"] and "cores" in content["machine"] and "jax" in content["machine"]
+    (section,) = content["sections"]
+    assert section["name"] == name and section["rows"]
+    assert all(row[column] > 0 for row in section["rows"] for column in section["drawn"])
+    assert Image.open(tmp_path / "bench.png").size[0] > 500
+    assert "these figures mean nothing" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["share", "start", "growth", "limit"])
+def test_the_dearer_measurements_work_too(name, tmp_path):
+    assert bench.main([name, "--quick", "--out", str(tmp_path)]) == 0
+    (section,) = json.loads((tmp_path / "bench.json").read_text())["sections"]
+    assert all(row[column] > 0 for row in section["rows"] for column in section["drawn"])
+
+
+def test_an_unknown_measurement_and_a_folder_that_cannot_be_are_usage_errors(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        bench.main(["speed"])
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match="2"):
+        bench.main(["share", "--out", str(tmp_path / "file")])
+    assert "choose another folder" in " ".join(capsys.readouterr().err.split())
