@@ -52,8 +52,10 @@ class Calibration(NamedTuple):
     touch_height: float = 1.6
     trap_steps: float = 4.0
     """Steps in which a player hardly runs after he has got a free ball: measured at kick-off."""
-    trap_failure: float = 0.10
-    """Probability that a ball faster than 10 m/s bounces off: fitted on random play."""
+    trap_failure: float = 0.03
+    """Probability that a ball faster than 10 m/s bounces off the man it was meant for."""
+    intercept_failure: float = 0.5
+    """The same for anybody else: fitted on random play."""
 
     # Kicks.
     pass_power: float = 36.0
@@ -72,6 +74,8 @@ class Calibration(NamedTuple):
     pass_range: float = 50.0
     """Beyond it a pass has the power of one of 12 to 30 m: measured on passes to our keeper."""
     long_max_speed: float = 29.0
+    volley_share: float = 0.6
+    """Share of kicks asked for in advance that leave before the ball is owned: random play."""
     pass_noise: float = 0.02
     """Standard deviation of a pass's direction in radians."""
     shot_speed: float = 32.0
@@ -100,12 +104,14 @@ class Calibration(NamedTuple):
     duel_reach: float = 1.2
     duel_rate: float = 0.8
     """Probability of contact in 0.1 s within reach."""
-    duel_steal: float = 0.45
+    duel_steal: float = 0.35
     """Probability that a contact is a clean steal; otherwise the ball comes loose."""
-    duel_through: float = 0.5
+    duel_through: float = 0.6
     """Probability that a loose ball rolls on past the defender."""
     duel_stumble: float = 9.0
     """Steps of 0.1 s in which both hardly run after a contact that is no clean steal."""
+    stumble_slope: float = 0.22
+    """Speed that each step of stumbling to come takes from 3.2 m/s: measured after one duel."""
     loose_speed: float = 5.0
     hunt_delay: float = 0.4
     """Seconds in which a hunter closes in on his place, so that he waits for the carrier."""

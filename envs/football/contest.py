@@ -71,7 +71,8 @@ def first_touch(
     happens = jnp.any(able) & (state.owner < 0)
     # The engine always traps a ground pass that reaches the man it was meant for.
     is_safe = (speed < FAST_BALL) | is_keeper[player]
-    fails = draw < jnp.where(player == state.receiver, 0.3 * cal.trap_failure, cal.trap_failure)
+    failure = jnp.where(player == state.receiver, cal.trap_failure, cal.intercept_failure)
+    fails = draw < failure
     return Touch(player, happens, is_safe | ~fails)
 
 
@@ -165,6 +166,7 @@ def duel(state: State, is_left: Array, draws: Array, cal: Calibration) -> State:
     owner = jnp.maximum(state.owner, 0)
     rivals = (is_left != is_left[owner]) & (state.owner >= 0) & (state.stumble <= 0)
     gap = length(state.position - state.ball[:2])
+    gap = jnp.minimum(gap, length(state.position - state.position[owner]))
     gap = jnp.where(rivals, gap, jnp.inf)
     rival = jnp.argmin(gap).astype(jnp.int32)
     contact = (gap[rival] < cal.duel_reach) & (draws[0] < cal.duel_rate)
@@ -178,8 +180,8 @@ def duel(state: State, is_left: Array, draws: Array, cal: Calibration) -> State:
     velocity = way * (cal.loose_speed + jnp.where(through, 1.5, 0.0))
     index = jnp.arange(len(is_left))
     stumbles = loose & ((index == owner) | (index == rival))
-    pause = jnp.where(index == rival, 1.4, 0.8) * cal.duel_stumble
-    pause = jnp.where(through | (index == owner), pause, 0.6 * cal.duel_stumble)
+    # He whom the ball has passed must turn.
+    pause = jnp.where((index == rival) & through, 1.8, 0.7) * cal.duel_stumble
     new_owner = jnp.where(loose, -1, state.owner)
     return state._replace(
         owner=jnp.where(steals, rival, new_owner).astype(jnp.int32),

@@ -121,7 +121,7 @@ class Football(Environment):
 
     def _judge(self, state: State) -> State:
         """Returns the state with the team in possession, and with the end if this step is one."""
-        is_owned = state.owner >= 0
+        is_owned = (state.owner >= 0) & (state.windup != 0)
         team = jnp.where(state.owner < self.num_left, 0, 1)
         is_lost = is_owned & (state.possession >= 0) & (team != state.possession)
         x, y, z = state.ball
@@ -149,7 +149,7 @@ class Football(Environment):
         inside = jnp.floor((0.99 - distance) / (0.8 / (NUM_CHECKPOINTS - 1)) + 1e-6) + 1
         inside = jnp.clip(inside, 0, NUM_CHECKPOINTS).astype(jnp.int32)
         is_goal = state.end == End.GOAL
-        carries = state.active == state.owner
+        carries = (state.active == state.owner) & (state.windup != 0)
         reached = jnp.where(carries, jnp.maximum(inside, state.checkpoints), state.checkpoints)
         reached = jnp.where(is_goal, NUM_CHECKPOINTS, reached)
         gained = (reached - state.checkpoints) * CHECKPOINT_REWARD

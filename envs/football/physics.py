@@ -45,7 +45,7 @@ def run(velocity: Array, wish: Array, news: Array, carries: Array, cal: Calibrat
     heading = unit(velocity, jnp.zeros_like(velocity))
     free_direction = unit(wish, heading)
     is_turning = carries & (speed > 1.0) & (target > 0.1)
-    turned = _turn(heading, free_direction, speed, cal)
+    turned = _turn(heading, free_direction, speed, target, cal)
     direction = jnp.where(is_turning[:, None], turned, free_direction)
     ahead = jnp.sum(velocity * direction, axis=1)
     across = velocity - ahead[:, None] * direction
@@ -73,9 +73,13 @@ def run(velocity: Array, wish: Array, news: Array, carries: Array, cal: Calibrat
     return later - excess * early[:, None] + new_direction * stride[:, None]
 
 
-def _turn(heading: Array, wanted: Array, speed: Array, cal: Calibration) -> Array:
-    """Returns ``[P, 2]`` headings, turned towards `wanted` as far as a carrier can in 0.1 s."""
-    share = jnp.clip((speed - cal.walk_speed) / 1.5, 0.0, 1.0)
+def _turn(heading: Array, wanted: Array, speed: Array, target: Array, cal: Calibration) -> Array:
+    """Returns ``[P, 2]`` headings, turned towards `wanted` as far as a carrier can in 0.1 s.
+
+    Who wants to sprint knocks the ball ahead, and can hardly turn before he has it again.
+    """
+    knocks = jnp.where(target > cal.walk_speed + 0.5, 1.5, 0.0)
+    share = jnp.clip((speed + knocks - cal.walk_speed) / 1.5, 0.0, 1.0)
     limit = jnp.deg2rad(cal.carry_turn_walk + share * (cal.carry_turn_sprint - cal.carry_turn_walk))
     dot = jnp.sum(heading * wanted, axis=1)
     cross = heading[:, 0] * wanted[:, 1] - heading[:, 1] * wanted[:, 0]

@@ -10,7 +10,7 @@ from envs.football.calibration import Calibration
 from envs.football.scenarios import GOAL_LINE
 from envs.football.types import Kick, Shot, State
 
-STUMBLE_SPEED = 2.5
+STUMBLE_SPEED = 3.2
 KEEPER_HOLD_STEPS = 9
 """A right keeper throws the ball out after this many steps."""
 RIGHT_SHOT_RANGE = 18.0
@@ -48,8 +48,8 @@ def advance(
     state = _roll(state, cal)
     state = contest.save(state, (0, num_left), draws[8])
     touch = contest.first_touch(state, before, is_keeper, draws[9], cal)
-    state = _apply_touch(state, touch, draws[10], cal)
-    state = contest.duel(state, is_left, draws[11:15], cal)
+    state = _apply_touch(state, touch, draws[10:12], cal)
+    state = contest.duel(state, is_left, draws[12:16], cal)
     return _count_down(state, num_left)
 
 
@@ -75,7 +75,9 @@ def _wishes(
 def _move(state: State, wish: Array, cal: Calibration) -> State:
     """Returns the state after all have run for 0.1 s; a wish takes effect one step late."""
     carries = jnp.arange(len(wish)) == state.owner
-    slow = jnp.minimum(1.0, STUMBLE_SPEED / jnp.maximum(physics.length(state.wish), 1e-3))
+    # He gets up bit by bit.
+    pace = jnp.maximum(STUMBLE_SPEED - cal.stumble_slope * state.stumble, 0.5)
+    slow = jnp.minimum(1.0, pace / jnp.maximum(physics.length(state.wish), 1e-3))
     slow = jnp.where(state.stumble > 0, slow, 1.0)[:, None]
     wanted, wish = state.wish * slow, wish * slow
     velocity = physics.run(state.velocity, wanted, wish, carries, cal)
@@ -158,16 +160,21 @@ def _roll(state: State, cal: Calibration) -> State:
     )
 
 
-def _apply_touch(state: State, touch: contest.Touch, draw: Array, cal: Calibration) -> State:
-    """Returns the state after a first touch: the ball is trapped, or bounces off."""
+def _apply_touch(state: State, touch: contest.Touch, draws: Array, cal: Calibration) -> State:
+    """Returns the state after a first touch: the ball is trapped, or bounces off.
+
+    A kick asked for before the ball came leaves at once: often as a volley, with a wind-up of 0,
+    before the ball counts as anybody's.
+    """
     gets = touch.happens & touch.is_controlled
     bounces = touch.happens & ~touch.is_controlled
-    angle = (draw - 0.5) * 3.0
+    angle = (draws[0] - 0.5) * 3.0
     x, y = state.ball_velocity[0], state.ball_velocity[1]
     cos, sin = jnp.cos(angle), jnp.sin(angle)
-    off = 0.3 * jnp.stack([x * cos - y * sin, x * sin + y * cos, jnp.float32(3.0)])
+    off = 0.45 * jnp.stack([x * cos - y * sin, x * sin + y * cos, jnp.float32(2.0)])
     mine = jnp.arange(len(state.kick)) == touch.player
     was_asked = state.kick[touch.player] > 0
+    soon = jnp.where(draws[1] < cal.volley_share, 0, 1)
     return state._replace(
         owner=jnp.where(gets, touch.player, state.owner).astype(jnp.int32),
         last_touch=jnp.where(touch.happens, touch.player, state.last_touch).astype(jnp.int32),
@@ -177,8 +184,7 @@ def _apply_touch(state: State, touch: contest.Touch, draw: Array, cal: Calibrati
         cooldown=jnp.where(mine & bounces, contest.KICKER_PAUSE, state.cooldown),
         # He first has to get the ball under control.
         stumble=jnp.where(mine & gets, cal.trap_steps, state.stumble),
-        # A kick asked for before the ball came leaves at once.
-        windup=jnp.where(gets, jnp.where(was_asked, 1, -1), state.windup).astype(jnp.int32),
+        windup=jnp.where(gets, jnp.where(was_asked, soon, -1), state.windup).astype(jnp.int32),
     )
 
 

@@ -65,7 +65,9 @@ def facts(state: State, num_left: int) -> Facts:
     position, direction = state.position / scale, state.velocity / scale / 10
     ball_scale = jnp.append(scale, 1.0)
     limit = jnp.array([MAX_BALL_DIRECTION, MAX_BALL_DIRECTION, jnp.inf])
-    is_left = state.owner < num_left
+    # A volley's ball is nobody's.
+    owner = jnp.where(state.windup == 0, -1, state.owner)
+    is_left = owner < num_left
     held = state.stick[:, None] == jnp.arange(1, 9)
     buttons = [held, state.is_sprinting[:, None], state.is_dribbling[:, None]]
     return Facts(
@@ -75,8 +77,8 @@ def facts(state: State, num_left: int) -> Facts:
         right_direction=direction[num_left:],
         ball=state.ball / ball_scale,
         ball_direction=jnp.clip(state.ball_velocity / ball_scale / 10, -limit, limit),
-        owned_team=jnp.where(state.owner < 0, -1, jnp.where(is_left, 0, 1)),
-        owned_player=jnp.where(is_left, state.owner, state.owner - num_left),
+        owned_team=jnp.where(owner < 0, -1, jnp.where(is_left, 0, 1)),
+        owned_player=jnp.where(is_left, owner, owner - num_left),
         active=state.active,
         sticky=jnp.concatenate(buttons, axis=1),
         game_mode=jnp.zeros((), jnp.int32),

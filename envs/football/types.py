@@ -85,7 +85,8 @@ class State(NamedTuple):
         receiver: ``[]`` int32 player whom the last pass was meant for, -1 nobody.
         kick: ``[P]`` int32 `Kick` that a player will make.
         kick_buffer: ``[P]`` int32 steps for which that request lives.
-        windup: ``[]`` int32 steps until the owner's kick leaves, -1 while none is under way.
+        windup: ``[]`` int32 steps until the owner's kick leaves, -1 while none is under way; at
+            0 he volleys a ball that does not yet count as his.
         shot: ``[]`` int32 `Shot` of the ball in flight.
         hold: ``[]`` int32 steps for which the right team has owned the ball.
         active: ``[A]`` int32 player that each agent controls.
