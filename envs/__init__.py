@@ -14,6 +14,7 @@ _FAMILIES = {
     "maze": "envs.maze",
     "smax": "envs.smax",
     "football": "envs.football",
+    "grf": "envs.grf",
     "jaxmarl": "envs.adapters.jaxmarl",
     "jumanji": "envs.adapters.jumanji",
 }

@@ -79,6 +79,22 @@ def _magpo(epochs: int, clip_eps: float, ent_coef: float, lr: float) -> Preset:
     )
 
 
+def _football(family: str) -> dict[str, Preset]:
+    """Returns the academy's presets under a family's name, one per backend.
+
+    Budgets, environments, widths and discount as HARL has them for the original; its 15 passes
+    over rollouts of 200 steps and more are 5 over 100 here.  Starting points, not tuned.
+    """
+    return {
+        family: Preset(
+            total_steps=5_000_000,
+            config={"num_envs": 50, "rollout_length": 100},
+        ),
+        f"{family}:academy_counterattack_easy": Preset(total_steps=10_000_000),
+        f"{family}:academy_counterattack_hard": Preset(total_steps=15_000_000),
+    }
+
+
 PRESETS: dict[str, Preset] = {
     "maze": Preset(
         total_steps=150_000,
@@ -113,14 +129,8 @@ PRESETS: dict[str, Preset] = {
         hyperparams={"actor_lr": 2e-3, "critic_lr": 1e-3},
         algorithms={"seac": Preset(config={"num_envs": 32, "reset_interval": 5})},
     ),
-    # Budgets, environments, widths and discount as HARL has them for the original; its 15 passes
-    # over rollouts of 200 steps and more are 5 over 100 here.  Starting points, not tuned.
-    "football": Preset(
-        total_steps=5_000_000,
-        config={"num_envs": 50, "rollout_length": 100},
-    ),
-    "football:academy_counterattack_easy": Preset(total_steps=10_000_000),
-    "football:academy_counterattack_hard": Preset(total_steps=15_000_000),
+    **_football("football"),
+    **_football("grf"),
     "smax:3m": Preset(total_steps=1_000_000),
     "smax:2s3z": Preset(total_steps=1_000_000),
     "smax:3s5z": _magpo(4, 0.1, 0.0, 1e-4),

@@ -1,0 +1,201 @@
+"""The original engine as an environment: the same interface, rules and rewards as the academy's."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jumanji.types import TimeStep
+
+from envs.football.env import CHECKPOINT_REWARD, NUM_CHECKPOINTS, Football, RewardMode, View
+from envs.football.observation import Facts
+from envs.football.scenarios import EPISODE_STEPS, LENGTH_SCALE
+from envs.football.types import End
+from envs.grf.engine import Match
+from envs.grf.pool import Pool
+from oatrpo_jax.types import Observation
+
+if TYPE_CHECKING:
+    from envs.football.viewer import Viewer
+
+FirstTeam = Literal["either", "left", "right"]
+
+
+class HostState(NamedTuple):
+    """An episode in progress: what the engine needs to get there, and what is seen there.
+
+    Attributes:
+        key: PRNG key that the engine's seed and the order of the teams come from.
+        step_count: ``[]`` int32 steps taken.
+        history: ``[T, A]`` int8 actions taken so far, 0 from ``step_count`` on.
+        moment: what can be seen.
+        checkpoints: ``[A]`` int32 checkpoints collected.
+        end: ``[]`` int32 `End`.
+    """
+
+    key: Array
+    step_count: Array
+    history: Array
+    moment: Facts
+    checkpoints: Array
+    end: Array
+
+    @property
+    def ball(self) -> Array:
+        """``[3]`` metres."""
+        return self.moment.ball * jnp.append(LENGTH_SCALE, 1.0)
+
+    @property
+    def position(self) -> Array:
+        """``[P, 2]`` metres, the left team first."""
+        return jnp.concatenate([self.moment.left, self.moment.right]) * LENGTH_SCALE
+
+    @property
+    def heading(self) -> Array:
+        """``[P, 2]`` unit vectors of the movement, zero for who stands."""
+        moves = [self.moment.left_direction, self.moment.right_direction]
+        velocity = jnp.concatenate(moves) * LENGTH_SCALE
+        return velocity / jnp.maximum(jnp.linalg.norm(velocity, axis=1, keepdims=True), 0.01)
+
+    @property
+    def owner(self) -> Array:
+        """``[]`` int32 player with the ball, counted through both teams, -1 nobody."""
+        first = jnp.where(self.moment.owned_team == 1, self.moment.left.shape[-2], 0)
+        return jnp.where(self.moment.owned_team < 0, -1, self.moment.owned_player + first)
+
+    @property
+    def active(self) -> Array:
+        """``[A]`` int32 player that each agent controls."""
+        return self.moment.active
+
+
+def collect(state: HostState) -> tuple[HostState, Array]:
+    """Returns the state with its checkpoints, and the ``[A]`` rewards of the step that led to it.
+
+    The original's ``scoring,checkpoints``: 1 for a goal, -1 for one conceded, and 0.1 for each of
+    ten circles around the opponents' goal into which an agent's own player carries the ball, the
+    rest of them on a goal.
+    """
+    seen = state.moment
+    distance = jnp.hypot(seen.ball[0] - 1, seen.ball[1])
+    # The k-th circle, from 0, has radius 0.99 - 0.8 k / 9.
+    inside = jnp.floor((0.99 - distance) * ((NUM_CHECKPOINTS - 1) / 0.8)) + 1
+    inside = jnp.clip(inside, 0, NUM_CHECKPOINTS).astype(jnp.int32)
+    carries = (seen.owned_team == 0) & (seen.owned_player == seen.active)
+    reached = jnp.where(carries, jnp.maximum(inside, state.checkpoints), state.checkpoints)
+    reached = jnp.where(state.end == End.GOAL, NUM_CHECKPOINTS, reached)
+    score = (state.end == End.GOAL).astype(jnp.float32) - (state.end == End.CONCEDED)
+    gained = (reached - state.checkpoints) * CHECKPOINT_REWARD
+    return state._replace(checkpoints=reached), gained + score
+
+
+class GoogleFootball(Football):
+    """An academy scenario of Google Research Football 2.10.2, played by the engine itself.
+
+    Views, options and ``extras`` are those of `Football`; ``out`` holds whatever stops play, a
+    foul too.  A step calls the host once for all environments of a batch, whatever the nesting
+    of `jax.vmap`.
+
+    Args:
+        scenario: one of ``scenarios.SCENARIO_NAMES``.
+        observation: as `Football` has it.
+        reward_mode: as `Football` has it.
+        time_limit: steps of 0.1 s until truncation.
+        first_team: which team the engine processes first in a step.  It decides who wins close
+            duels; the original fixes it for an instance's life, by the parity of its first seed.
+            ``"either"`` lets each episode's key decide.
+        max_engines: engines to hold at most; more episodes than that in progress are played
+            again from their start in every step.
+
+    Raises:
+        ImportError: if the engine is not installed, saying how to install it.
+    """
+
+    def __init__(
+        self,
+        scenario: str = "academy_3_vs_1_with_keeper",
+        observation: View = "relative",
+        reward_mode: RewardMode = "mean",
+        time_limit: int = EPISODE_STEPS + 1,
+        first_team: FirstTeam = "either",
+        max_engines: int = 128,
+    ) -> None:
+        if first_team not in get_args(FirstTeam):
+            valid = ", ".join(get_args(FirstTeam))
+            raise ValueError(f"Expected first_team to be one of {valid}, got {first_team!r}.")
+        if max_engines < 1:
+            raise ValueError(f"Expected max_engines >= 1, got {max_engines}. Raise it.")
+        self._first_team = first_team
+        self._pool = Pool(lambda: Match(scenario), max_engines)
+        # Scenarios always start alike, whatever the seed.
+        self._kickoff = self._pool.start(seed=0, is_reversed=first_team == "right")
+        super().__init__(scenario, observation, reward_mode, time_limit)
+
+    def __repr__(self) -> str:
+        return f"GoogleFootball({self.name!r}, {self.num_agents} agents)"
+
+    def reset(self, key: Array) -> tuple[HostState, TimeStep[Observation]]:
+        """Returns the start of the scenario, which is always the same, and its first time step."""
+        state = HostState(
+            key=key,
+            step_count=jnp.int32(0),
+            history=jnp.zeros((self.time_limit, self.num_agents), jnp.int8),
+            moment=Facts(**jax.tree.map(jnp.asarray, self._kickoff)),
+            checkpoints=jnp.zeros(self.num_agents, jnp.int32),
+            end=jnp.int32(End.NOT),
+        )
+        return state, self._timestep(cast(Any, state), jnp.float32(0), is_first=True)
+
+    def step(self, state: HostState, action: Array) -> tuple[HostState, TimeStep[Observation]]:
+        """Returns the game 0.1 s later and its time step; after an episode's end, only the last.
+
+        Args:
+            state: of the game.
+            action: ``[A]`` int32, 0 to 18, in the engine's order.
+        """
+        was_over = state.end != End.NOT
+        after, rewards = collect(self._play(state, action.astype(jnp.int8), was_over))
+        after = jax.tree.map(lambda old, new: jnp.where(was_over, old, new), state, after)
+        modes = {"mean": jnp.mean, "sum": jnp.sum, "agent0": lambda values: values[0]}
+        reward = jnp.where(was_over, 0.0, modes[self.reward_mode](rewards))
+        return after, self._timestep(cast(Any, after), reward, is_first=False)
+
+    def facts(self, state: HostState) -> Facts:
+        """Returns what can be seen of a state, in environment units."""
+        return state.moment
+
+    def _play(self, state: HostState, action: Array, was_over: Array) -> HostState:
+        """Returns the state after the engine's step, checkpoints as before."""
+        bits = jax.random.bits(state.key, (2,), jnp.uint32)
+        drawn = bits[1] % 2 == 1
+        is_reversed = {"either": drawn, "left": jnp.bool_(False), "right": jnp.bool_(True)}
+        shape = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), self._kickoff)
+        moment, end = jax.pure_callback(
+            self._pool.step,
+            (shape, jax.ShapeDtypeStruct((), jnp.int32)),
+            bits[0] >> 1,  # The engine's own seeds have 31 bits.
+            is_reversed[self._first_team],
+            state.step_count,
+            state.history,
+            action,
+            was_over,
+            vmap_method="broadcast_all",
+        )
+        step_count = state.step_count + 1
+        is_late = (end == End.NOT) & (step_count >= self.time_limit)
+        return state._replace(
+            step_count=step_count,
+            history=state.history.at[state.step_count].set(action),
+            moment=Facts(**moment),
+            end=jnp.where(is_late, End.TIME, end).astype(jnp.int32),
+        )
+
+    @cached_property
+    def viewer(self) -> Viewer:
+        """Returns the renderer of this scenario."""
+        from envs.football.viewer import Viewer  # pillow is needed for pictures only
+
+        return Viewer(self, "Google Research Football")

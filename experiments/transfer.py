@@ -1,0 +1,255 @@
+"""Plays a trained team elsewhere: ``python experiments/transfer.py runs/a --env grf:SCENARIO``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from experiments.errors import UsageError, fail
+
+if TYPE_CHECKING:
+    from experiments.selection import Trained
+    from oatrpo_jax.train import Trainer
+    from oatrpo_jax.types import MultiAgentEnv
+
+PROGRAM = "experiments/transfer.py"
+
+DESCRIPTION = """Play the team that a run has trained in its own environment and in another one.
+
+The other one must have as many agents, actions and features of a view: football:SCENARIO and
+grf:SCENARIO, say. It gets the run's environment options that it knows, and those given here. Prints
+a table and leaves transfer.json in the run's directory."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Whom to play, where and how."""
+
+    run: Annotated[
+        Positional[Path], arg(metavar="DIR", help="a directory that experiments/run.py has left")
+    ]
+    env: Annotated[str, arg(help="family:scenario to play in besides the run's own")]
+    env_option: Annotated[
+        tuple[str, ...],
+        arg(
+            metavar="NAME=VALUE [NAME=VALUE ...]",
+            help_behavior_hint="(default: those of the run)",
+            help="options of that environment",
+        ),
+    ] = ()
+    episodes: Annotated[int, arg(help="episodes of each seed in each environment")] = 100
+    sample: Annotated[
+        bool, FlagCreatePairsOff, arg(help="draw the actions, instead of taking the likeliest")
+    ] = False
+    point: Annotated[
+        int | None,
+        arg(
+            metavar="NUMBER",
+            help_behavior_hint="(default: the best of summary.json)",
+            help="grid point, numbered from 0 as in config.json",
+        ),
+    ] = None
+    checkpoint: Annotated[
+        Literal["latest", "best"],
+        arg(help="the last policies, or each seed's as they played best while training"),
+    ] = "latest"
+    seed: Annotated[int, arg(help="another number plays other episodes")] = 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns the exit code; a usage error exits with 2."""
+    options = tyro.cli(Options, prog=PROGRAM, description=DESCRIPTION, args=argv)
+    try:
+        transfer(options)
+    except UsageError as error:
+        fail(str(error), PROGRAM)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def transfer(options: Options) -> None:
+    """Plays in both, prints the table and writes the file."""
+    # Slow to import; help and mistakes that tyro finds do not wait for them.
+    from experiments import evaluate, progress, runner
+    from experiments.files import write_json
+    from experiments.selection import choose_point, load_trained
+    from oatrpo_jax.train import Trainer
+
+    played = evaluate.Options(options.run, episodes=options.episodes, seed=options.seed)
+    evaluate.check(played)
+    runner.use_compilation_cache()
+    console = progress.make_console()
+    trained = load_trained(options.run, options.checkpoint)
+    experiment = trained.experiment
+    point = choose_point(experiment, options.run, options.point)
+    env, env_options = other_env(options, experiment.env_options)
+    home = experiment.trainer
+    check_sizes(home.env, env, experiment.options.run.env, options.env)
+    with progress.status(console, "playing ..."):
+        there = play(trained, Trainer(env, home.learner), point, options)
+        here = play(trained, home, point, options)
+    result = describe_transfer(trained, point, options, env_options, here, there)
+    console.print(make_table(result))
+    try:
+        write_json(options.run / "transfer.json", result)
+    except OSError as error:
+        raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
+
+
+def other_env(
+    options: Options, run_options: Mapping[str, Any]
+) -> tuple[MultiAgentEnv, dict[str, Any]]:
+    """Returns the environment to play in besides the run's, and its options.
+
+    Raises:
+        UsageError: if there is none of that name, or it cannot be made.
+    """
+    import envs
+    from experiments.experiment import make_env, parse_env_options
+
+    given = parse_env_options(options.env_option)
+    try:
+        known = envs.option_names(options.env) if run_options else ()
+        inherited = {name: value for name, value in run_options.items() if name in known}
+        env_options = {**inherited, **given}
+        return make_env(options.env, env_options), env_options
+    except ImportError as error:
+        raise UsageError(f"env: {options.env} needs a package that is missing: {error}") from error
+    except ValueError as error:
+        raise UsageError(f"env: {error}") from error
+
+
+def check_sizes(home: MultiAgentEnv, other: MultiAgentEnv, home_name: str, name: str) -> None:
+    """Raises a UsageError unless policies trained in one environment can play in the other."""
+    from oatrpo_jax.config import EnvSpec
+
+    ours, theirs = EnvSpec.from_env(home), EnvSpec.from_env(other)
+    sizes = {"agents": "num_agents", "actions": "num_actions", "features of a view": "view_size"}
+    differ = [
+        f"{getattr(theirs, size)} {what}, not {getattr(ours, size)}"
+        for what, size in sizes.items()
+        if getattr(ours, size) != getattr(theirs, size)
+    ]
+    if differ:
+        raise UsageError(
+            f"env: a team trained in {home_name} cannot play in {name}, which has "
+            f"{' and '.join(differ)}; choose another, or other options with --env-option"
+        )
+
+
+def play(trained: Trained, trainer: Trainer, point: int, options: Options) -> dict[str, Any]:
+    """Returns each metric over seeds: `describe` of the seeds' means over episodes.
+
+    Seeds play one after another: an environment outside of JAX then holds the episodes of one.
+    """
+    import jax
+    import numpy as np
+
+    from experiments.evaluation import Purpose, episode_keys, make_evaluate, short_names
+    from experiments.summary import describe
+
+    seeds = trained.experiment.seeds
+    run = make_evaluate(trainer, options.episodes, greedy=not options.sample)
+    keys = episode_keys(seeds, Purpose.AFTERWARDS, options.seed)
+    rounds = []
+    for seed in range(len(seeds)):
+        one = slice(seed, seed + 1)
+        learner = jax.tree.map(lambda x, one=one: x[point : point + 1, one], trained.state.learner)
+        rounds.append(jax.device_get(short_names(run(learner, keys[one]))))
+    metrics = {
+        name: describe(np.array([each[name][0, 0] for each in rounds], np.float64))
+        for name in rounds[0]
+    }
+    if len(seeds) == 1 and "success" in metrics:
+        metrics["success"]["ci95"] = share_interval(metrics["success"]["mean"], options.episodes)
+    return metrics
+
+
+def share_interval(share: float, count: int) -> list[float]:
+    """Returns Wilson's 95% interval of a probability from the share of `count` trials.
+
+    >>> [round(end, 3) for end in share_interval(0.5, 100)]
+    [0.404, 0.596]
+    """
+    from scipy.stats import binomtest
+
+    interval = binomtest(round(share * count), count).proportion_ci(method="wilson")
+    return [float(interval.low), float(interval.high)]
+
+
+def describe_transfer(
+    trained: Trained,
+    point: int,
+    options: Options,
+    env_options: Mapping[str, Any],
+    here: Mapping[str, Any],
+    there: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Returns what transfer.json says."""
+    from experiments.summary import finite_json
+
+    experiment, updates = trained.experiment, trained.updates[point].tolist()
+    return finite_json(
+        {
+            "algorithm": experiment.algorithm.name,
+            "point": point,
+            "hyperparameters": experiment.points[point],
+            "seeds": experiment.seeds,
+            "checkpoint": options.checkpoint,
+            "env_steps": [count * experiment.config.steps_per_update for count in updates],
+            "episodes": options.episodes,
+            "policy": "sample" if options.sample else "greedy",
+            "seed": options.seed,
+            "intervals": "over seeds" if len(experiment.seeds) > 1 else "over episodes",
+            "home": {
+                "environment": experiment.options.run.env,
+                "env_options": experiment.env_options,
+                "metrics": here,
+            },
+            "other": {
+                "environment": options.env,
+                "env_options": env_options,
+                "metrics": there,
+            },
+        }
+    )
+
+
+def make_table(result: Mapping[str, Any]) -> Any:
+    """Returns the metrics that both environments tell of, side by side."""
+    from rich.table import Table
+
+    title = (
+        f"{result['algorithm']}: {result['episodes']} {result['policy']} episodes of each of "
+        f"{len(result['seeds'])} seeds, 95% intervals {result['intervals']}"
+    )
+    table = Table("metric", title=title, box=None)
+    sides = [result["home"], result["other"]]
+    for side, what in zip(sides, ("trained in", "transferred to"), strict=True):
+        table.add_column(f"{what}\n{side['environment']}", justify="right")
+        table.add_column("\n95% interval", justify="right", no_wrap=True)
+    both = [name for name in sides[0]["metrics"] if name in sides[1]["metrics"]]
+    first = [name for name in ("success", "return", "length") if name in both]
+    for name in (*first, *sorted(set(both) - set(first))):
+        cells = []
+        for side in sides:
+            metric = side["metrics"][name]
+            interval = ", ".join(f"{end:.3f}" for end in metric["ci95"] or ())
+            cells += [f"{metric['mean']:.3f}", interval and f"[{interval}]"]
+        table.add_row(name, *cells)
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
