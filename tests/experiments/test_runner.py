@@ -1,10 +1,24 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
 
 import oatrpo_jax as oa
 from envs import make
+from experiments import runner
+from experiments.experiment import build
+from experiments.options import parse
 from experiments.runner import over_lanes
+
+ROOT = Path(__file__).parents[2]
+SIZES = ("--num-envs", "4", "--rollout-length", "8", "--hidden-sizes", "8")
+LIMIT_SECONDS = 300
+"""For three updates of a tiny run in a process of its own: time to compile, none to hang."""
 
 
 @pytest.mark.parametrize("algorithm", ["oappo", "oatrpo"])
@@ -31,3 +45,44 @@ def test_lanes_one_after_another_are_the_lanes_side_by_side(algorithm):
         jax.tree.map(
             lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-4), chosen, expected
         )
+
+
+def test_nothing_crosses_to_the_host_inside_a_chunk_and_the_step_is_traced_once(monkeypatch):
+    experiment = build(parse(["--env", "maze", "--seeds", "2", *SIZES]))
+    traces = []
+    step = oa.Trainer.step
+
+    def counted(self, state, hparams):
+        traces.append(1)
+        return step(self, state, hparams)
+
+    monkeypatch.setattr(oa.Trainer, "step", counted)
+    traced = runner.trace(experiment)
+    assert len(traces) <= 2  # Once for shapes, once for the program.
+    advance = traced.advance.lower().compile()
+    state = traced.init.lower().compile()(traced.keys)
+    count = jax.device_put(np.int32(3))
+    traces.clear()
+    with jax.transfer_guard("disallow"):
+        state, log = advance(state, traced.hparams, count)
+        jax.block_until_ready(log)
+    assert not traces
+    assert np.all(np.asarray(state.num_updates) == 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_seeds", [1, 3])
+@pytest.mark.parametrize("algorithm", oa.ALGORITHMS)
+def test_every_algorithm_runs_to_its_end(algorithm, num_seeds, tmp_path):
+    matrix = ("--reuse-matrix", "rr") if algorithm == "fixed" else ()
+    command = [sys.executable, "experiments/run.py", "--env", "maze", "--algorithm", algorithm]
+    sizes = (*SIZES, "--num-minibatches", "1", "--total-steps", "96")
+    subprocess.run(
+        [*command, *matrix, *sizes, "--seeds", str(num_seeds), "--out", str(tmp_path / "run")],
+        cwd=ROOT,
+        env={**os.environ, "JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(tmp_path)},
+        timeout=LIMIT_SECONDS,
+        check=True,
+    )
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["completed"] and summary["env_steps"] == 96
