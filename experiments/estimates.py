@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 RESAMPLES = 2000
 """Bootstrap samples behind an interval."""
@@ -37,6 +36,8 @@ def iqm(values: np.ndarray, axis: int = -1) -> np.ndarray:
     >>> float(iqm(np.array([0.0, 2.0, 3.0, 4.0, 100.0])))
     3.0
     """
+    from scipy import stats  # Takes a second to import, and training begins without it.
+
     return stats.trim_mean(values, 0.25, axis=axis)
 
 
@@ -52,6 +53,8 @@ def bootstrap_interval(
     if min(sample.shape[-1] for sample in samples) < 2:
         value = statistic(*samples, axis=-1)
         return value, value
+    from scipy import stats
+
     result = stats.bootstrap(
         samples,
         statistic,

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
+from experiments.estimates import iqm
 from experiments.experiment import Experiment
 
 TAIL = 0.1
@@ -106,7 +106,7 @@ def describe(per_seed: np.ndarray) -> dict[str, Any]:
         "per_seed": per_seed.tolist(),
         "mean": known.mean() if known.size else None,
         "sd": known.std(ddof=1) if known.size > 1 else None,
-        "iqm": stats.trim_mean(known, 0.25) if known.size else None,
+        "iqm": iqm(known) if known.size else None,
         "ci95": confidence_interval(known),
     }
 
@@ -117,6 +117,8 @@ def confidence_interval(values: np.ndarray) -> list[float] | None:
         return None
     if np.ptp(values) == 0:
         return [float(values[0])] * 2
+    from scipy import stats  # Takes a second to import, and training begins without it.
+
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", stats.DegenerateDataWarning)
