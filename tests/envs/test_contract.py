@@ -1,5 +1,6 @@
 """What every environment must do; a name added to `ENVIRONMENTS` is tested by all of it."""
 
+import importlib.util
 import subprocess
 import sys
 from functools import cache
@@ -12,6 +13,9 @@ import pytest
 
 import envs
 
+needs_engine = pytest.mark.skipif(
+    importlib.util.find_spec("gfootball_engine") is None, reason="gfootball_engine is missing"
+)
 ENVIRONMENTS = [
     "maze:black-red",
     "maze:black-blue-red",
@@ -23,6 +27,8 @@ ENVIRONMENTS = [
     pytest.param("football:academy_pass_and_shoot_with_keeper", marks=pytest.mark.slow),
     pytest.param("football:academy_counterattack_easy", marks=pytest.mark.slow),
     pytest.param("football:academy_counterattack_hard", marks=pytest.mark.slow),
+    pytest.param("grf:academy_3_vs_1_with_keeper", marks=needs_engine),
+    pytest.param("grf:academy_counterattack_hard", marks=[needs_engine, pytest.mark.slow]),
     "jaxmarl:MPE_simple_spread_v3",
     "jaxmarl:switch_riddle",
     "jumanji:Cleaner-v0",
@@ -56,8 +62,8 @@ LARGE_FEATURES = {
     "jumanji:RobotWarehouse-v0": 11,  # Rows of the warehouse, which jumanji does not bound.
 }
 """Bound of the features that adapters hand on as they are, where it is not 10."""
-FIXED_STARTS = "football:"
-"""Environments with this prefix always start alike, as the original does."""
+FIXED_STARTS = ("football:", "grf:")
+"""Environments with these prefixes always start alike, as the original does."""
 MAX_STEPS = 500
 """No environment may need more random steps than this for an episode."""
 
