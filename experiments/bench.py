@@ -19,7 +19,7 @@ from rich.console import Console
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from experiments.errors import UsageError, fail
+from experiments.errors import UsageError, exit_code_of
 
 PROGRAM = "experiments/bench.py"
 
@@ -47,28 +47,27 @@ class Bench:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
     options = tyro.cli(Bench, prog=PROGRAM, args=argv)
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        fail(f"out: cannot create {options.out}: {error.strerror}; choose another folder", PROGRAM)
-    try:
-        return run(options)
-    except UsageError as error:
-        fail(str(error), PROGRAM)
-    except KeyboardInterrupt:
-        print("Interrupted; what was measured is in bench.json.", file=sys.stderr)
-        return 130
+    return exit_code_of(lambda: run(options), PROGRAM)
 
 
 def run(options: Bench) -> int:
     """Measures, prints and saves; bench.json is written anew after each measurement."""
     # Slow to import; help does not wait for them.
+    import jax
+
     from experiments.benching.drawing import save_figure
     from experiments.benching.section import QUICK, WHOLE
     from experiments.benchmark import machine
     from experiments.files import write_json
     from experiments.progress import make_console, status
 
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"out: cannot create {options.out}: {error.strerror}; choose another folder"
+        ) from error
+    jax.config.update("jax_enable_compilation_cache", False)  # Compilation is measured too.
     console: Console = make_console()
     effort = QUICK if options.quick else WHOLE
     names = options.names or get_args(Name)

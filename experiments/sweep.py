@@ -18,7 +18,7 @@ import tyro
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from experiments.errors import UsageError, fail
+from experiments.errors import UsageError, exit_code_of
 from experiments.options import Options, check_reads, parse
 
 if TYPE_CHECKING:
@@ -66,13 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(FOOTER)
         raise
     options = parse(others)
-    try:
-        return search(sweep, options)
-    except UsageError as error:
-        fail(str(error), PROGRAM)
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return 130
+    return exit_code_of(lambda: search(sweep, options), PROGRAM)
 
 
 def search(sweep: Sweep, options: Options) -> int:
@@ -111,6 +105,8 @@ def build_sweep(sweep: Sweep, options: Options) -> Experiment:
 
     if options.run.resume is not None:
         raise UsageError("resume: a sweep cannot be resumed; start it anew with --out")
+    if options.run.dry_run:
+        raise UsageError("dry_run: a sweep has none; run.py has, with the values as a grid")
     if many := [name for name, values in options.grid.items() if len(values) > 1]:
         raise UsageError(f"{many[0]}: expected one value in a sweep; several belong in --search")
     points = search_points(sweep.search, sweep.points, sweep.method, sweep.search_seed)

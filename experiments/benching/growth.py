@@ -67,8 +67,8 @@ def _series(
             }
         )
     slopes = {
-        "exponent of time": exponent(sizes, [row["OAPPO, s"] for row in rows]),
-        "exponent of memory": exponent(sizes, [row["temporaries, MB"] for row in rows]),
+        f"exponent, {column}": exponent(sizes, [row[column] for row in rows])
+        for column in ("OAPPO, s", "OATRPO, s", "temporaries, MB")
     }
     return [row | slopes for row in rows]
 

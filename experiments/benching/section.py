@@ -41,7 +41,7 @@ class Effort:
         return Config(**{**size, **changes})
 
     def series(self, *sizes: int) -> Sequence[int]:
-        """Returns the sizes of a growing series that are not too large, two at least."""
+        """Returns the sizes of a growing series that are not too large; two if all are."""
         return [size for size in sizes if size <= self.largest * sizes[-1]] or sizes[:2]
 
 

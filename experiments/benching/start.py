@@ -28,7 +28,7 @@ next(runner.train(program, program.init(), 1, 1))
 start = float(sys.argv[1])
 print(json.dumps([imported - start, time.time() - start]))
 """
-"""A process of its own: what experiments/run.py does until the first update is back."""
+"""A process of its own: what experiments/run.py computes until the first update is back."""
 
 
 def measure(effort: Effort) -> Section:
@@ -53,8 +53,7 @@ def measure(effort: Effort) -> Section:
 
 def first_update(env: str, cache: str) -> tuple[float, float]:
     """Returns seconds until everything is imported, and until the first update is done."""
-    environment = {**os.environ, "XDG_CACHE_HOME": cache, "PYTHONPATH": str(ROOT)}
-    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    environment = {**clean_environment(), "XDG_CACHE_HOME": cache, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", FIRST_UPDATE, str(time.time()), "--env", env]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     imports, seconds = json.loads(done.stdout.splitlines()[-1])
@@ -64,5 +63,12 @@ def first_update(env: str, cache: str) -> tuple[float, float]:
 def run_seconds(script: str, *arguments: str) -> float:
     """Returns how long a command takes."""
     start = time.perf_counter()
-    subprocess.run([sys.executable, ROOT / script, *arguments], capture_output=True, check=True)
+    command = [sys.executable, ROOT / script, *arguments]
+    subprocess.run(command, env=clean_environment(), capture_output=True, check=True)
     return time.perf_counter() - start
+
+
+def clean_environment() -> dict[str, str]:
+    """Returns the environment without what would change where Python and JAX keep what they made."""
+    kept = ("JAX_COMPILATION_CACHE_DIR", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if name not in kept}

@@ -69,6 +69,7 @@ BAD_SWEEPS = {
     "no such metric": (["--search", "gamma=0.9,0.95", "--rank-by", "beauty"], "success"),
     "no points": (["--search", "gamma=0.9,0.95", "--points", "0"], "points"),
     "resume": (["--search", "gamma=0.9,0.95", "--resume", "x"], "cannot be resumed"),
+    "dry run": (["--search", "gamma=0.9,0.95", "--dry-run"], "a sweep has none"),
     "option of nobody": (["--search", "gamma=0.9,0.95", "--speed", "9"], "--speed"),
 }
 
