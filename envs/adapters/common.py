@@ -1,26 +1,24 @@
-"""What all adapters share: team reward, padding, masks, the end without a clock, specs."""
+"""What all adapters share: team reward, padding, masks, the end without a clock."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jumanji import specs
-from jumanji.env import Environment
 
+from envs.team import TeamEnvironment
 from oatrpo_jax.types import Observation, PyTree
 
 REWARDS = {"sum": jnp.sum, "mean": jnp.mean}
 """How the agents' rewards become that of the team, by the value of the option ``reward``."""
 
 
-class Adapter(Environment):
+class Adapter(TeamEnvironment):
     """An environment of another library, as a cooperative one of ours.
 
     Args:
@@ -74,31 +72,6 @@ class Adapter(Environment):
     def team_reward(self, rewards: Array) -> Array:
         """Returns the ``[]`` float32 reward of the team from one per agent, or from one for all."""
         return self._combine(rewards.astype(jnp.float32)) if rewards.ndim else rewards * 1.0
-
-    @cached_property
-    def observation_spec(self) -> specs.Spec[Observation]:
-        """Returns the shapes and dtypes of the Observation."""
-        _, timestep = jax.eval_shape(self.reset, jax.random.key(0))
-        arrays = {
-            name: specs.Array(shape.shape, shape.dtype, name)
-            for name, shape in timestep.observation._asdict().items()
-        }
-        return specs.Spec(Observation, "ObservationSpec", **arrays)
-
-    @cached_property
-    def action_spec(self) -> specs.MultiDiscreteArray:
-        """Returns the spec of one action per agent."""
-        return specs.MultiDiscreteArray(jnp.full(self.num_agents, self.num_actions), name="action")
-
-    @cached_property
-    def reward_spec(self) -> specs.Array:
-        """Returns the spec of the team reward."""
-        return specs.Array((), jnp.float32, "reward")
-
-    @cached_property
-    def discount_spec(self) -> specs.BoundedArray:
-        """Returns the spec of the discount."""
-        return specs.BoundedArray((), jnp.float32, 0.0, 1.0, "discount")
 
 
 def pad_rows(rows: Sequence[Array], length: int | None = None) -> Array:

@@ -10,8 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jumanji import specs
-from jumanji.env import Environment
 from jumanji.types import StepType, TimeStep
 
 from envs.football import observation as seen_as
@@ -29,6 +27,7 @@ from envs.football.scenarios import (
 )
 from envs.football.start import facts, start, support_offset
 from envs.football.types import NUM_ACTIONS, End, State
+from envs.team import TeamEnvironment
 from oatrpo_jax.types import Observation
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ NUM_CHECKPOINTS = 10
 CHECKPOINT_REWARD = 0.1
 
 
-class Football(Environment):
+class Football(TeamEnvironment):
     """A few attackers with a ball in front of a goal: `academy (JAX)`.
 
     An episode terminates on a goal, when the ball leaves the pitch, or when the team that had the
@@ -180,36 +179,6 @@ class Football(Environment):
             ),
             extras={**extras, "checkpoints": collected},
         )
-
-    @cached_property
-    def observation_spec(self) -> specs.Spec[Observation]:
-        """Returns the shapes and dtypes of the Observation."""
-        _, timestep = jax.eval_shape(self.reset, jax.random.key(0))
-        shapes = timestep.observation
-        mask = shapes.action_mask.shape
-        return specs.Spec(
-            Observation,
-            "ObservationSpec",
-            agents_view=specs.Array(shapes.agents_view.shape, jnp.float32, "agents_view"),
-            action_mask=specs.BoundedArray(mask, bool, False, True, "action_mask"),
-            global_state=specs.Array(shapes.global_state.shape, jnp.float32, "global_state"),
-            active=specs.BoundedArray(mask[:1], bool, False, True, "active"),
-        )
-
-    @cached_property
-    def action_spec(self) -> specs.MultiDiscreteArray:
-        """Returns the spec of one action per agent."""
-        return specs.MultiDiscreteArray(jnp.full(self.num_agents, NUM_ACTIONS), name="action")
-
-    @cached_property
-    def reward_spec(self) -> specs.Array:
-        """Returns the spec of the team reward."""
-        return specs.Array((), jnp.float32, "reward")
-
-    @cached_property
-    def discount_spec(self) -> specs.BoundedArray:
-        """Returns the spec of the discount."""
-        return specs.BoundedArray((), jnp.float32, 0.0, 1.0, "discount")
 
     @cached_property
     def viewer(self) -> Viewer:

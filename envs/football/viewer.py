@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -13,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from envs.football.kicks import GOAL_HALF_WIDTH
 from envs.football.scenarios import GOAL_LINE, SIDE_LINE
 from envs.football.types import End, State
+from envs.team import save_gif
 
 if TYPE_CHECKING:
     from envs.football.env import Football
@@ -85,20 +85,7 @@ class Viewer:
         left = float(np.clip(rear - 20.0, -GOAL_LINE, 0.0))
         frames = [self.render(state, left) for state in states]
         if save_path is not None:
-            Path(save_path).parent.mkdir(parents=True, exist_ok=True)
-            palette = Image.fromarray(frames[0]).quantize(64)
-            images = [
-                Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
-                for frame in frames
-            ]
-            images[0].save(
-                save_path,
-                format="GIF",
-                save_all=True,
-                append_images=images[1:],
-                duration=[interval] * (len(images) - 1) + [max(interval, 1500)],
-                loop=0,
-            )
+            save_gif(frames, interval, save_path)
         return np.stack(frames)
 
     def _pixel(self, place: Any, left: float) -> tuple[float, float]:

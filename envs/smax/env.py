@@ -9,8 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jumanji import specs
-from jumanji.env import Environment
 from jumanji.types import StepType, TimeStep
 
 from envs.smax import units
@@ -20,6 +18,7 @@ from envs.smax.library import MAP_NAME_TO_SCENARIO, BattleState, GameState, Scen
 from envs.smax.observing import FastViewEnemySMAX, nearest_first
 from envs.smax.scenarios import ROSTERS, STOCK_MAX_STEPS
 from envs.smax.viewer import Viewer
+from envs.team import TeamEnvironment
 from oatrpo_jax.types import Observation
 
 
@@ -37,7 +36,7 @@ class State(NamedTuple):
     step_count: Array
 
 
-class Smax(Environment):
+class Smax(TeamEnvironment):
     """SMAX against its heuristic enemy.
 
     An episode terminates when a team has no fighter left (a medivac is none) and is truncated
@@ -166,38 +165,6 @@ class Smax(Environment):
         cooldown = rows[:, 3] / self.game.unit_type_weapon_cooldowns[battle.unit_types]
         scaled = [rows[:, :1], rows[:, 1:3] / size, jnp.clip(cooldown, 0, 1)[:, None], rows[:, 4:]]
         return jnp.concatenate(scaled, axis=1).reshape(rows.size)
-
-    @cached_property
-    def observation_spec(self) -> specs.Spec[Observation]:
-        """Returns the shapes and dtypes of the Observation."""
-        _, timestep = jax.eval_shape(self.reset, jax.random.key(0))
-        shapes = timestep.observation
-        mask = shapes.action_mask.shape
-        return specs.Spec(
-            Observation,
-            "ObservationSpec",
-            agents_view=specs.Array(shapes.agents_view.shape, jnp.float32, "agents_view"),
-            action_mask=specs.BoundedArray(mask, bool, False, True, "action_mask"),
-            global_state=specs.BoundedArray(
-                shapes.global_state.shape, jnp.float32, 0.0, 1.0, "global_state"
-            ),
-            active=specs.BoundedArray(mask[:1], bool, False, True, "active"),
-        )
-
-    @cached_property
-    def action_spec(self) -> specs.MultiDiscreteArray:
-        """Returns the spec of one action per agent."""
-        return specs.MultiDiscreteArray(jnp.full(self.num_agents, self.num_actions), name="action")
-
-    @cached_property
-    def reward_spec(self) -> specs.Array:
-        """Returns the spec of the team reward."""
-        return specs.Array((), jnp.float32, "reward")
-
-    @cached_property
-    def discount_spec(self) -> specs.BoundedArray:
-        """Returns the spec of the discount."""
-        return specs.BoundedArray((), jnp.float32, 0.0, 1.0, "discount")
 
     @cached_property
     def viewer(self) -> Viewer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
@@ -12,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from envs.smax import units
 from envs.smax.healing import FIRST_TARGET, target_table
+from envs.team import save_gif
 
 if TYPE_CHECKING:
     from envs.smax.env import Smax, State
@@ -109,20 +109,7 @@ class Viewer:
         camera = self._follow(states)
         frames = [self.render(state, camera) for state in states]
         if save_path is not None:
-            Path(save_path).parent.mkdir(parents=True, exist_ok=True)
-            palette = Image.fromarray(frames[0]).quantize(64)
-            images = [
-                Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE)
-                for f in frames
-            ]
-            images[0].save(
-                save_path,
-                format="GIF",
-                save_all=True,
-                append_images=images[1:],
-                duration=[interval] * (len(images) - 1) + [max(interval, 1500)],
-                loop=0,
-            )
+            save_gif(frames, interval, save_path)
         return np.stack(frames)
 
     def _follow(self, states: Sequence[State]) -> Camera:

@@ -69,6 +69,6 @@ def run_seconds(script: str, *arguments: str) -> float:
 
 
 def clean_environment() -> dict[str, str]:
-    """Returns the environment without what would change where Python and JAX keep what they made."""
+    """Returns the environment with Python and JAX keeping what they compile where they always do."""
     kept = ("JAX_COMPILATION_CACHE_DIR", "PYTHONDONTWRITEBYTECODE")
     return {name: value for name, value in os.environ.items() if name not in kept}
