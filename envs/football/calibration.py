@@ -46,15 +46,15 @@ class Calibration(NamedTuple):
     ground_friction: float = 1.6
     gravity: float = 9.81
     bounce: float = 0.62
-    touch_reach: float = 1.0
+    touch_reach: float = 0.9
     """Of an outfield player; measured as the distance of first touches."""
-    keeper_reach: float = 1.3
+    keeper_reach: float = 1.1
     touch_height: float = 1.6
-    trap_steps: float = 4.0
+    trap_steps: float = 5.0
     """Steps in which a player hardly runs after he has got a free ball: measured at kick-off."""
-    trap_failure: float = 0.03
+    trap_failure: float = 0.045
     """Probability that a ball faster than 10 m/s bounces off the man it was meant for."""
-    intercept_failure: float = 0.5
+    intercept_failure: float = 0.75
     """The same for anybody else: fitted on random play."""
 
     # Kicks.
@@ -74,45 +74,46 @@ class Calibration(NamedTuple):
     pass_range: float = 50.0
     """Beyond it a pass has the power of one of 12 to 30 m: measured on passes to our keeper."""
     long_max_speed: float = 29.0
-    volley_share: float = 0.6
+    volley_share: float = 0.75
     """Share of kicks asked for in advance that leave before the ball is owned: random play."""
-    pass_noise: float = 0.02
+    pass_noise: float = 0.067
     """Standard deviation of a pass's direction in radians."""
     shot_speed: float = 32.0
     shot_speed_noise: float = 1.8
     shot_lift: float = 2.6
     shot_lift_noise: float = 1.5
     """881 shots: 30.8 +- 1.9 m/s and 2.45 +- 1.5 m/s in the first 0.1 s."""
-    shot_noise: float = 0.07
+    shot_noise: float = 0.065
     """Standard deviation of a shot's direction in radians: fitted on the share on target."""
 
     # Keeper: 881 shots without a defender.
     keeper_time: float = 0.35
     """A shot that reaches the keeper's line sooner than this may pass him, a later one hardly."""
-    keeper_near: float = 0.42
-    """Goals from quick shots within half a metre of the keeper."""
-    keeper_slope: float = 0.37
-    """What each metre of offset beyond the half adds to that."""
-    keeper_late: float = 0.06
+    keeper_near: float = 0.65
+    keeper_near_gain: float = 4.0
+    """Goals from quick shots close to the keeper: 4 per second from 0.08 s on, up to 0.65."""
+    keeper_slope: float = 0.6
+    """What each metre of offset beyond 0.4 adds to that."""
+    keeper_late: float = 0.04
     """Goals from shots that give him time."""
-    keeper_holds: float = 0.6
+    keeper_holds: float = 0.5
     """Share of saves that he holds."""
     keeper_rush: float = 16.0
     """Distance from goal of a carrier that nobody faces at which the keeper comes out."""
 
     # Duels: fitted on the duel table, the scripted policy and random play.
-    duel_reach: float = 1.2
+    duel_reach: float = 1.3
     duel_rate: float = 0.8
     """Probability of contact in 0.1 s within reach."""
-    duel_steal: float = 0.35
+    duel_steal: float = 0.33
     """Probability that a contact is a clean steal; otherwise the ball comes loose."""
-    duel_through: float = 0.6
+    duel_through: float = 0.75
     """Probability that a loose ball rolls on past the defender."""
-    duel_stumble: float = 9.0
+    duel_stumble: float = 10.0
     """Steps of 0.1 s in which both hardly run after a contact that is no clean steal."""
-    stumble_slope: float = 0.22
+    stumble_slope: float = 0.2
     """Speed that each step of stumbling to come takes from 3.2 m/s: measured after one duel."""
-    loose_speed: float = 5.0
+    loose_speed: float = 5.2
     hunt_delay: float = 0.4
     """Seconds in which a hunter closes in on his place, so that he waits for the carrier."""
     hunt_range: float = 13.0

@@ -81,9 +81,9 @@ def judge_shot(
 ) -> Array:
     """Returns the ``[]`` int32 `Shot`: what the keeper will do about a ball just struck.
 
-    Measured law: a shot that reaches the keeper's line in less than 0.35 s passes him with
-    probability 0.42 within half a metre and 0.37 more for each metre of offset; a later one
-    hardly ever.
+    Measured law, by the time until the ball is on the keeper's line: struck right at his feet it
+    is smothered, at 0.2 to 0.35 s it passes him more often than not, and the more surely the
+    farther from him; later than 0.45 s it hardly ever does, however far.
 
     Args:
         ball: ``[3]`` where the ball is struck.
@@ -103,8 +103,11 @@ def judge_shot(
     to_keeper = (keeper[0] - ball[0]) * side / forward
     line = unit(velocity[:2], jnp.array([1.0, 0.0]))
     offset = jnp.abs(line[0] * (keeper[1] - ball[1]) - line[1] * (keeper[0] - ball[0]))
-    quick = jnp.clip(cal.keeper_near + cal.keeper_slope * (offset - 0.5), cal.keeper_near, 1.0)
-    chance = jnp.where(to_keeper < cal.keeper_time, quick, cal.keeper_late)
+    near = jnp.clip(cal.keeper_near_gain * (to_keeper - 0.08), cal.keeper_late, cal.keeper_near)
+    quick = jnp.clip(near + cal.keeper_slope * jnp.maximum(offset - 0.4, 0.0), 0.0, 1.0)
+    late = cal.keeper_near - 4.0 * (to_keeper - cal.keeper_time + 0.05)
+    late = jnp.maximum(late, cal.keeper_late)
+    chance = jnp.where(to_keeper < cal.keeper_time, quick, late)
     # A shot from goalward of the keeper meets nobody.
     chance = jnp.where(to_keeper <= 0, 1.0, chance)
     saved = jnp.where(draws[1] < cal.keeper_holds, Shot.HELD, Shot.PARRIED)
@@ -181,7 +184,7 @@ def duel(state: State, is_left: Array, draws: Array, cal: Calibration) -> State:
     index = jnp.arange(len(is_left))
     stumbles = loose & ((index == owner) | (index == rival))
     # He whom the ball has passed must turn.
-    pause = jnp.where((index == rival) & through, 1.8, 0.7) * cal.duel_stumble
+    pause = jnp.where((index == rival) & through, 1.5, 0.7) * cal.duel_stumble
     new_owner = jnp.where(loose, -1, state.owner)
     return state._replace(
         owner=jnp.where(steals, rival, new_owner).astype(jnp.int32),

@@ -1,0 +1,134 @@
+"""The academy's physics: numbers of the original's laws, bounds, and the gates that are cheap."""
+
+from functools import cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from envs.football import contest, gates, kicks, measure, physics, reference
+from envs.football.calibration import Calibration
+from envs.football.types import Kick, Shot
+
+CAL = Calibration()
+
+
+@cache
+def real():
+    return reference.load()
+
+
+def test_the_energy_of_a_free_ball_never_rises():
+    ball, velocity = jnp.array([0.0, 0.0, 1.0]), jnp.array([20.0, 5.0, 8.0])
+
+    def step(carry, _):
+        carry = physics.fly(*carry, CAL)
+        return carry, (carry[0][2], 0.5 * jnp.sum(carry[1] ** 2))
+
+    _, (height, kinetic) = jax.lax.scan(step, (ball, velocity), None, length=60)
+    energy = np.asarray(kinetic + CAL.gravity * height)
+    # 0.5 (20^2 + 5^2 + 8^2) + 9.81 = 254.3 J/kg at first.
+    assert energy[0] < 254.3 + 0.1 and (np.diff(energy) < 0.05).all() and energy[-1] < 30
+    assert height.min() >= physics.BALL_RADIUS - 1e-6
+
+
+def test_a_ball_drops_as_it_should():
+    ball, velocity = jnp.array([0.0, 0.0, 2.0]), jnp.zeros(3)
+    for _ in range(4):
+        ball, velocity = physics.fly(ball, velocity, CAL)
+    # 20 steps of 0.02 s: g dt^2 (1 + ... + 20) = 9.81 * 0.0004 * 210 = 0.824 m of fall.
+    assert float(ball[2]) == pytest.approx(2 - 0.824, abs=0.01)
+
+
+@pytest.mark.parametrize(("distance", "speed"), [(8.0, 14.66), (30.0, 24.8), (4.0, 12.26)])
+def test_passes_follow_the_power_law(distance, speed):
+    # 36 (1.8 (8 / 60)^1.4 + 0.3) = 36 (1.8 * 0.05956 + 0.3) = 14.66; 30 m would need 35: capped.
+    velocity = kicks.launch_pass(
+        jnp.zeros(2), jnp.array([distance, 0.0]), jnp.zeros(2), Kick.SHORT, jnp.full(2, 0.5), CAL
+    )
+    assert float(physics.length(velocity[:2])) == pytest.approx(speed, abs=0.02)
+
+
+def test_a_pass_goes_to_the_mate_the_stick_points_at():
+    position = jnp.array([[-40.0, 0.0], [0.0, 0.0], [10.0, 10.0], [10.0, -10.0]])
+    mates = jnp.array([True, False, True, True])
+    for stick, target in (((0.6, 0.8), 2), ((0.6, -0.8), 3), ((-1.0, 0.0), 0)):
+        chosen, _ = kicks.pass_target(position, 1, jnp.array(stick), Kick.SHORT, mates)
+        assert int(chosen) == target
+
+
+def test_the_stick_aims_a_shot_to_either_side_of_the_middle():
+    def across(stick):
+        half = jnp.full(3, 0.5)
+        shot = kicks.launch_shot(
+            jnp.array([40.0, 0.0]), jnp.array(stick), jnp.float32(55.0), half, jnp.float32(5.0), CAL
+        )
+        return float(shot[1] / shot[0] * 15)
+
+    assert across((1.0, 0.0)) == pytest.approx(0, abs=1e-3)
+    # 45 of 90 degrees: 0.5^0.7 * 3.33 = 2.05 m.
+    assert across((0.7071, 0.7071)) == pytest.approx(2.05, abs=0.02)
+    assert across((0.7071, -0.7071)) == pytest.approx(-2.05, abs=0.02)
+
+
+def goal_share(distance, keeper):
+    ball, velocity = jnp.array([55.0 - distance, 0.0, 0.2]), jnp.array([31.0, 0.0, 1.0])
+    draws = jax.random.uniform(jax.random.key(0), (2000, 2))
+    judge = jax.vmap(contest.judge_shot, in_axes=(None, None, None, None, 0, None))
+    outcome = judge(ball, velocity, jnp.array(keeper), jnp.float32(1.0), draws, CAL)
+    return float((outcome == Shot.PASSES).mean())
+
+
+def test_the_keeper_stops_late_shots_and_smothers_close_ones():
+    # 9 m and 31 m/s: 0.26 s to his line; 0.04 s; 0.6 s.
+    assert goal_share(10.0, (54.0, 0.0)) == pytest.approx(CAL.keeper_near, abs=0.04)
+    assert goal_share(10.0, (54.0, 1.5)) > 0.95
+    assert goal_share(2.2, (54.0, 0.0)) == pytest.approx(CAL.keeper_late, abs=0.02)
+    assert goal_share(20.0, (54.0, 2.0)) == pytest.approx(CAL.keeper_late, abs=0.02)
+
+
+def test_a_wide_or_high_shot_is_not_judged():
+    for velocity in ((30.0, 12.0, 1.0), (30.0, 0.0, 9.0), (-30.0, 0.0, 1.0)):
+        outcome = contest.judge_shot(
+            jnp.array([40.0, 0.0, 0.2]),
+            jnp.array(velocity),
+            jnp.array([54.0, 0.0]),
+            jnp.float32(1.0),
+            jnp.full(2, 0.5),
+            CAL,
+        )
+        assert int(outcome) == Shot.NONE
+
+
+def test_players_run_as_recorded():
+    for name, curve in measure.speed_curves(real(), CAL).items():
+        gate = gates._speed_gate(name, real()[name], curve)
+        assert gate.passes, gate
+
+
+@pytest.mark.parametrize("distance", [12])
+def test_passes_arrive_as_recorded(distance):
+    ours, recorded = measure.passes(distance, CAL).mean(axis=0), real()[f"pass/{distance}"]
+    flight, speed = recorded.mean(axis=0)
+    assert abs(ours[0] - flight) <= 2 and abs(ours[1] - speed) <= 1.5
+
+
+def test_shots_end_as_recorded_by_distance():
+    found = gates._shot_gates(real()["shots"], {}, CAL)
+    by_distance = [gate for gate in found if gate.name.startswith("goals from")]
+    assert len(by_distance) == 5 and sum(gate.passes for gate in by_distance) >= 4
+
+
+def test_a_missing_recording_is_named():
+    with pytest.raises(ValueError, match="calib_speed"):
+        reference.distill(Path("nowhere"))
+
+
+@pytest.mark.slow
+def test_most_gates_pass_and_the_scenarios_keep_their_order():
+    result = gates.compare(real(), CAL, num_episodes=200)
+    failed = [gate.name for gate in result.gates if not gate.passes]
+    assert len(failed) <= 20, failed
+    assert result.gates[-1].name.startswith("scripted: pairs") and result.gates[-1].passes
