@@ -24,12 +24,12 @@ ARGV = (
 )
 
 
-def make_trained_run(directory: Path) -> tuple[Experiment, TrainState]:
+def make_trained_run(directory: Path, argv: str = ARGV) -> tuple[Experiment, TrainState]:
     """Returns what lies in the directory: policies of update 3, 2 points x 2 seeds, all unlike.
 
     The policies of point 1 and seed 4 are said to be the best; those of update 2 were better.
     """
-    experiment = build(parse(ARGV.split()))
+    experiment = build(parse(argv.split()))
     state = jax.jit(make_init(experiment))(make_keys(experiment))
     state = state._replace(learner=with_random_policies(state.learner, 0))
     directory.mkdir()
