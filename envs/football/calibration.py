@@ -90,9 +90,9 @@ class Calibration(NamedTuple):
     keeper_time: float = 0.35
     """A shot that reaches the keeper's line sooner than this may pass him, a later one hardly."""
     keeper_near: float = 0.65
-    keeper_near_gain: float = 4.0
-    """Goals from quick shots close to the keeper: 4 per second from 0.08 s on, up to 0.65."""
-    keeper_slope: float = 0.6
+    keeper_near_gain: float = 5.0
+    """Goals from quick shots close to the keeper: 5 per second from 0.08 s on, up to 0.65."""
+    keeper_slope: float = 0.45
     """What each metre of offset beyond 0.4 adds to that."""
     keeper_late: float = 0.04
     """Goals from shots that give him time."""
@@ -105,9 +105,9 @@ class Calibration(NamedTuple):
     duel_reach: float = 1.3
     duel_rate: float = 0.8
     """Probability of contact in 0.1 s within reach."""
-    duel_steal: float = 0.33
+    duel_steal: float = 0.3
     """Probability that a contact is a clean steal; otherwise the ball comes loose."""
-    duel_through: float = 0.75
+    duel_through: float = 0.8
     """Probability that a loose ball rolls on past the defender."""
     duel_stumble: float = 10.0
     """Steps of 0.1 s in which both hardly run after a contact that is no clean steal."""

@@ -103,7 +103,9 @@ def defend(
     catches = is_free & (arrival[first] < keeper_time) & (meet[first, 0] > GOAL_LINE - 16.0)
     keeper = jnp.where(catches & (state.shot == 0), meet[first], keeper)
     place = jnp.where(is_keeper[:, None], keeper, place)
-    waits = is_hunter & ~chases & (gap > 2.0)
+    # In front of the carrier they let him come; from the side they must hurry.
+    is_in_front = (team - carrier) @ way > 0.85 * gap
+    waits = is_hunter & ~chases & (gap > 2.0) & is_in_front
     return towards(team, place, pace, jnp.where(waits, cal.hunt_delay, 0.25))
 
 
