@@ -1,7 +1,8 @@
 """The constants of the academy as one traced pytree, each with what it was measured or fitted on.
 
-``measured`` constants were read off recordings of the original engine; ``fitted`` ones were found
-by random search on the gates of :mod:`envs.football.validate`, and never on a learning result.
+What is called measured was read off recordings of the original engine.  What is called fitted, and
+every constant of duels, traps and reaches, was found by a short random search and then by hand on
+the gates of :mod:`envs.football.validate`: on the same recordings, and on no learning result.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Calibration(NamedTuple):
     gravity: float = 9.81
     bounce: float = 0.62
     touch_reach: float = 0.9
-    """Of an outfield player; measured as the distance of first touches."""
+    """Of an outfield player; 1.0 in the engine's source, fitted here."""
     keeper_reach: float = 1.1
     touch_height: float = 1.6
     trap_steps: float = 5.0
