@@ -91,14 +91,13 @@ def transfer(options: Options) -> None:
     runner.use_compilation_cache()
     console = progress.make_console()
     trained = load_trained(options.run, options.checkpoint)
-    experiment = trained.experiment
+    experiment, home = trained.experiment, trained.experiment.trainer
     point = choose_point(experiment, options.run, options.point)
     env, env_options = other_env(options, experiment.env_options)
-    home = experiment.trainer
     check_sizes(home.env, env, experiment.options.run.env, options.env)
     with progress.status(console, "playing ..."):
-        there = play(trained, Trainer(env, home.learner), point, options)
         here = play(trained, home, point, options)
+        there = play(trained, Trainer(env, home.learner), point, options)
     result = describe_transfer(trained, point, options, env_options, here, there)
     console.print(make_table(result))
     try:
@@ -212,18 +211,14 @@ def describe_transfer(
             "policy": "sample" if options.sample else "greedy",
             "seed": options.seed,
             "intervals": "over seeds" if len(experiment.seeds) > 1 else "over episodes",
-            "home": {
-                "environment": experiment.options.run.env,
-                "env_options": experiment.env_options,
-                "metrics": here,
-            },
-            "other": {
-                "environment": options.env,
-                "env_options": env_options,
-                "metrics": there,
-            },
+            "home": _side(experiment.options.run.env, experiment.env_options, here),
+            "other": _side(options.env, env_options, there),
         }
     )
+
+
+def _side(name: str, options: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    return {"environment": name, "env_options": options, "metrics": metrics}
 
 
 def make_table(result: Mapping[str, Any]) -> Any:
