@@ -85,7 +85,7 @@ def test_both_backends_pay_for_the_same_things(random_play):
     for _, timesteps in random_play:
         # Where an episode's extras are read: at its end, or after all the steps.
         final = np.where(timesteps.last().any(axis=1), timesteps.last().argmax(axis=1), -1)
-        extras = jax.tree.map(lambda x: x[np.arange(8), final], timesteps.extras)
+        extras = {name: told[np.arange(8), final] for name, told in timesteps.extras.items()}
         # Ten checkpoints of 0.1 per agent, 1 for a goal, and nothing after the end.
         expected = extras["checkpoints"] + extras["success"] - extras["conceded"]
         np.testing.assert_allclose(timesteps.reward.sum(axis=1), expected, atol=1e-5)
