@@ -14,7 +14,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from experiments.errors import UsageError, fail
+from experiments.errors import UsageError, exit_code_of
 
 if TYPE_CHECKING:
     from experiments.selection import Trained
@@ -68,14 +68,7 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
     options = tyro.cli(Options, prog=PROGRAM, description=DESCRIPTION, args=argv)
-    try:
-        transfer(options)
-    except UsageError as error:
-        fail(str(error), PROGRAM)
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code_of(lambda: transfer(options), PROGRAM)
 
 
 def transfer(options: Options) -> None:

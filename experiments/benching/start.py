@@ -69,6 +69,6 @@ def run_seconds(script: str, *arguments: str) -> float:
 
 
 def clean_environment() -> dict[str, str]:
-    """Returns the environment with Python and JAX keeping what they compile where they always do."""
+    """Returns the environment without what says where compiled code is to be kept, if at all."""
     kept = ("JAX_COMPILATION_CACHE_DIR", "PYTHONDONTWRITEBYTECODE")
     return {name: value for name, value in os.environ.items() if name not in kept}
