@@ -90,7 +90,7 @@ def resume(options: Options) -> int:
     assert directory is not None
     resumed = resumed_options(directory, options.argv)
     if resumed.run.dry_run:
-        raise UsageError(f"dry_run: {directory} is under way; config.json says how large it is")
+        raise UsageError(f"dry_run: only for a new run; {directory / 'config.json'} is this one's")
     with locked(directory):
         experiment = build(resumed)
         if is_finished(experiment, directory):

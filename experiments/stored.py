@@ -14,7 +14,7 @@ from experiments.errors import UsageError
 from experiments.options import Options, given_names, parse
 from experiments.run_options import OF_THE_PROCESS
 
-CHANGEABLE = OF_THE_PROCESS | {"total_steps", "checkpoint_every", "keep_checkpoints"}
+CHANGEABLE = (OF_THE_PROCESS - {"out"}) | {"total_steps", "checkpoint_every", "keep_checkpoints"}
 """Options that change nothing about the updates already done."""
 
 _VALUE = re.compile(r"-?[0-9.]|-?inf$|nan$|[^-]")

@@ -54,4 +54,4 @@ def test_a_run_under_way_has_no_dry_run(tmp_path, capsys, cache_uses):
     assert run.main([*SMALL, "--out", str(directory)]) == 0
     with pytest.raises(SystemExit, match="2"):
         run.main(["--resume", str(directory), "--total-steps", "128", "--dry-run"])
-    assert "is under way" in capsys.readouterr().err
+    assert "only for a new run" in capsys.readouterr().err
