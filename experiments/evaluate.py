@@ -6,14 +6,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, Positional, arg, create_mutex_group
+from tyro.conf import FlagCreatePairsOff, arg, create_mutex_group
 
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from experiments.arguments import Checkpoint, EpisodeSeed, Point, RunDirectory
 from experiments.errors import UsageError, exit_code_of
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ HOW = create_mutex_group(required=False)
 class Options:
     """What to evaluate, and how."""
 
-    run: Annotated[
-        Positional[Path], arg(metavar="DIR", help="a directory that experiments/run.py has left")
-    ]
+    run: RunDirectory
     episodes: Annotated[int, arg(help="episodes of each seed")] = 320
     greedy: Annotated[
         bool, HOW, FlagCreatePairsOff, arg(help="take the likeliest actions; this is the default")
@@ -43,19 +42,9 @@ class Options:
     sample: Annotated[
         bool, HOW, FlagCreatePairsOff, arg(help="draw the actions, as in training")
     ] = False
-    point: Annotated[
-        int | None,
-        arg(
-            metavar="NUMBER",
-            help_behavior_hint="(default: the best of summary.json)",
-            help="grid point, numbered from 0 as in config.json",
-        ),
-    ] = None
-    checkpoint: Annotated[
-        Literal["latest", "best"],
-        arg(help="the last policies, or each seed's as they played best while training"),
-    ] = "latest"
-    seed: Annotated[int, arg(help="another number plays other episodes")] = 0
+    point: Point = None
+    checkpoint: Checkpoint = "latest"
+    seed: EpisodeSeed = 0
     replay: Annotated[
         Path | None,
         arg(

@@ -9,14 +9,15 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from tyro.conf import Positional, arg
+from tyro.conf import arg
 
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from experiments.arguments import Checkpoint, Point, RunDirectory
 from experiments.errors import UsageError, exit_code_of
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 class Options:
     """What to export, and where to."""
 
-    run: Annotated[
-        Positional[Path], arg(metavar="DIR", help="a directory that experiments/run.py has left")
-    ]
+    run: RunDirectory
     out: Annotated[
         Path | None,
         arg(
@@ -52,14 +51,7 @@ class Options:
             help="the file to write; replaced if it exists",
         ),
     ] = None
-    point: Annotated[
-        int | None,
-        arg(
-            metavar="NUMBER",
-            help_behavior_hint="(default: the best of summary.json)",
-            help="grid point, numbered from 0 as in config.json",
-        ),
-    ] = None
+    point: Point = None
     seed: Annotated[
         int | None,
         arg(
@@ -68,10 +60,7 @@ class Options:
             help="seed, as in metrics.csv",
         ),
     ] = None
-    checkpoint: Annotated[
-        Literal["latest", "best"],
-        arg(help="the last policies, or the seed's as they played best while training"),
-    ] = "latest"
+    checkpoint: Checkpoint = "latest"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

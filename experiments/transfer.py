@@ -6,14 +6,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import FlagCreatePairsOff, arg
 
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from experiments.arguments import Checkpoint, EpisodeSeed, Point, RunDirectory
 from experiments.errors import UsageError, exit_code_of
 
 if TYPE_CHECKING:
@@ -34,9 +35,7 @@ a table and leaves transfer.json in the run's directory."""
 class Options:
     """Whom to play, where and how."""
 
-    run: Annotated[
-        Positional[Path], arg(metavar="DIR", help="a directory that experiments/run.py has left")
-    ]
+    run: RunDirectory
     env: Annotated[str, arg(help="family:scenario to play in besides the run's own")]
     env_option: Annotated[
         tuple[str, ...],
@@ -50,19 +49,9 @@ class Options:
     sample: Annotated[
         bool, FlagCreatePairsOff, arg(help="draw the actions, instead of taking the likeliest")
     ] = False
-    point: Annotated[
-        int | None,
-        arg(
-            metavar="NUMBER",
-            help_behavior_hint="(default: the best of summary.json)",
-            help="grid point, numbered from 0 as in config.json",
-        ),
-    ] = None
-    checkpoint: Annotated[
-        Literal["latest", "best"],
-        arg(help="the last policies, or each seed's as they played best while training"),
-    ] = "latest"
-    seed: Annotated[int, arg(help="another number plays other episodes")] = 0
+    point: Point = None
+    checkpoint: Checkpoint = "latest"
+    seed: EpisodeSeed = 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:

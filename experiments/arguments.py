@@ -1,0 +1,28 @@
+"""Arguments that several command lines over a finished run share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+RunDirectory = Annotated[
+    Positional[Path], arg(metavar="DIR", help="a directory that experiments/run.py has left")
+]
+
+Point = Annotated[
+    int | None,
+    arg(
+        metavar="NUMBER",
+        help_behavior_hint="(default: the best of summary.json)",
+        help="grid point, numbered from 0 as in config.json",
+    ),
+]
+
+Checkpoint = Annotated[
+    Literal["latest", "best"],
+    arg(help="the last policies, or each seed's as they played best while training"),
+]
+
+EpisodeSeed = Annotated[int, arg(help="another number plays other episodes")]
