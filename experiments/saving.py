@@ -51,8 +51,7 @@ class Checkpoints:
         self._root = directory / FOLDER
         self._keep = keep
         self._root.mkdir(exist_ok=True)
-        for unfinished in self._root.glob("*.orbax-checkpoint-tmp"):
-            shutil.rmtree(unfinished, ignore_errors=True)
+        self._remove_unfinished()
         self._scores = {n: read_score(path) for n, path in find_checkpoints(directory).items()}
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: tuple[int, Future[None]] | None = None
@@ -134,15 +133,27 @@ class Checkpoints:
 
     def _write(self, arrays: Arrays, about: dict[str, Any]) -> None:
         _check_finite(arrays)
-        path = self._path(about["num_updates"])
+        self._remove_unfinished()
         try:
-            save_checkpoint(path, arrays, about)
+            save_checkpoint(self._path(about["num_updates"]), arrays, about)
         except BaseException:
-            for unfinished in self._root.glob(f"{path.name}.*-tmp"):
-                shutil.rmtree(unfinished, ignore_errors=True)
+            self._remove_unfinished()
             raise
         self._scores[about["num_updates"]] = about["score"]
         self._prune()
+
+    def _remove_unfinished(self) -> None:
+        """Removes what killed or failed saves have left.
+
+        Of a save that has failed, other arrays may still be on their way into the folder, which
+        then is not empty when it is to go: hence several tries.
+        """
+        for _ in range(20):
+            if not (unfinished := list(self._root.glob("*.orbax-checkpoint-tmp"))):
+                return
+            for path in unfinished:
+                shutil.rmtree(path, ignore_errors=True)
+            time.sleep(0.05)
 
     def _prune(self) -> None:
         kept = set(sorted(self._scores)[-self._keep :])
