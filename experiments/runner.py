@@ -153,6 +153,8 @@ def make_advance(step: Callable, capacity: int) -> Callable:
 
     The metrics have a leading axis ``[capacity]``, of which the first ``num_updates`` are filled.
     """
+    # Traced once, for its shapes and for the program.
+    step = jax.jit(step, inline=True)
 
     def advance(state: Any, hparams: Any, num_updates: jax.Array):
         _, shapes = jax.eval_shape(step, state, hparams)

@@ -41,7 +41,6 @@ class Adapter(TeamEnvironment):
         self._agent_id = agent_id
         self.settings: dict[str, Any] = {"reward": reward, "agent_id": agent_id}
         """What the options came to, defaults included; for the record of a run."""
-        super().__init__()
 
     def observe(
         self,

@@ -85,7 +85,6 @@ class Football(TeamEnvironment):
         self.reward_mode = reward_mode
         self._view = seen_as.relative if observation == "relative" else seen_as.simple115
         self._offset = jnp.asarray(support_offset(self.scenario))
-        super().__init__()
 
     def __repr__(self) -> str:
         return f"Football({self.name!r}, {self.num_agents} agents)"

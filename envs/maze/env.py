@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jumanji import specs
-from jumanji.env import Environment
 from jumanji.types import StepType, TimeStep, restart
 
 from envs.maze.layouts import GAMES, Layout, local_views, parse_layout
 from envs.maze.paths import expected_longest, next_locations, start_lengths
 from envs.maze.types import Action, Cell, State
+from envs.team import TeamEnvironment
 from oatrpo_jax.types import Observation
 
 if TYPE_CHECKING:
     from envs.maze.viewer import MazeViewer
 
 
-# jumanji's type of a state has a writable key, which a named tuple has not; nothing writes it.
-class Maze(Environment[State, specs.MultiDiscreteArray, Observation]):  # pyright: ignore
+class Maze(TeamEnvironment):
     """Agents walk to the target through cells that may be closed to their colour.
 
     An agent sees the 3x3 cells around it and its own location, but neither its colour nor who it
@@ -94,7 +91,6 @@ class Maze(Environment[State, specs.MultiDiscreteArray, Observation]):  # pyrigh
         self._map = jnp.asarray(np.ravel(self.layout.cells) / max(Cell), jnp.float32)
         self._view = jnp.asarray(local_views(self.layout))
         self._viewer: MazeViewer | None = None
-        super().__init__()
 
     def __repr__(self) -> str:
         return f"Maze(agents={self.agent_types}, time_limit={self.time_limit})"
@@ -165,38 +161,6 @@ class Maze(Environment[State, specs.MultiDiscreteArray, Observation]):  # pyrigh
             active=~state.arrived,
         )
 
-    @cached_property
-    def observation_spec(self) -> specs.Spec[Observation]:
-        """The spec of `Observation`: features in [0, 1]."""
-        num_agents, num_cells = self.num_agents, self._map.shape[0]
-        num_features = self._view.shape[1] + num_cells + num_agents * self.observe_agent_id
-        num_state_features = self._map.size + num_agents * (num_cells + 1)
-        return specs.Spec(
-            Observation,
-            "ObservationSpec",
-            agents_view=_unit_array("agents_view", (num_agents, num_features), jnp.float32),
-            action_mask=_unit_array("action_mask", (num_agents, self.num_actions), bool),
-            global_state=_unit_array("global_state", (num_state_features,), jnp.float32),
-            active=_unit_array("active", (num_agents,), bool),
-        )
-
-    @cached_property
-    def action_spec(self) -> specs.MultiDiscreteArray:
-        """One `Action` per agent."""
-        return specs.MultiDiscreteArray(
-            jnp.full((self.num_agents,), self.num_actions, jnp.int32), name="action"
-        )
-
-    @cached_property
-    def reward_spec(self) -> specs.Array:
-        """One team reward."""
-        return specs.Array((), jnp.float32, "reward")
-
-    @cached_property
-    def discount_spec(self) -> specs.BoundedArray:
-        """0 once all have arrived, else 1."""
-        return _unit_array("discount", (), jnp.float32)
-
     def render(self, state: State, save_path: str | None = None) -> Any:
         """Returns a picture of `state`, ``[height, width, 4]`` uint8, and saves it if asked to."""
         return self._get_viewer().render(state, save_path)
@@ -231,10 +195,6 @@ def _episode_summary(state: State) -> dict[str, jax.Array]:
         "optimality": success * jnp.max(state.shortest_length) / longest,
         "path_optimality": success * jnp.sum(state.shortest_length) / total,
     }
-
-
-def _unit_array(name: str, shape: tuple[int, ...], dtype: Any) -> specs.BoundedArray:
-    return specs.BoundedArray(shape, dtype, minimum=0, maximum=1, name=name)
 
 
 def _check_options(num_per_colour: int, step_cost: float) -> None:

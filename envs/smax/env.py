@@ -81,7 +81,6 @@ class Smax(TeamEnvironment):
         self._sorts_allies = ally_order == "nearest"
         self._is_healer = np.array([name == "medivac" for name in self.agent_types])
         self._agent_id = agent_id
-        super().__init__()
 
     def __repr__(self) -> str:
         return f"Smax({self.num_agents} allies, {self.game.num_enemies} enemies)"

@@ -125,6 +125,11 @@ def test_observations_have_the_shapes_and_dtypes_of_the_protocol(name):
 
 def test_values_conform_to_the_specs(name):
     env, _, _ = compiled(name)
+    kept = [f"{part}_spec" for part in ("observation", "action", "reward", "discount")]
+    for spec in kept:
+        env.__dict__.pop(spec, None)
+    # Whoever asks for them first inside a jit must not leave tracers in them.
+    jax.eval_shape(lambda: [getattr(env, spec) for spec in kept] and 0)
     for timestep in random_episode(name)[1][:10]:
         env.observation_spec.validate(timestep.observation)
         env.reward_spec.validate(timestep.reward)
