@@ -49,5 +49,6 @@ def _draw_lines(axes: Axes, section: Section) -> None:
             axes.plot(sizes, [row[column] for row in rows], style, color=colour, ms=3, label=label)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel(section.label, fontsize=8)
-    axes.legend(fontsize=7, frameon=False)
+    axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))

@@ -17,9 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 FIRST_UPDATE = """
 import json, sys, time
+import envs
 from experiments.options import parse
 from experiments import progress, runner, training
 from experiments.experiment import build
+envs.make(sys.argv[3])
 imported = time.time()
 experiment = build(parse(sys.argv[2:]))
 runner.use_compilation_cache()
@@ -38,26 +40,32 @@ def measure(effort: Effort) -> Section:
         with tempfile.TemporaryDirectory() as cache:
             _, cold = first_update(name, cache)
             warm = [first_update(name, cache) for _ in range(effort.repeats)]
-        imports, seconds = (statistics.median(column) for column in zip(*warm, strict=True))
-        rows.append({"what": f"{name}, first update, cold", "seconds": cold, "of them imports": ""})
+        made, seconds = (statistics.median(column) for column in zip(*warm, strict=True))
         rows.append(
-            {"what": f"{name}, first update, warm", "seconds": seconds, "of them imports": imports}
+            {"what": f"{name}, first update, cold", "seconds": cold, "imports, environment": ""}
+        )
+        rows.append(
+            {
+                "what": f"{name}, first update, warm",
+                "seconds": seconds,
+                "imports, environment": made,
+            }
         )
     helps = [run_seconds("experiments/run.py", "--help") for _ in range(effort.repeats)]
     rows.append(
-        {"what": "run.py --help", "seconds": statistics.median(helps), "of them imports": ""}
+        {"what": "run.py --help", "seconds": statistics.median(helps), "imports, environment": ""}
     )
     title = "Start: OAPPO, five seeds, settings of the preset"
     return Section("start", title, tuple(rows), "what", ("seconds",))
 
 
 def first_update(env: str, cache: str) -> tuple[float, float]:
-    """Returns seconds until everything is imported, and until the first update is done."""
+    """Returns seconds until an environment has been made, and until the first update is done."""
     environment = {**clean_environment(), "XDG_CACHE_HOME": cache, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", FIRST_UPDATE, str(time.time()), "--env", env]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    imports, seconds = json.loads(done.stdout.splitlines()[-1])
-    return imports, seconds
+    made, seconds = json.loads(done.stdout.splitlines()[-1])
+    return made, seconds
 
 
 def run_seconds(script: str, *arguments: str) -> float:
