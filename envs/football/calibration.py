@@ -88,14 +88,16 @@ class Calibration(NamedTuple):
     """Standard deviation of a shot's direction in radians: fitted on the share on target."""
 
     # Keeper: 881 shots without a defender.
-    keeper_time: float = 0.35
+    keeper_time: float = 0.32
     """A shot that reaches the keeper's line sooner than this may pass him, a later one hardly."""
-    keeper_near: float = 0.65
-    keeper_near_gain: float = 5.0
-    """Goals from quick shots close to the keeper: 5 per second from 0.08 s on, up to 0.65."""
-    keeper_slope: float = 0.45
-    """What each metre of offset beyond 0.4 adds to that."""
-    keeper_late: float = 0.04
+    keeper_near: float = 0.64
+    keeper_near_gain: float = 7.0
+    """Goals from quick shots close to the keeper: 7 per second from 0.045 s on, up to 0.64."""
+    keeper_slope: float = 0.5
+    """What each metre of offset beyond 0.95 adds to that."""
+    keeper_late_gain: float = 7.0
+    """What each second beyond `keeper_time` takes from 0.64."""
+    keeper_late: float = 0.02
     """Goals from shots that give him time."""
     keeper_holds: float = 0.5
     """Share of saves that he holds."""
@@ -106,15 +108,17 @@ class Calibration(NamedTuple):
     duel_reach: float = 1.3
     duel_rate: float = 0.8
     """Probability of contact in 0.1 s within reach."""
-    duel_steal: float = 0.3
+    duel_steal: float = 0.2
     """Probability that a contact is a clean steal; otherwise the ball comes loose."""
-    duel_through: float = 0.8
+    duel_side: float = 0.7
+    """What the sine of the angle between the carrier's way and the defender adds to that."""
+    duel_through: float = 0.73
     """Probability that a loose ball rolls on past the defender."""
-    duel_stumble: float = 10.0
+    duel_stumble: float = 8.4
     """Steps of 0.1 s in which both hardly run after a contact that is no clean steal."""
     stumble_slope: float = 0.2
     """Speed that each step of stumbling to come takes from 3.2 m/s: measured after one duel."""
-    loose_speed: float = 5.2
+    loose_speed: float = 5.6
     hunt_delay: float = 0.4
     """Seconds in which a hunter closes in on his place, so that he waits for the carrier."""
     hunt_range: float = 13.0

@@ -14,6 +14,10 @@ from envs.football.scenarios import GOAL_LINE
 from envs.football.types import Shot, State
 
 KEEPER_HEIGHT = 2.4
+KEEPER_BODY = 0.95
+"""Metres from a shot's line within which the keeper's offset makes no difference."""
+KEEPER_SMOTHERS = 0.045
+"""Seconds from foot to keeper below which he smothers the ball."""
 KICKER_PAUSE = 6.0
 """Steps before a kicker can touch the ball again."""
 SLOW_BALL, FAST_BALL = 3.0, 10.0
@@ -82,8 +86,8 @@ def judge_shot(
     """Returns the ``[]`` int32 `Shot`: what the keeper will do about a ball just struck.
 
     Measured law, by the time until the ball is on the keeper's line: struck right at his feet it
-    is smothered, at 0.2 to 0.35 s it passes him more often than not, and the more surely the
-    farther from him; later than 0.45 s it hardly ever does, however far.
+    is smothered, at 0.15 to 0.35 s it passes him more often than not, and the more surely the
+    farther from him; later than 0.4 s it hardly ever does, however far.
 
     Args:
         ball: ``[3]`` where the ball is struck.
@@ -103,9 +107,10 @@ def judge_shot(
     to_keeper = (keeper[0] - ball[0]) * side / forward
     line = unit(velocity[:2], jnp.array([1.0, 0.0]))
     offset = jnp.abs(line[0] * (keeper[1] - ball[1]) - line[1] * (keeper[0] - ball[0]))
-    near = jnp.clip(cal.keeper_near_gain * (to_keeper - 0.08), cal.keeper_late, cal.keeper_near)
-    quick = jnp.clip(near + cal.keeper_slope * jnp.maximum(offset - 0.4, 0.0), 0.0, 1.0)
-    late = cal.keeper_near - 4.0 * (to_keeper - cal.keeper_time + 0.05)
+    near = cal.keeper_near_gain * (to_keeper - KEEPER_SMOTHERS)
+    near = jnp.clip(near, cal.keeper_late, cal.keeper_near)
+    quick = near + cal.keeper_slope * jnp.maximum(offset - KEEPER_BODY, 0.0)
+    late = cal.keeper_near - cal.keeper_late_gain * (to_keeper - cal.keeper_time)
     late = jnp.maximum(late, cal.keeper_late)
     chance = jnp.where(to_keeper < cal.keeper_time, quick, late)
     # A shot from goalward of the keeper meets nobody.
@@ -173,11 +178,14 @@ def duel(state: State, is_left: Array, draws: Array, cal: Calibration) -> State:
     gap = jnp.where(rivals, gap, jnp.inf)
     rival = jnp.argmin(gap).astype(jnp.int32)
     contact = (gap[rival] < cal.duel_reach) & (draws[0] < cal.duel_rate)
-    steals = contact & (draws[1] < cal.duel_steal)
+    # Head-on the carrier may get through; from the side the ball is won more surely.
+    forward = state.heading[owner]
+    aim = unit(state.position[rival] - state.position[owner], forward)
+    across = jnp.abs(forward[0] * aim[1] - forward[1] * aim[0])
+    steals = contact & (draws[1] < cal.duel_steal + cal.duel_side * across)
     loose = contact & ~steals
     through = draws[2] < cal.duel_through
     spread = (draws[3] - 0.5) * jnp.where(through, 0.5, 4.0)
-    forward = state.heading[owner]
     side = jnp.stack([-forward[1], forward[0]])
     way = forward * jnp.cos(spread) + side * jnp.sin(spread)
     velocity = way * (cal.loose_speed + jnp.where(through, 1.5, 0.0))

@@ -82,6 +82,9 @@ def _free_flight(track: np.ndarray) -> np.ndarray:
     later = start + 6
     if speed.max() < 8.0 or later >= len(track) or (track[start - 1 : later + 1, 6] > 0).any():
         return np.zeros((0, 12))
+    # Nothing but a man takes half a ball's speed in 0.1 s.
+    if (np.diff(speed[start : later + 1]) < -0.5 * speed[start:later]).any():
+        return np.zeros((0, 12))
     return np.concatenate(
         [place[start], velocity[start], place[later], velocity[later]], axis=0
     ).reshape(1, 12)

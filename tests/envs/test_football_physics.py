@@ -10,6 +10,7 @@ import pytest
 
 from envs.football import contest, gates, kicks, measure, physics, reference
 from envs.football.calibration import Calibration
+from envs.football.env import Football
 from envs.football.types import Kick, Shot
 
 CAL = Calibration()
@@ -84,7 +85,8 @@ def goal_share(distance, keeper):
 def test_the_keeper_stops_late_shots_and_smothers_close_ones():
     # 9 m and 31 m/s: 0.26 s to his line; 0.04 s; 0.6 s.
     assert goal_share(10.0, (54.0, 0.0)) == pytest.approx(CAL.keeper_near, abs=0.04)
-    assert goal_share(10.0, (54.0, 1.5)) > 0.95
+    # 0.64 + 0.5 (1.5 - 0.95) = 0.915.
+    assert goal_share(10.0, (54.0, 1.5)) == pytest.approx(0.915, abs=0.03)
     assert goal_share(2.2, (54.0, 0.0)) == pytest.approx(CAL.keeper_late, abs=0.02)
     assert goal_share(20.0, (54.0, 2.0)) == pytest.approx(CAL.keeper_late, abs=0.02)
 
@@ -115,10 +117,39 @@ def test_passes_arrive_as_recorded(distance):
     assert abs(ours[0] - flight) <= 2 and abs(ours[1] - speed) <= 1.5
 
 
-def test_shots_end_as_recorded_by_distance():
+def test_shots_end_as_recorded():
     found = gates._shot_gates(real()["shots"], {}, CAL)
-    by_distance = [gate for gate in found if gate.name.startswith("goals from")]
-    assert len(by_distance) == 5 and sum(gate.passes for gate in by_distance) >= 4
+    assert len(found) == 16 and not [gate.name for gate in found if not gate.passes]
+
+
+def test_a_flying_ball_is_where_it_was_recorded():
+    error = measure.flights(real()["flight"], CAL)
+    # Passes that a man stopped in the air are no free flight: they alone missed by 2 m.
+    assert len(error) == 40 and float(np.sqrt((error**2).mean())) < 0.5
+
+
+@pytest.mark.parametrize(("place", "steal"), [((1.0, 0.0), 0.2), ((0.8, 0.6), 0.62), ((0, 1), 0.9)])
+def test_the_ball_is_won_more_surely_from_the_side(place, steal):
+    # 0.2 + 0.7 times the sine of the angle to the carrier's way.
+    env = Football("academy_pass_and_shoot_with_keeper")
+    state, _ = env.reset(jax.random.key(0))
+    carrier = jnp.array([20.0, 0.0])
+    position = state.position.at[2].set(carrier).at[4].set(carrier + jnp.array(place))
+    state = state._replace(
+        position=position,
+        heading=state.heading.at[2].set(jnp.array([1.0, 0.0])),
+        ball=jnp.array([20.4, 0.0, physics.BALL_RADIUS]),
+        owner=jnp.int32(2),
+    )
+    is_left = jnp.arange(len(position)) < env.num_left
+
+    def owner(draw):
+        draws = jnp.array([0.0, draw, 0.0, 0.5])
+        return int(contest.duel(state, is_left, draws, CAL).owner)
+
+    assert owner(steal - 0.01) == 4
+    # Otherwise it comes loose.
+    assert owner(steal + 0.01) == -1
 
 
 def test_a_missing_recording_is_named():
@@ -130,5 +161,5 @@ def test_a_missing_recording_is_named():
 def test_most_gates_pass_and_the_scenarios_keep_their_order():
     result = gates.compare(real(), CAL, num_episodes=200)
     failed = [gate.name for gate in result.gates if not gate.passes]
-    assert len(failed) <= 20, failed
+    assert len(failed) <= 6, failed
     assert result.gates[-1].name.startswith("scripted: pairs") and result.gates[-1].passes
