@@ -63,7 +63,7 @@ def _draw_gates(ax: Axes, result: Comparison, part: str, title: str) -> None:
     colours = [OURS if gate.passes else "#d03b3b" for gate in gates]
     ax.bar(place - 0.2, [gate.real for gate in gates], 0.4, color=REAL)
     ax.bar(place + 0.2, [gate.ours for gate in gates], 0.4, color=colours)
-    names = [gate.name.replace(part, "").replace("shots", "").strip(" ,:") for gate in gates]
+    names = [gate.name.replace(part, "").replace(" shots ", "").strip(" ,:") for gate in gates]
     names = [name.replace(", scripted", "") for name in names]
     ax.set_xticks(place, names, rotation=40, ha="right", fontsize=7)
     ax.set(title=title, ylim=(0, 1.02))
@@ -93,8 +93,8 @@ def _draw_ends(ax: Axes, result: Comparison) -> None:
                 ax.bar(row + side, share, 0.36, bottom, color=shade, label=label)
                 bottom += share
     ax.set_xticks(range(len(SHORT)), SHORT, fontsize=8)
-    ax.legend(fontsize=7, ncols=3, loc="lower center")
-    ax.set(title="how random episodes end: left original, right ours", ylim=(0, 1))
+    ax.legend(fontsize=7, ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)
+    ax.set(title="ends of random episodes: left original, right ours", ylim=(0, 1))
 
 
 def _draw_random(ax: Axes, result: Comparison) -> None:
