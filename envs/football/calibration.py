@@ -123,5 +123,9 @@ class Calibration(NamedTuple):
     """Seconds in which a hunter closes in on his place, so that he waits for the carrier."""
     hunt_range: float = 13.0
     """Distance within which a defender hunts the carrier: measured."""
+    follow_along: float = 0.45
+    follow_across: float = 0.2
+    """Share of the ball's way, from the middle, that the opponents' formation follows: measured
+    on random play."""
     cover_distance: float = 7.0
     """How far goalward of the ball the second defender covers: measured on the harder scenario."""

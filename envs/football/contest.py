@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import jax.numpy as jnp
 from jax import Array
 
 from envs.football.calibration import Calibration
 from envs.football.kicks import GOAL_HALF_WIDTH, GOAL_HEIGHT
-from envs.football.physics import BALL_RADIUS, length, unit
+from envs.football.physics import BALL_RADIUS, length, rotate, unit
 from envs.football.scenarios import GOAL_LINE
 from envs.football.types import Shot, State
 
@@ -23,33 +21,20 @@ KICKER_PAUSE = 6.0
 SLOW_BALL, FAST_BALL = 3.0, 10.0
 
 
-class Touch(NamedTuple):
-    """The first player whom a free ball meets.
-
-    Attributes:
-        player: ``[]`` int32.
-        happens: ``[]`` bool.
-        is_controlled: ``[]`` bool, False when the ball bounces off him.
-    """
-
-    player: Array
-    happens: Array
-    is_controlled: Array
-
-
 def first_touch(
-    state: State, before: Array, is_keeper: Array, draw: Array, cal: Calibration
-) -> Touch:
-    """Returns who touches the ball on its way from `before` to ``state.ball``.
+    state: State, before: Array, is_keeper: Array, draws: Array, cal: Calibration
+) -> State:
+    """Returns the state after the first player on the ball's way has trapped it, or missed.
 
-    A player reaches 1 m around where he is about to be, less for a fast ball that was not meant
-    for him; a keeper uses his hands.
+    A player reaches `touch_reach` around where he is about to be, less for a fast ball that was
+    not meant for him; a keeper uses his hands.  A kick asked for before the ball came leaves at
+    once: often as a volley, with a wind-up of 0, before the ball counts as anybody's.
 
     Args:
         state: of the game, ball and players moved.
         before: ``[3]`` where the ball was.
         is_keeper: ``[P]`` bool.
-        draw: ``[]`` uniform, for the trap.
+        draws: ``[3]`` uniform: the trap, the way of a ball that bounces off, a volley.
         cal: constants.
     """
     place = state.position + 0.05 * state.velocity + 0.1 * state.heading
@@ -71,13 +56,27 @@ def first_touch(
     is_judged = is_keeper & (state.shot != Shot.NONE)
     able = (distance < reach) & (nearest[:, 2] < height) & (state.cooldown <= 0) & ~is_judged
     late = jnp.where(able, share * span**0.5 + distance, jnp.inf)
-    player = jnp.argmin(late).astype(jnp.int32)
+    player = jnp.argmin(late)
     happens = jnp.any(able) & (state.owner < 0)
     # The engine always traps a ground pass that reaches the man it was meant for.
     is_safe = (speed < FAST_BALL) | is_keeper[player]
     failure = jnp.where(player == state.receiver, cal.trap_failure, cal.intercept_failure)
-    fails = draw < failure
-    return Touch(player, happens, is_safe | ~fails)
+    gets = happens & (is_safe | (draws[0] >= failure))
+    bounces = happens & ~gets
+    off = 0.45 * jnp.append(rotate(state.ball_velocity[:2], (draws[1] - 0.5) * 3.0), 2.0)
+    mine = index == player
+    soon = jnp.where(draws[2] < cal.volley_share, 0, 1)
+    return state._replace(
+        owner=jnp.where(gets, player, state.owner),
+        last_touch=jnp.where(happens, player, state.last_touch),
+        receiver=jnp.where(happens, -1, state.receiver),
+        shot=jnp.where(happens, Shot.NONE, state.shot),
+        ball_velocity=jnp.where(bounces, off, state.ball_velocity),
+        cooldown=jnp.where(mine & bounces, KICKER_PAUSE, state.cooldown),
+        # He first has to get the ball under control.
+        stumble=jnp.where(mine & gets, cal.trap_steps, state.stumble),
+        windup=jnp.where(gets, jnp.where(state.kick[player] > 0, soon, -1), state.windup),
+    )
 
 
 def judge_shot(
@@ -117,7 +116,7 @@ def judge_shot(
     chance = jnp.where(to_keeper <= 0, 1.0, chance)
     saved = jnp.where(draws[1] < cal.keeper_holds, Shot.HELD, Shot.PARRIED)
     outcome = jnp.where(draws[0] < chance, Shot.PASSES, saved)
-    return jnp.where(is_on_target, outcome, Shot.NONE).astype(jnp.int32)
+    return jnp.where(is_on_target, outcome, Shot.NONE)
 
 
 def save(state: State, keepers: tuple[int, int], draw: Array) -> State:
@@ -132,7 +131,7 @@ def save(state: State, keepers: tuple[int, int], draw: Array) -> State:
     """
     is_right = state.ball_velocity[0] > 0
     side = jnp.where(is_right, 1.0, -1.0)
-    keeper = jnp.where(is_right, keepers[1], keepers[0]).astype(jnp.int32)
+    keeper = jnp.where(is_right, keepers[1], keepers[0])
     place = state.position[keeper]
     line = jnp.minimum(place[0] * side, GOAL_LINE - 0.3)
     meets = (state.shot >= Shot.HELD) & (state.ball[0] * side > line) & (state.owner < 0)
@@ -147,14 +146,15 @@ def save(state: State, keepers: tuple[int, int], draw: Array) -> State:
     rebound = jnp.where(draw < 0.75, out, back)
     beside = jnp.stack([line * side, outward * (GOAL_HALF_WIDTH + 0.5), jnp.float32(BALL_RADIUS)])
     beside = jnp.where(draw < 0.75, beside, state.ball.at[0].set(line * side))
+    ball = jnp.where(holds, jnp.append(dive, BALL_RADIUS), state.ball)
     return state._replace(
         position=jnp.where(at_keeper[:, None], dive, state.position),
-        owner=jnp.where(holds, keeper, state.owner).astype(jnp.int32),
-        last_touch=jnp.where(meets, keeper, state.last_touch).astype(jnp.int32),
-        ball=jnp.where(parries, beside, state.ball),
+        owner=jnp.where(holds, keeper, state.owner),
+        last_touch=jnp.where(meets, keeper, state.last_touch),
+        ball=jnp.where(parries, beside, ball),
         ball_velocity=jnp.where(parries, rebound, state.ball_velocity),
-        shot=jnp.where(meets, Shot.NONE, state.shot).astype(jnp.int32),
-        receiver=jnp.where(meets, -1, state.receiver).astype(jnp.int32),
+        shot=jnp.where(meets, Shot.NONE, state.shot),
+        receiver=jnp.where(meets, -1, state.receiver),
         cooldown=jnp.where(at_keeper & parries, KICKER_PAUSE, state.cooldown),
     )
 
@@ -176,7 +176,7 @@ def duel(state: State, is_left: Array, draws: Array, cal: Calibration) -> State:
     gap = length(state.position - state.ball[:2])
     gap = jnp.minimum(gap, length(state.position - state.position[owner]))
     gap = jnp.where(rivals, gap, jnp.inf)
-    rival = jnp.argmin(gap).astype(jnp.int32)
+    rival = jnp.argmin(gap)
     contact = (gap[rival] < cal.duel_reach) & (draws[0] < cal.duel_rate)
     # Head-on the carrier may get through; from the side the ball is won more surely.
     forward = state.heading[owner]
@@ -186,19 +186,17 @@ def duel(state: State, is_left: Array, draws: Array, cal: Calibration) -> State:
     loose = contact & ~steals
     through = draws[2] < cal.duel_through
     spread = (draws[3] - 0.5) * jnp.where(through, 0.5, 4.0)
-    side = jnp.stack([-forward[1], forward[0]])
-    way = forward * jnp.cos(spread) + side * jnp.sin(spread)
-    velocity = way * (cal.loose_speed + jnp.where(through, 1.5, 0.0))
+    velocity = rotate(forward, spread) * (cal.loose_speed + jnp.where(through, 1.5, 0.0))
     index = jnp.arange(len(is_left))
     stumbles = loose & ((index == owner) | (index == rival))
     # He whom the ball has passed must turn.
     pause = jnp.where((index == rival) & through, 1.5, 0.7) * cal.duel_stumble
     new_owner = jnp.where(loose, -1, state.owner)
     return state._replace(
-        owner=jnp.where(steals, rival, new_owner).astype(jnp.int32),
-        last_touch=jnp.where(contact, rival, state.last_touch).astype(jnp.int32),
-        receiver=jnp.where(contact, -1, state.receiver).astype(jnp.int32),
-        windup=jnp.where(contact, -1, state.windup).astype(jnp.int32),
+        owner=jnp.where(steals, rival, new_owner),
+        last_touch=jnp.where(contact, rival, state.last_touch),
+        receiver=jnp.where(contact, -1, state.receiver),
+        windup=jnp.where(contact, -1, state.windup),
         ball_velocity=jnp.where(loose, jnp.append(velocity, 0.0), state.ball_velocity),
         stumble=jnp.where(stumbles, pause, state.stumble),
         cooldown=jnp.where(stumbles, 0.6 * pause, state.cooldown),

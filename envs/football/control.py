@@ -7,6 +7,8 @@ from jax import Array
 
 from envs.football.calibration import Calibration
 from envs.football.kicks import BUFFER_STEPS
+from envs.football.minds import towards
+from envs.football.physics import length
 from envs.football.types import DIRECTIONS, Action, State
 
 CLOSER = 3.0
@@ -34,11 +36,11 @@ def press(state: State, action: Array) -> State:
     is_busy = (jnp.arange(len(state.kick)) == state.owner) & (state.windup >= 0)
     takes = (asked > 0) & ~is_busy
     return state._replace(
-        stick=stick.astype(jnp.int32),
+        stick=stick,
         is_sprinting=sprint,
         is_dribbling=dribble,
-        kick=jnp.where(takes, asked, state.kick).astype(jnp.int32),
-        kick_buffer=jnp.where(takes, BUFFER_STEPS, state.kick_buffer).astype(jnp.int32),
+        kick=jnp.where(takes, asked, state.kick),
+        kick_buffer=jnp.where(takes, BUFFER_STEPS, state.kick_buffer),
     )
 
 
@@ -55,7 +57,7 @@ def give(state: State, player: Array, is_given: Array) -> State:
     is_given &= ~jnp.any(state.active == player)
     head = (state.queue == 0) & is_given
     return state._replace(
-        active=jnp.where(head, player, state.active).astype(jnp.int32),
+        active=jnp.where(head, player, state.active),
         queue=_to_tail(state.queue, head),
     )
 
@@ -76,7 +78,7 @@ def select(state: State, arrival: Array, num_left: int) -> State:
     players = jnp.arange(num_left)
     is_controlled = jnp.any(state.active[:, None] == players, axis=0)
     times = jnp.where((players == 0) | is_controlled, jnp.inf, arrival[:num_left])
-    soonest = jnp.argmin(times).astype(jnp.int32)
+    soonest = jnp.argmin(times)
     others = jnp.min(jnp.where(is_controlled, arrival[:num_left], jnp.inf))
     is_sooner = (state.owner < 0) & (CLOSER * times[soonest] < others)
     owns = (state.owner > 0) & (state.owner < num_left)
@@ -89,7 +91,7 @@ def _to_tail(queue: Array, moved: Array) -> Array:
     rank = jnp.sum(jnp.where(moved, queue, 0))
     is_moved = jnp.any(moved)
     shifted = queue - (is_moved & (queue > rank))
-    return jnp.where(moved, len(queue) - 1, shifted).astype(jnp.int32)
+    return jnp.where(moved, len(queue) - 1, shifted)
 
 
 def steer(state: State, arrival: Array, meet: Array, cal: Calibration) -> Array:
@@ -106,12 +108,11 @@ def steer(state: State, arrival: Array, meet: Array, cal: Calibration) -> Array:
     wish = held * pace[:, None]
     own_arrival = arrival[state.active]
     is_drawn = (state.owner < 0) & (own_arrival <= jnp.min(own_arrival))
-    offset = meet[state.active] - state.position[state.active]
     seconds = jnp.maximum(own_arrival, 0.25)
-    speed = jnp.minimum(cal.sprint_speed, jnp.sqrt(jnp.sum(offset**2, axis=1)) / seconds + 0.5)
-    distance = jnp.sqrt(jnp.sum(offset**2, axis=1) + 1e-12)
-    speed = jnp.minimum(speed, distance / 0.1)
-    drawn = offset * (speed / jnp.maximum(distance, 1e-3))[:, None]
+    speed = jnp.minimum(
+        cal.sprint_speed, length(meet - state.position)[state.active] / seconds + 0.5
+    )
+    drawn = towards(state.position[state.active], meet[state.active], speed, 0.1)
     return jnp.where(is_drawn[:, None], drawn, wish)
 
 

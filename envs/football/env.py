@@ -25,7 +25,7 @@ from envs.football.scenarios import (
     Scenario,
     get_scenario,
 )
-from envs.football.start import facts, start, support_offset
+from envs.football.start import facts, formation, start
 from envs.football.types import NUM_ACTIONS, End, State
 from envs.team import TeamEnvironment
 from oatrpo_jax.types import Observation
@@ -84,7 +84,7 @@ class Football(TeamEnvironment):
         self.calibration = calibration or Calibration()
         self.reward_mode = reward_mode
         self._view = seen_as.relative if observation == "relative" else seen_as.simple115
-        self._offset = jnp.asarray(support_offset(self.scenario))
+        self._formation = formation(self.scenario)
 
     def __repr__(self) -> str:
         return f"Football({self.name!r}, {self.num_agents} agents)"
@@ -110,7 +110,7 @@ class Football(TeamEnvironment):
         key, draw_key = jax.random.split(state.key)
         draws = jax.random.uniform(draw_key, (NUM_DRAWS,))
         was_over = state.end != End.NOT
-        state = advance(state, action, draws, self._offset, self.num_left, calibration)
+        state = advance(state, action, draws, self._formation, calibration)
         state = self._judge(state._replace(key=key))
         state, rewards = self._reward(state)
         modes = {"mean": jnp.mean, "sum": jnp.sum, "agent0": lambda values: values[0]}
@@ -133,10 +133,10 @@ class Football(TeamEnvironment):
             (is_lost, End.LOST),
             (state.step_count >= self.time_limit, End.TIME),
         ]
-        end = jnp.select([met for met, _ in reasons], [jnp.int32(why) for _, why in reasons], 0)
+        end = jnp.select([met for met, _ in reasons], [why for _, why in reasons], 0)
         return state._replace(
-            possession=jnp.where(is_owned, team, state.possession).astype(jnp.int32),
-            end=jnp.where(state.end != End.NOT, state.end, end).astype(jnp.int32),
+            possession=jnp.where(is_owned, team, state.possession),
+            end=jnp.where(state.end != End.NOT, state.end, end),
         )
 
     def _reward(self, state: State) -> tuple[State, Array]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import ndtri
 
 from envs.football.calibration import Calibration
-from envs.football.physics import length, unit
+from envs.football.physics import length, rotate, unit
 from envs.football.scenarios import GOAL_LINE
 from envs.football.types import Kick
 
@@ -24,18 +22,6 @@ _LATENCY_EDGES = jnp.array([0.37, 0.63, 0.76, 0.86, 0.93, 0.97])
 """Cumulative share of shots whose ball leaves 3, 4, ... 8 steps after the button: 881 shots."""
 
 
-class Launch(NamedTuple):
-    """A kick as it leaves the foot.
-
-    Attributes:
-        velocity: ``[3]``.
-        target: ``[]`` int32 mate that a pass is meant for, -1 for a shot.
-    """
-
-    velocity: Array
-    target: Array
-
-
 def latency(kick: Array, draw: Array, is_pressed: Array) -> Array:
     """Returns the ``[]`` int32 steps from a request until the ball leaves.
 
@@ -47,7 +33,7 @@ def latency(kick: Array, draw: Array, is_pressed: Array) -> Array:
     shot = 3 + jnp.sum(draw > _LATENCY_EDGES)
     other = 4 + (draw > 0.5)
     steps = jnp.where(kick == Kick.SHOT, shot, other)
-    return jnp.where(is_pressed, steps + 3, steps).astype(jnp.int32)
+    return jnp.where(is_pressed, steps + 3, steps)
 
 
 def pass_target(
@@ -71,7 +57,7 @@ def pass_target(
     far = length(position - (me + stick * reach))
     cos = jnp.clip(jnp.sum(unit(offset, stick) * stick, axis=1), -1.0, 1.0)
     cost = 0.8 * (far / 70) ** 0.8 + jnp.arccos(cos) / jnp.pi
-    target = jnp.argmin(jnp.where(mates, cost, jnp.inf)).astype(jnp.int32)
+    target = jnp.argmin(jnp.where(mates, cost, jnp.inf))
     return target, position[target]
 
 
@@ -104,7 +90,7 @@ def launch_pass(
     speed = jnp.where(is_high, high, ground)
     climb = jnp.where(is_high, cal.high_lift + cal.high_lift_gain * reach, cal.pass_lift * distance)
     noise = ndtri(jnp.clip(draws[0], 1e-4, 1 - 1e-4))
-    direction = _rotate(unit(aim - me, jnp.array([1.0, 0.0])), cal.pass_noise * noise)
+    direction = rotate(unit(aim - me, jnp.array([1.0, 0.0])), cal.pass_noise * noise)
     return jnp.append(speed * direction, jnp.minimum(climb, 10.0))
 
 
@@ -135,11 +121,5 @@ def launch_shot(
     slow = 3.0 * jnp.clip(1 - run_speed / 5.0, 0.0, 1.0)
     speed = cal.shot_speed - slow + cal.shot_speed_noise * normal[0]
     climb = jnp.maximum(cal.shot_lift + cal.shot_lift_noise * normal[1], 0.1)
-    direction = _rotate(unit(aim - me, to_goal), cal.shot_noise * normal[2])
+    direction = rotate(unit(aim - me, to_goal), cal.shot_noise * normal[2])
     return jnp.append(speed * direction, climb)
-
-
-def _rotate(direction: Array, angle: Array) -> Array:
-    cos, sin = jnp.cos(angle), jnp.sin(angle)
-    x, y = direction
-    return jnp.stack([x * cos - y * sin, x * sin + y * cos])

@@ -56,18 +56,19 @@ def hunt_place(carrier: Array, hunters: Array, side: float) -> Array:
 
 
 def defend(
-    state: State, first: int, keeper_time: Array, arrival: Array, meet: Array, cal: Calibration
+    state: State, home: Array, keeper_time: Array, arrival: Array, meet: Array, cal: Calibration
 ) -> Array:
     """Returns ``[R, 2]`` wished velocities of the right team while it does not have the ball.
 
     Args:
         state: of the game.
-        first: index of the right team's keeper, its first player.
+        home: ``[R, 2]`` places of the right team, its keeper first, for a ball in the middle.
         keeper_time: ``[]`` seconds until the left team can meet the ball.
         arrival: ``[P]`` seconds until each player can meet a free ball.
         meet: ``[P, 2]`` where.
         cal: constants.
     """
+    first = len(state.position) - len(home)
     team = state.position[first:]
     index = jnp.arange(len(team))
     is_free = state.owner < 0
@@ -85,12 +86,11 @@ def defend(
     hunted = jnp.where(near_ball[:, None], state.ball[:2], hunted)
     way = unit(jnp.array([GOAL_LINE, 0.0]) - carrier, jnp.array([1.0, 0.0]))
     cover = carrier + way * cal.cover_distance
-    home = _retreat(state, first)
     is_goalward = team[:, 0] > carrier[0] - 3.0
     is_cover = (rank == 1) & is_goalward
     is_hunter = (rank == 0) & (is_goalward | (gap < cal.hunt_range))
     is_hunter |= (rank < 2) & (gap < cal.hunt_range * 0.5)
-    place = jnp.where(is_cover[:, None], cover, home)
+    place = jnp.where(is_cover[:, None], cover, _retreat(state, home, cal))
     place = jnp.where(is_hunter[:, None], hunted, place)
     chases = is_free & ~is_passed & (rank < 2) & ~is_keeper
     place = jnp.where(chases[:, None], meet[first:], place)
@@ -109,40 +109,39 @@ def defend(
     return towards(team, place, pace, jnp.where(waits, cal.hunt_delay, 0.25))
 
 
-def attack(state: State, first: int, cal: Calibration) -> Array:
+def attack(state: State, home: Array, cal: Calibration) -> Array:
     """Returns ``[R, 2]`` wished velocities of the right team with the ball: the carrier runs on."""
+    first = len(state.position) - len(home)
     team = state.position[first:]
     index = jnp.arange(len(team))
     carries = first + index == state.owner
     goal = jnp.array([-GOAL_LINE + 3.0, 0.0])
-    place = jnp.where(carries[:, None], goal, _retreat(state, first))
+    place = jnp.where(carries[:, None], goal, _retreat(state, home, cal))
     pace = jnp.where(carries & (index == 0), 0.0, cal.sprint_speed)
     return towards(team, place, pace)
 
 
-def _retreat(state: State, first: int) -> Array:
-    """Returns ``[R, 2]``: a line goalward of the ball, for those who neither hunt nor cover."""
-    team = state.position[first:]
-    x = jnp.clip(state.ball[0] + 6.0, -40.0, GOAL_LINE - 8.0)
-    y = 0.8 * team[:, 1] + 0.15 * state.ball[1]
-    return jnp.stack([jnp.full_like(y, x), y], axis=1)
+def _retreat(state: State, home: Array, cal: Calibration) -> Array:
+    """Returns ``[R, 2]``: each one's place in the formation, which follows the ball in part."""
+    place = home + state.ball[:2] * jnp.stack([cal.follow_along, cal.follow_across])
+    limit = jnp.array([GOAL_LINE - 8.0, SIDE_LINE])
+    return jnp.clip(place, -limit, limit)
 
 
-def support(state: State, first: int, offset: Array, cal: Calibration) -> Array:
+def support(state: State, offset: Array, cal: Calibration) -> Array:
     """Returns ``[L, 2]`` wished velocities of left players whom no agent controls.
 
     Each keeps his distance along the pitch from the ball; the keeper guards his goal.
 
     Args:
         state: of the game.
-        first: number of left players.
         offset: ``[L, 2]`` how far ahead of the ball, and where across, each one plays.
         cal: constants.
     """
-    team = state.position[:first]
+    team = state.position[: len(offset)]
     x = jnp.clip(state.ball[0] + offset[:, 0], -GOAL_LINE + 12.0, GOAL_LINE - 7.0)
     y = jnp.clip(0.6 * offset[:, 1] + 0.4 * state.ball[1], -SIDE_LINE, SIDE_LINE)
     place = jnp.stack([x, y], axis=1)
     keeper = keeper_place(state.ball, -1.0, jnp.zeros((), bool), cal)
-    place = jnp.where((jnp.arange(first) == 0)[:, None], keeper, place)
+    place = jnp.where((jnp.arange(len(offset)) == 0)[:, None], keeper, place)
     return towards(team, place, jnp.float32(7.6))

@@ -16,7 +16,6 @@ from envs.football.scenarios import GOAL_LINE, LENGTH_SCALE
 
 TEAM_SIZE = 11
 NUM_MODES = 7
-NUM_STICKY = 10
 SIMPLE115_SIZE = 115
 MAX_BALL_DIRECTION = 0.327
 """The engine cuts the ball's direction off at this, along x and y each."""

@@ -27,6 +27,12 @@ def unit(vector: Array, fallback: Array) -> Array:
     return jnp.where(size > 1e-3, vector / jnp.maximum(size, 1e-3), fallback)
 
 
+def rotate(vector: Array, angle: Array) -> Array:
+    """Returns the ``[..., 2]`` vectors turned from x towards y."""
+    x, y, cos, sin = vector[..., 0], vector[..., 1], jnp.cos(angle), jnp.sin(angle)
+    return jnp.stack([x * cos - y * sin, x * sin + y * cos], axis=-1)
+
+
 def run(velocity: Array, wish: Array, news: Array, carries: Array, cal: Calibration) -> Array:
     """Returns ``[P, 2]`` velocities 0.1 s later.
 
@@ -86,13 +92,7 @@ def _turn(heading: Array, wanted: Array, speed: Array, target: Array, cal: Calib
     angle = jnp.arctan2(cross, dot)
     # Nobody curves back: a carrier who wants to turn about brakes instead.
     limit = jnp.where(jnp.abs(angle) > jnp.deg2rad(120.0), jnp.pi, limit)
-    step = jnp.clip(angle, -limit, limit)
-    cos, sin = jnp.cos(step), jnp.sin(step)
-    rotated = [
-        heading[:, 0] * cos - heading[:, 1] * sin,
-        heading[:, 0] * sin + heading[:, 1] * cos,
-    ]
-    return jnp.stack(rotated, axis=1)
+    return rotate(heading, jnp.clip(angle, -limit, limit))
 
 
 def _accelerate(
@@ -142,25 +142,15 @@ def fly(ball: Array, velocity: Array, cal: Calibration) -> tuple[Array, Array]:
     return ball, velocity
 
 
-def rolled(ball: Array, velocity: Array, times: Array) -> Array:
-    """Returns ``[times, 2]``: roughly where a free ball will be, for players who run to it."""
-    decay = 0.45
-    way = (1 - jnp.exp(-decay * times)) / decay
-    return ball[:2] + velocity[:2] * way[:, None]
-
-
 def time_to_ball(position: Array, ball: Array, velocity: Array) -> tuple[Array, Array]:
     """Returns ``[P]`` seconds until each player can meet a free ball, and ``[P, 2]`` where.
 
     The earliest of eight moments at which the player can be where the ball then is.
     """
     times = jnp.array([0.1, 0.3, 0.6, 1.0, 1.5, 2.2, 3.2, 5.0])
-    places = rolled(ball, velocity, times)
+    decay = 0.45
+    places = ball[:2] + velocity[:2] * ((1 - jnp.exp(-decay * times)) / decay)[:, None]
     distance = length(places[None] - position[:, None])
     spare = times[None] * 6.5 + 0.7 - distance
     arrival = jnp.where(spare >= 0, times[None], 5.0 + distance / 6.5)
-    best = jnp.min(arrival, axis=1)
-    chosen = arrival == best[:, None]
-    # Ties cannot matter: equal moments are equal places.
-    weight = chosen / jnp.sum(chosen, axis=1, keepdims=True)
-    return best + distance[:, 0] * 1e-3, weight @ places
+    return jnp.min(arrival, axis=1) + distance[:, 0] * 1e-3, places[jnp.argmin(arrival, axis=1)]

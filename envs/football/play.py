@@ -8,7 +8,7 @@ from jax import Array
 from envs.football import contest, control, kicks, minds, physics
 from envs.football.calibration import Calibration
 from envs.football.scenarios import GOAL_LINE
-from envs.football.types import Kick, Shot, State
+from envs.football.types import Formation, Kick, Shot, State
 
 STUMBLE_SPEED = 3.2
 KEEPER_HOLD_STEPS = 9
@@ -21,7 +21,7 @@ NUM_DRAWS = 16
 
 
 def advance(
-    state: State, action: Array, draws: Array, offset: Array, num_left: int, cal: Calibration
+    state: State, action: Array, draws: Array, formation: Formation, cal: Calibration
 ) -> State:
     """Returns the game 0.1 s later.
 
@@ -29,10 +29,10 @@ def advance(
         state: of the game.
         action: ``[A]`` int32.
         draws: ``[16]`` uniform in [0, 1).
-        offset: ``[L, 2]`` places of uncontrolled left players relative to the ball.
-        num_left: players of the left team.
+        formation: of both teams.
         cal: constants.
     """
+    num_left = len(formation.offset)
     index = jnp.arange(len(state.position))
     is_left = index < num_left
     is_keeper = (index == 0) | (index == num_left)
@@ -40,35 +40,36 @@ def advance(
     arrival, meet = physics.time_to_ball(state.position, state.ball, state.ball_velocity)
     arrival = arrival + 0.1 * jnp.maximum(state.stumble, state.cooldown)
     state = control.select(state, arrival, num_left)
-    wish = _wishes(state, arrival, meet, offset, num_left, cal)
+    wish = _wishes(state, arrival, meet, formation, cal)
     state = _move(state, wish, cal)
     state = _right_kicks(state, num_left)
     before = state.ball
     state = _kick(state, draws[:8], num_left, cal)
     state = _roll(state, cal)
     state = contest.save(state, (0, num_left), draws[8])
-    touch = contest.first_touch(state, before, is_keeper, draws[9], cal)
-    state = _apply_touch(state, touch, draws[10:12], cal)
+    state = contest.first_touch(state, before, is_keeper, draws[9:12], cal)
     state = contest.duel(state, is_left, draws[12:16], cal)
     return _count_down(state, num_left)
 
 
 def _wishes(
-    state: State, arrival: Array, meet: Array, offset: Array, num_left: int, cal: Calibration
+    state: State, arrival: Array, meet: Array, formation: Formation, cal: Calibration
 ) -> Array:
     """Returns ``[P, 2]`` velocities that all players want."""
+    offset, home = formation
+    num_left = len(offset)
     steered = control.steer(state, arrival, meet, cal)
     controls = state.active[:, None] == jnp.arange(num_left)
-    left = minds.support(state, num_left, offset, cal)
+    left = minds.support(state, offset, cal)
     ours = arrival[:num_left]
-    fetches = (state.owner < 0) & (ours <= jnp.min(ours)) & (ours < jnp.inf)
+    fetches = (state.owner < 0) & (ours <= jnp.min(ours))
     fetch = minds.towards(state.position[:num_left], meet[:num_left], jnp.float32(7.6))
     left = jnp.where(fetches[:, None], fetch, left)
     is_controlled = jnp.any(controls, axis=0)
     left = jnp.where(is_controlled[:, None], controls.T.astype(jnp.float32) @ steered, left)
     their_ball = state.owner >= num_left
-    right = minds.defend(state, num_left, jnp.min(ours), arrival, meet, cal)
-    right = jnp.where(their_ball, minds.attack(state, num_left, cal), right)
+    right = minds.defend(state, home, jnp.min(ours), arrival, meet, cal)
+    right = jnp.where(their_ball, minds.attack(state, home, cal), right)
     return jnp.concatenate([left, right])
 
 
@@ -102,8 +103,8 @@ def _right_kicks(state: State, num_left: int) -> State:
     asks = (shoots | throws) & (state.windup < 0)
     mine = (jnp.arange(len(state.kick)) == state.owner) & asks
     return state._replace(
-        kick=jnp.where(mine, kick, state.kick).astype(jnp.int32),
-        kick_buffer=jnp.where(mine, kicks.BUFFER_STEPS, state.kick_buffer).astype(jnp.int32),
+        kick=jnp.where(mine, kick, state.kick),
+        kick_buffer=jnp.where(mine, kicks.BUFFER_STEPS, state.kick_buffer),
     )
 
 
@@ -133,12 +134,12 @@ def _kick(state: State, draws: Array, num_left: int, cal: Calibration) -> State:
     target = jnp.where(is_shot, -1, target)
     mine = (index == owner) & kicks_now
     state = state._replace(
-        owner=jnp.where(kicks_now, -1, state.owner).astype(jnp.int32),
-        windup=jnp.where(wants & ~kicks_now, windup, -1).astype(jnp.int32),
+        owner=jnp.where(kicks_now, -1, state.owner),
+        windup=jnp.where(wants & ~kicks_now, windup, -1),
         ball_velocity=jnp.where(kicks_now, velocity, state.ball_velocity),
         shot=jnp.where(kicks_now, jnp.where(is_shot, judged, Shot.NONE), state.shot),
-        receiver=jnp.where(kicks_now, target, state.receiver).astype(jnp.int32),
-        last_touch=jnp.where(kicks_now, owner, state.last_touch).astype(jnp.int32),
+        receiver=jnp.where(kicks_now, target, state.receiver),
+        last_touch=jnp.where(kicks_now, owner, state.last_touch),
         cooldown=jnp.where(mine, contest.KICKER_PAUSE, state.cooldown),
         kick=jnp.where(mine, 0, state.kick),
     )
@@ -160,42 +161,14 @@ def _roll(state: State, cal: Calibration) -> State:
     )
 
 
-def _apply_touch(state: State, touch: contest.Touch, draws: Array, cal: Calibration) -> State:
-    """Returns the state after a first touch: the ball is trapped, or bounces off.
-
-    A kick asked for before the ball came leaves at once: often as a volley, with a wind-up of 0,
-    before the ball counts as anybody's.
-    """
-    gets = touch.happens & touch.is_controlled
-    bounces = touch.happens & ~touch.is_controlled
-    angle = (draws[0] - 0.5) * 3.0
-    x, y = state.ball_velocity[0], state.ball_velocity[1]
-    cos, sin = jnp.cos(angle), jnp.sin(angle)
-    off = 0.45 * jnp.stack([x * cos - y * sin, x * sin + y * cos, jnp.float32(2.0)])
-    mine = jnp.arange(len(state.kick)) == touch.player
-    was_asked = state.kick[touch.player] > 0
-    soon = jnp.where(draws[1] < cal.volley_share, 0, 1)
-    return state._replace(
-        owner=jnp.where(gets, touch.player, state.owner).astype(jnp.int32),
-        last_touch=jnp.where(touch.happens, touch.player, state.last_touch).astype(jnp.int32),
-        receiver=jnp.where(touch.happens, -1, state.receiver).astype(jnp.int32),
-        shot=jnp.where(touch.happens, Shot.NONE, state.shot).astype(jnp.int32),
-        ball_velocity=jnp.where(bounces, off, state.ball_velocity),
-        cooldown=jnp.where(mine & bounces, contest.KICKER_PAUSE, state.cooldown),
-        # He first has to get the ball under control.
-        stumble=jnp.where(mine & gets, cal.trap_steps, state.stumble),
-        windup=jnp.where(gets, jnp.where(was_asked, soon, -1), state.windup).astype(jnp.int32),
-    )
-
-
 def _count_down(state: State, num_left: int) -> State:
     buffer = jnp.maximum(state.kick_buffer - 1, 0)
     is_busy = (jnp.arange(len(buffer)) == state.owner) & (state.windup >= 0)
     return state._replace(
         kick_buffer=buffer,
-        kick=jnp.where((buffer > 0) | is_busy, state.kick, 0).astype(jnp.int32),
+        kick=jnp.where((buffer > 0) | is_busy, state.kick, 0),
         stumble=jnp.maximum(state.stumble - 1.0, 0.0),
         cooldown=jnp.maximum(state.cooldown - 1.0, 0.0),
-        hold=jnp.where(state.owner >= num_left, state.hold + 1, 0).astype(jnp.int32),
+        hold=jnp.where(state.owner >= num_left, state.hold + 1, 0),
         step_count=state.step_count + 1,
     )

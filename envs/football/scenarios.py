@@ -13,7 +13,7 @@ GOAL_LINE, SIDE_LINE = 55.0, 36.0
 EPISODE_STEPS = 400
 """Steps of 0.1 s until the engine's clock runs out; it shows that one step later."""
 
-_PLACEMENT_SCALE = np.array([55.0, 83.6 * 1.0163], np.float32)
+PLACEMENT_SCALE = np.array([55.0, 83.6 * 1.0163], np.float32)
 """The engine places players, but not the ball, a little farther out than it is told to."""
 
 
@@ -25,27 +25,14 @@ class Scenario(NamedTuple):
         right: the same for the opponents.
         ball: (x, y).
         active: the player that each agent controls at the start.
+        home: of each opponent in metres, see `Formation`.
     """
 
     left: tuple[tuple[float, float], ...]
     right: tuple[tuple[float, float], ...]
     ball: tuple[float, float]
     active: tuple[int, ...]
-
-    @property
-    def left_metres(self) -> np.ndarray:
-        """Returns ``[L, 2]`` float32 metres from the centre spot."""
-        return np.asarray(self.left, np.float32) * _PLACEMENT_SCALE
-
-    @property
-    def right_metres(self) -> np.ndarray:
-        """Returns ``[R, 2]`` float32 metres from the centre spot."""
-        return np.asarray(self.right, np.float32) * _PLACEMENT_SCALE
-
-    @property
-    def ball_metres(self) -> np.ndarray:
-        """Returns ``[2]`` float32 metres from the centre spot."""
-        return np.asarray(self.ball, np.float32) * LENGTH_SCALE
+    home: tuple[tuple[float, float], ...]
 
 
 _COUNTERATTACKERS = (
@@ -61,6 +48,23 @@ _COUNTERATTACKERS = (
     (0.25, 0.1),
     (0.35, 0.316102),
 )
+
+
+_LONE_DEFENDER = ((52.0, 0.0), (21.0, 0.0))
+_FOUR_THREE_THREE = (
+    (52.0, 0.0),
+    (15.0, 16.0),
+    (22.0, 4.0),
+    (23.0, -5.0),
+    (12.0, -13.0),
+    (0.0, 8.0),
+    (5.0, -1.0),
+    (5.0, -10.0),
+    (-10.0, 21.0),
+    (-19.0, 0.0),
+    (-10.0, -21.0),
+)
+"""Where the opponents are in the recordings of random play, for a ball in the middle."""
 
 
 def _opponents(second_centre_back: tuple[float, float]) -> tuple[tuple[float, float], ...]:
@@ -85,24 +89,28 @@ SCENARIOS = {
         right=((1.0, 0.0), (0.75, -0.3)),
         ball=(0.7, -0.28),
         active=(0, 2),
+        home=_LONE_DEFENDER,
     ),
     "academy_3_vs_1_with_keeper": Scenario(
         left=((-1.0, 0.0), (0.6, 0.0), (0.7, 0.2), (0.7, -0.2)),
         right=((1.0, 0.0), (0.75, 0.0)),
         ball=(0.62, 0.0),
         active=(0, 2, 3),
+        home=_LONE_DEFENDER,
     ),
     "academy_counterattack_easy": Scenario(
         left=_COUNTERATTACKERS,
         right=_opponents((-0.4, 0.06356)),
         ball=(0.26, -0.11),
         active=(5, 6, 7, 8),
+        home=_FOUR_THREE_THREE,
     ),
     "academy_counterattack_hard": Scenario(
         left=_COUNTERATTACKERS,
         right=_opponents((0.4, 0.06356)),
         ball=(0.26, -0.11),
         active=(5, 6, 7, 8),
+        home=_FOUR_THREE_THREE,
     ),
 }
 """By the names of Google Research Football."""

@@ -8,13 +8,13 @@ from jax import Array
 
 from envs.football.observation import MAX_BALL_DIRECTION, Facts
 from envs.football.physics import BALL_RADIUS
-from envs.football.scenarios import LENGTH_SCALE, Scenario
-from envs.football.types import End, State
+from envs.football.scenarios import LENGTH_SCALE, PLACEMENT_SCALE, Scenario
+from envs.football.types import End, Formation, State
 
 
 def start(scenario: Scenario, key: Array) -> State:
     """Returns the start of a scenario, which is always the same; the key is for what follows."""
-    position = np.concatenate([scenario.left_metres, scenario.right_metres])
+    position = np.array([*scenario.left, *scenario.right], np.float32) * PLACEMENT_SCALE
     num_players, num_left, num_agents = len(position), len(scenario.left), len(scenario.active)
     facing = np.where(np.arange(num_players) < num_left, 1.0, -1.0)
     zeros = jnp.zeros((num_players, 2), jnp.float32)
@@ -22,7 +22,7 @@ def start(scenario: Scenario, key: Array) -> State:
     return State(
         key=key,
         step_count=jnp.int32(0),
-        ball=jnp.asarray([*scenario.ball_metres, BALL_RADIUS], jnp.float32),
+        ball=jnp.asarray([*np.asarray(scenario.ball) * LENGTH_SCALE, BALL_RADIUS], jnp.float32),
         ball_velocity=jnp.zeros(3, jnp.float32),
         position=jnp.asarray(position, jnp.float32),
         velocity=zeros,
@@ -49,14 +49,15 @@ def start(scenario: Scenario, key: Array) -> State:
     )
 
 
-def support_offset(scenario: Scenario) -> np.ndarray:
-    """Returns ``[L, 2]``: how far ahead of the ball our players without an agent stay, and where.
+def formation(scenario: Scenario) -> Formation:
+    """Returns where players who have nothing better to do stay.
 
-    They keep the distance to the ball that they start with, but stay behind it.
+    Ours keep the distance to the ball that they start with, but stay behind it.
     """
-    left = scenario.left_metres
-    ahead = np.clip(left[:, 0] - scenario.ball_metres[0], -40.0, -2.0)
-    return np.stack([ahead, left[:, 1]], axis=1).astype(np.float32)
+    left = np.array(scenario.left, np.float32) * PLACEMENT_SCALE
+    ahead = np.clip(left[:, 0] - scenario.ball[0] * LENGTH_SCALE[0], -40.0, -2.0)
+    offset = jnp.stack([ahead, left[:, 1]], axis=1)
+    return Formation(offset, jnp.asarray(scenario.home, jnp.float32))
 
 
 def facts(state: State, num_left: int) -> Facts:

@@ -63,6 +63,18 @@ class End(IntEnum):
     TIME = 5
 
 
+class Formation(NamedTuple):
+    """Where players who have nothing better to do stay; keepers first, in metres.
+
+    Attributes:
+        offset: ``[L, 2]`` of ours: how far ahead of the ball, and where across the pitch.
+        home: ``[R, 2]`` of the opponents, for a ball in the middle.
+    """
+
+    offset: jax.Array
+    home: jax.Array
+
+
 class State(NamedTuple):
     """An episode in progress, in metres and seconds from the centre spot, y growing downward.
 

@@ -16,8 +16,8 @@ from envs.football.calibration import Calibration
 from envs.football.physics import BALL_RADIUS, PITCH_MARGIN
 from envs.football.play import NUM_DRAWS, advance
 from envs.football.scenarios import GOAL_LINE, SCENARIO_NAMES, SIDE_LINE
-from envs.football.start import support_offset
-from envs.football.types import Action, End
+from envs.football.start import formation
+from envs.football.types import Action, End, Kick, Shot
 
 NAME = "academy_3_vs_1_with_keeper"
 NUM_ENVS, NUM_STEPS = 24, 150
@@ -117,6 +117,69 @@ def test_losing_the_ball_ends_the_episode_but_only_if_we_had_it():
     assert env._judge(late).end == End.TIME
 
 
+@pytest.mark.parametrize("keeper", [53.0, 53.8, 54.7])
+@pytest.mark.parametrize("ball", [52.5, 53.4, 54.0])
+def test_a_save_that_the_keeper_holds_ends_the_episode_without_a_goal(keeper, ball):
+    env = Football(NAME)
+    state, _ = env.reset(jax.random.key(0))
+    state = state._replace(
+        position=state.position.at[env.num_left].set(jnp.array([keeper, 0.0])),
+        ball=jnp.array([ball, 1.0, 0.5]),
+        ball_velocity=jnp.array([30.0, 0.0, 0.5]),
+        owner=jnp.int32(-1),
+        possession=jnp.int32(0),
+        shot=jnp.int32(Shot.HELD),
+        cooldown=state.cooldown.at[:].set(9.0),
+    )
+    after, timestep = env.step(state, jnp.zeros(3, jnp.int32))
+    assert after.end == End.LOST and after.owner == env.num_left and timestep.reward == 0
+
+
+def test_a_pass_gives_its_target_to_the_first_agent_of_the_queue():
+    env = Football("academy_pass_and_shoot_with_keeper")
+    state, _ = env.reset(jax.random.key(0))
+    # Agent 1 has the ball on the left wing; his stick points across, at player 1.
+    state = state._replace(
+        owner=jnp.int32(2),
+        kick=state.kick.at[2].set(Kick.SHORT),
+        kick_buffer=state.kick_buffer.at[2].set(9),
+        windup=jnp.int32(1),
+        queue=jnp.array([0, 1]),
+        stick=jnp.array([0, 7]),
+    )
+    after, _ = env.step(state, jnp.zeros(2, jnp.int32))
+    assert after.receiver == 1 and after.active.tolist() == [1, 2]
+    # The one who was given somebody goes to the tail.
+    assert after.queue.tolist() == [1, 0]
+
+
+def test_the_lone_defender_runs_at_the_carrier():
+    env = Football(NAME)
+    state, _ = env.reset(jax.random.key(0))
+    defender = env.num_left + 1
+
+    def gap(state):
+        return float(jnp.linalg.norm(state.position[defender] - state.position[1]))
+
+    before, step = gap(state), jax.jit(env.step)
+    for _ in range(8):
+        state, _ = step(state, jnp.full(3, Action.IDLE, jnp.int32))
+    # 7 m at first; he sprints 4 m in 0.8 s, and waits in front of the carrier.
+    assert state.owner == 1 and gap(state) < before - 2
+
+
+@pytest.mark.parametrize("name", SCENARIO_NAMES[2:])
+def test_opponents_who_start_in_one_spot_take_their_own_places(name):
+    env = Football(name)
+    state, _ = env.reset(jax.random.key(0))
+    step = jax.jit(env.step)
+    for _ in range(40):
+        state, _ = step(state, jnp.zeros(4, jnp.int32))
+    first, second = state.position[env.num_left + 1], state.position[env.num_left + 4]
+    # The engine's file puts both in one spot; in the recordings they are 16 m apart after 4 s.
+    assert 8 < float(jnp.linalg.norm(first - second)) < 24
+
+
 def mirrored(state):
     flip = jnp.array([1.0, -1.0])
     flip3 = jnp.array([1.0, -1.0, 1.0])
@@ -133,21 +196,21 @@ def mirrored(state):
 
 def test_a_pitch_upside_down_plays_the_same():
     env = Football("academy_pass_and_shoot_with_keeper")
-    offset = jnp.asarray(support_offset(env.scenario))
-    flip = jnp.array([1.0, -1.0])
+    places = formation(env.scenario)
+    flipped = jax.tree.map(lambda place: place * jnp.array([1.0, -1.0]), places)
 
     @jax.jit
-    def step(state, action, offset):
+    def step(state, action, places):
         # In the middle of every distribution there is no left and no right.
-        return advance(state, action, jnp.full(NUM_DRAWS, 0.5), offset, 3, env.calibration)
+        return advance(state, action, jnp.full(NUM_DRAWS, 0.5), places, env.calibration)
 
     state, _ = env.reset(jax.random.key(0))
     other = mirrored(state)
     rng = np.random.default_rng(0)
     for _ in range(25):
         action = rng.choice([0, 2, 3, 5, 6, 8, 9, 11, 12, 13], 2)
-        state = step(state, jnp.asarray(action, jnp.int32), offset)
-        other = step(other, jnp.asarray(MIRRORED_ACTION[action], jnp.int32), offset * flip)
+        state = step(state, jnp.asarray(action, jnp.int32), places)
+        other = step(other, jnp.asarray(MIRRORED_ACTION[action], jnp.int32), flipped)
     expected = mirrored(state)._replace(key=None)
     chex.assert_trees_all_close(other._replace(key=None), expected, atol=2e-3)
 
@@ -244,11 +307,11 @@ def test_options_reach_the_environment_by_name():
 
 
 @pytest.mark.parametrize("name", SCENARIO_NAMES)
-def test_a_kick_off_is_shown_from_all_players_places(name):
+def test_a_view_has_five_numbers_for_every_other_player(name):
     env = Football(name)
     _, timestep = env.reset(jax.random.key(0))
-    num_left, num_right = len(env.scenario.left), len(env.scenario.right)
-    width = 27 + 5 * (num_left - 1) + 5 * num_right
+    others = len(env.scenario.left) - 1 + len(env.scenario.right)
+    width = 27 + 5 * others
     assert timestep.observation.agents_view.shape == (env.num_agents, width)
 
 
