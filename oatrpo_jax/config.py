@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
-import jax.core
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 
+from oatrpo_jax.border import (
+    ANY,
+    BELOW_ONE,
+    TINY,
+    as_coefficient,
+    check_count,
+    check_range,
+    is_count,
+)
 from oatrpo_jax.types import MultiAgentEnv
 
 
@@ -24,6 +30,10 @@ class EnvSpec:
     num_actions: int
     view_size: int
     state_size: int
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            check_count(field.name, getattr(self, field.name))
 
     @classmethod
     def from_env(cls, env: MultiAgentEnv) -> EnvSpec:
@@ -89,8 +99,7 @@ class Config:
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
-            if not _is_count(value := getattr(self, name)):
-                raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+            check_count(name, getattr(self, name))
         for name in ("normalise_values", "layer_norm"):
             if not isinstance(value := getattr(self, name), bool):
                 raise ValueError(f"{name}: expected True or False, got {value!r}")
@@ -98,16 +107,21 @@ class Config:
             if (value := getattr(self, name)) not in choices:
                 raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
         is_sizes = isinstance(self.hidden_sizes, tuple) and self.hidden_sizes
-        if not is_sizes or not all(_is_count(size) for size in self.hidden_sizes):
+        if not is_sizes or not all(is_count(size) for size in self.hidden_sizes):
             raise ValueError(
                 f"hidden_sizes: expected positive widths in a tuple, got {self.hidden_sizes!r}"
             )
+
+    def check_rollout(self) -> None:
+        """Raises a ValueError unless rollouts split evenly into minibatches and reset intervals.
+
+        Only who steps environments by this config needs it: `Learner.update` takes any T and E.
+        """
         if self.num_envs % self.num_minibatches:
             raise ValueError(
                 f"num_minibatches: {self.num_minibatches} does not divide num_envs = "
                 f"{self.num_envs}; minibatches are slices of environments, so choose a divisor"
             )
-
         if self.rollout_length % self.reset_interval:
             raise ValueError(
                 f"reset_interval: {self.reset_interval} does not divide rollout_length = "
@@ -118,10 +132,6 @@ class Config:
     def steps_per_update(self) -> int:
         """Environment steps that one update consumes, over all parallel environments."""
         return self.num_envs * self.rollout_length
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 _COUNTS = (
@@ -150,12 +160,6 @@ def _coefficient(default: float, low: float, high: float, doc: str) -> Any:
     return struct.field(default=default, metadata={"doc": doc, "low": low, "high": high})
 
 
-_TINY = float(np.finfo(np.float32).tiny)
-"""Lower bound of a coefficient that must be positive."""
-_BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))
-_ANY = float(np.finfo(np.float32).max)
-
-
 @struct.dataclass
 class Hyperparams:
     """Every coefficient, as float32 arrays: `vmap` over a leading axis sweeps them in one program.
@@ -165,44 +169,44 @@ class Hyperparams:
 
     actor_lr: jax.Array = _coefficient(5e-4, 0, 1, "Adam's learning rate of the actors")
     critic_lr: jax.Array = _coefficient(5e-4, 0, 1, "Adam's learning rate of the critic")
-    max_grad_norm: jax.Array = _coefficient(10.0, _TINY, _ANY, "global norm that gradients keep to")
+    max_grad_norm: jax.Array = _coefficient(10.0, TINY, ANY, "global norm that gradients keep to")
     gamma: jax.Array = _coefficient(0.99, 0, 1, "discount per step")
     gae_lambda: jax.Array = _coefficient(0.95, 0, 1, "lambda of generalised advantage estimation")
-    ent_coef: jax.Array = _coefficient(0.01, 0, _ANY, "weight of the entropy bonus")
-    clip_eps: jax.Array = _coefficient(0.2, _TINY, _ANY, "how far a ratio may move from 1 and gain")
+    ent_coef: jax.Array = _coefficient(0.01, 0, ANY, "weight of the entropy bonus")
+    clip_eps: jax.Array = _coefficient(0.2, TINY, ANY, "how far a ratio may move from 1 and gain")
     dual_clip: jax.Array = _coefficient(
-        3.0, 1, _ANY, "cap on others' ratios where the advantage is negative"
+        3.0, 1, ANY, "cap on others' ratios where the advantage is negative"
     )
     reuse_sigma: jax.Array = _coefficient(
-        0.1, 0, _ANY, "KL below which another agent's experience is admitted (0 admits nobody's)"
+        0.1, 0, ANY, "KL below which another agent's experience is admitted (0 admits nobody's)"
     )
     reuse_lambda: jax.Array = _coefficient(
         0.7, 0, 1, "weight of an agent's own experience when it has others' too (1 uses no other's)"
     )
     seac_coef: jax.Array = _coefficient(
-        1.0, 0, _ANY, "weight of each other agent's experience in SEAC (0 uses no other's)"
+        1.0, 0, ANY, "weight of each other agent's experience in SEAC (0 uses no other's)"
     )
     divergence_quantile: jax.Array = _coefficient(
         0.9, 0, 1, "quantile of the rows' KL that the gate looks at, with divergence = quantile"
     )
     kl_threshold: jax.Array = _coefficient(
-        0.01, _TINY, _ANY, "radius delta of the trust region, in nats of mean KL"
+        0.01, TINY, ANY, "radius delta of the trust region, in nats of mean KL"
     )
-    cg_damping: jax.Array = _coefficient(1e-3, 0, _ANY, "added to the Fisher matrix's diagonal")
+    cg_damping: jax.Array = _coefficient(1e-3, 0, ANY, "added to the Fisher matrix's diagonal")
     line_search_decay: jax.Array = _coefficient(
-        0.5, _TINY, _BELOW_ONE, "step shrinkage per rejected candidate"
+        0.5, TINY, BELOW_ONE, "step shrinkage per rejected candidate"
     )
     accept_ratio: jax.Array = _coefficient(
         0.5, 0, 1, "share of the predicted improvement that a candidate must reach"
     )
     huber_delta: jax.Array = _coefficient(
-        10.0, _TINY, _ANY, "error beyond which the critic's loss grows linearly"
+        10.0, TINY, ANY, "error beyond which the critic's loss grows linearly"
     )
     value_clip_eps: jax.Array = _coefficient(
-        0.2, _TINY, _ANY, "how far a value may move and gain, with value_loss = clipped"
+        0.2, TINY, ANY, "how far a value may move and gain, with value_loss = clipped"
     )
     value_norm_decay: jax.Array = _coefficient(
-        0.99, 0, _BELOW_ONE, "share of the running return statistics kept per update"
+        0.99, 0, BELOW_ONE, "share of the running return statistics kept per update"
     )
 
     @classmethod
@@ -213,8 +217,8 @@ class Hyperparams:
         result can be vmapped: ``create(reuse_sigma=[0.01, 0.1])`` has leaves of shape ``[2]``.
 
         Raises:
-            ValueError: for an unknown name, a value that is not finite or out of range, or
-                shapes that do not broadcast.
+            ValueError: for an unknown name, a value that is no number, not finite or out of
+                range, or shapes that do not broadcast.
         """
         known = {field.name: field for field in dataclasses.fields(cls)}
         if unknown := sorted(coefficients.keys() - known.keys()):
@@ -222,28 +226,14 @@ class Hyperparams:
                 f"unknown hyperparameter {', '.join(unknown)}; expected {', '.join(known)}"
             )
         values = {
-            name: jnp.asarray(coefficients.get(name, field.default), jnp.float32)
+            name: as_coefficient(name, coefficients.get(name, field.default))
             for name, field in known.items()
         }
         for name, value in values.items():
-            _check_range(name, value, known[name].metadata)
-        shape = jnp.broadcast_shapes(*(value.shape for value in values.values()))
+            check_range(name, value, known[name].metadata)
+        shapes = {name: value.shape for name, value in values.items() if value.shape}
+        try:
+            shape = jnp.broadcast_shapes((), *shapes.values())
+        except ValueError:
+            raise ValueError(f"expected shapes that broadcast, got {shapes}") from None
         return cls(**{name: jnp.broadcast_to(value, shape) for name, value in values.items()})
-
-
-def _check_range(name: str, value: jax.Array, metadata: Mapping[str, Any]) -> None:
-    """Raises a ValueError unless every entry is finite and within [low, high]."""
-    low, high, doc = metadata["low"], metadata["high"], metadata["doc"]
-    if isinstance(value, jax.core.Tracer):
-        return  # Made inside somebody's jit: there is no value to look at.
-    entries = np.asarray(value)
-    bad = entries[~(np.isfinite(entries) & (entries >= np.float32(low)) & (entries <= high))]
-    if bad.size:
-        bounds = {
-            (0, _ANY): "a finite number of at least 0",
-            (_TINY, _ANY): "a finite number above 0",
-            (_TINY, _BELOW_ONE): "a number strictly between 0 and 1",
-            (0, _BELOW_ONE): "a number of at least 0 and below 1",
-            (1, _ANY): "a finite number of at least 1",
-        }.get((low, high), f"a finite number in [{low:g}, {high:g}]")
-        raise ValueError(f"{name} ({doc}): expected {bounds}, got {bad.flat[0]:g}")

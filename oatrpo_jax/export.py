@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from oatrpo_jax.learner import Learner, LearnerState
+from oatrpo_jax.ownership import check_labels
 
 if TYPE_CHECKING:
     from jax.export import Exported
@@ -42,20 +42,25 @@ def export_actors(
     Args:
         learner: whose policies; parameters are arguments of the function, not part of it.
         platforms: as jax calls them.
-        labels: ``[N]`` the policy that each agent acts with, if not the one that it had at first.
+        labels: ``[N]`` the policy that each agent acts with, if not the one that it had at first:
+            that of a regrouped team is in its `LearnerState`.
+
+    Raises:
+        ValueError: for labels of another number, or of policies that there are not.
     """
     from jax import export  # Brings in a serialiser that nothing else needs.
 
     shapes = jax.eval_shape(learner.init, jax.random.key(0))
     names = actor_parameters(shapes)
     tree = jax.tree.structure(shapes.policies.params)
-    policy_of = learner.policy_of if labels is None else np.asarray(labels)
+    policy_of = jnp.asarray(learner.policy_of if labels is None else labels)
+    check_labels(policy_of, learner.spec.num_agents, learner.num_policies)
 
     def act(
         params: Mapping[str, jax.Array], agents_view: jax.Array, action_mask: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         actors = jax.tree.unflatten(tree, [params[name] for name in names])
-        logits = learner.logits(actors, agents_view, action_mask, jnp.asarray(policy_of))
+        logits = learner.logits(actors, agents_view, action_mask, policy_of)
         return logits, jnp.argmax(logits, axis=-1).astype(jnp.int32)
 
     (rows,) = export.symbolic_shape("b")

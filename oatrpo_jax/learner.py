@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from oatrpo_jax.advantages import trajectory_advantage
 from oatrpo_jax.algorithms import Algorithm, get_algorithm
+from oatrpo_jax.border import check_update_input
 from oatrpo_jax.config import Config, EnvSpec, Hyperparams
 from oatrpo_jax.critic import ValueNorm, critic_features
 from oatrpo_jax.networks import Actor, Critic, policy_distribution
@@ -163,29 +163,29 @@ class Learner:
         Args:
             state: the learner's, with which the trajectory was collected.
             trajectory: a Transition with leading axes ``[T, E]``, any T and E.
-            hparams: coefficients.
+            hparams: coefficients, scalars.
             key: consumed.
 
         Raises:
-            ValueError: if ``num_minibatches`` does not divide E.
+            ValueError: if a shape or a kind of number is not the one said here, naming the field,
+                or if ``num_minibatches`` does not divide E.
         """
-        chex.assert_shape(trajectory.action, (None, None, self.spec.num_agents))
+        check_update_input(self.spec, trajectory, hparams)
         seen = trajectory.observation
         value = self.value(state, seen)
         next_value = self.value(state, trajectory.next_observation)
         advantage = trajectory_advantage(trajectory, value, next_value, self.config, hparams)
-        logits = self.logits(
-            state.policies.params, seen.agents_view, seen.action_mask, state.labels
-        )
+        actors, labels = state.policies.params, state.labels
+        logits = self.logits(actors, seen.agents_view, seen.action_mask, labels)
         slots = make_slots(trajectory, logits, advantage)
         order_key, policy_key, critic_key = jax.random.split(key, 3)
         plan, reuse_metrics = make_plan(
             self.actor,
             self.config,
             self.algorithm.reuse,
-            state.policies.params,
+            actors,
             slots,
-            own=jnp.arange(self.num_policies)[:, None] == state.labels,
+            own=jnp.arange(self.num_policies)[:, None] == labels,
             hparams=hparams,
             key=order_key,
         )
@@ -214,7 +214,7 @@ class Learner:
             key=critic_key,
         )
         metrics = policy_metrics | critic_metrics | reuse_metrics
-        return LearnerState(policies, critics, value_norm, state.labels), metrics
+        return LearnerState(policies, critics, value_norm, labels), metrics
 
     def _advantage_of(self, state: LearnerState, slots: Slots, returns: jax.Array) -> PerLearner:
         """Returns the advantages ``[N, T, E]`` of all slots as each learner sees them."""

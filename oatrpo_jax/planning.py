@@ -24,7 +24,8 @@ class UpdatePlan(NamedTuple):
         order: ``[G]`` int32, the learners in the order of their turns.
         weights: ``[G, N]`` reuse matrix M.
         own: ``[G, N]`` bool, the slots of the agents that act with each policy.
-        divergence_limit: ``[]`` what a trust region must keep reused slots' divergence at.
+        divergence_limit: ``[]`` upper bound on D of every reused slot after a trust-region step
+            (Condition 1 for the candidate).
     """
 
     order: jax.Array
@@ -65,14 +66,14 @@ def make_plan(
     affinity = Affinity(
         divergence=jnp.where(own, 0.0, divergence),
         own=own,
-        has_rows=jnp.any(slots.active, axis=(1, 2)),
+        has_rows=jnp.any(rows.active, axis=1),
         sample_size=sample_size,
         gradient_error=lambda: policy_gradient_error(actor, config, actors, slots, own),
     )
-    weights = reuse.weights(affinity, hparams)
+    used = jnp.any(own, axis=1)
+    weights = jnp.where(used[:, None], reuse.weights(affinity, hparams), 0.0)
     order = jax.random.permutation(key, len(own))
     # Policies without an agent come last: under vmap their turns are then idle in every lane.
-    used = jnp.any(own, axis=1)
     order = order[jnp.argsort(~used[order])]
     num_admitted = jnp.sum((weights > 0) & ~own, axis=1)
     return UpdatePlan(order, weights, own, reuse.divergence_limit(hparams)), {
@@ -98,7 +99,9 @@ def policy_gradient_error(
 
     def objective(params: PyTree, rows: Slots) -> jax.Array:
         policy = policy_distribution(policy_logits(actor, params, rows))
-        ratio = jnp.exp(policy.log_prob(rows.action) - rows.log_prob)
+        # What a dead agent is said to have done may have probability 0.
+        change = jnp.where(rows.active, policy.log_prob(rows.action) - rows.log_prob, 0.0)
+        ratio = jnp.exp(change)
         return masked_mean(ratio * rows.advantage, rows.active, axis=-1)
 
     def gradient(learner: jax.Array, rows: Slots) -> PyTree:

@@ -92,9 +92,13 @@ def update_policies(
 
 
 def draw_mapping(key: jax.Array, weights: jax.Array) -> jax.Array:
-    """Returns one-hot weights: each learner's single source, drawn from its row (Algorithm 1)."""
+    """Returns one-hot weights: each learner's single source, drawn from its row (Algorithm 1).
+
+    A row of zeros, that of a policy with which nobody acts, stays as it is.
+    """
     drawn = jax.random.categorical(key, jnp.log(weights), axis=1)
-    return jax.nn.one_hot(drawn, weights.shape[1], dtype=weights.dtype)
+    chosen = jax.nn.one_hot(drawn, weights.shape[1], dtype=weights.dtype)
+    return jnp.where(jnp.any(weights > 0, axis=1, keepdims=True), chosen, weights)
 
 
 def record_log_ratio(

@@ -23,7 +23,7 @@ class Affinity(NamedTuple):
     Attributes:
         divergence: ``[G, N]`` D[g, n], see `divergence.pairwise_divergence`.
         own: ``[G, N]`` bool, True where agent n acts with policy g.
-        has_rows: ``[N]`` bool, True where the agent was active at least once.
+        has_rows: ``[N]`` bool, True where the agent was active on a row that was looked at.
         sample_size: ``[G, N]`` effective sample size of the importance ratios, as a share.
         gradient_error: computes ``[G, N]`` errors of policy gradients, for the rules that ask.
     """
@@ -41,8 +41,8 @@ class ReuseRule:
 
     Attributes:
         weights: (affinity, hyperparams) -> ``[G, N]`` float32, 0 and up.
-        divergence_limit: hyperparams -> ``[]``, what a trust-region step must keep D of every
-            reused slot below or at (Condition 1 for the candidate).
+        divergence_limit: hyperparams -> ``[]``, upper bound on D of every reused slot after a
+            trust-region step (Condition 1 for the candidate).
         shares: whether a learner may get a weight on another's slot.
         reads: the hyperparameters that the rule reads.
         averages: whether a learner's weights sum to 1.  Only then may sources be drawn by them.
@@ -190,10 +190,13 @@ def allowed_reuse(allowed: Sequence[Sequence[bool]]) -> ReuseRule:
         allowed: ``[N, N]``, True where learner i may use what agent j recorded.
 
     Raises:
-        ValueError: if the matrix is not square.
+        ValueError: if the matrix is not square, or has entries other than True and False.
     """
-    matrix = np.asarray(allowed, bool)
-    _check_square(matrix)
+    entries = np.asarray(allowed)
+    _check_square(entries)
+    if not np.isin(entries, (0, 1)).all():
+        raise ValueError(f"reuse matrix: expected True and False, got {entries.tolist()}")
+    matrix = entries.astype(bool)
 
     def weights(affinity: Affinity, hparams: Hyperparams) -> jax.Array:
         _check_size(matrix, affinity.own)

@@ -47,6 +47,9 @@ class Trainer:
     env: MultiAgentEnv
     learner: Learner
 
+    def __post_init__(self) -> None:
+        self.config.check_rollout()
+
     @property
     def config(self) -> Config:
         """The static settings."""
@@ -126,7 +129,7 @@ def make_trainer(
         config: static settings; the defaults if not given.
 
     Raises:
-        ValueError: for an unknown algorithm.
+        ValueError: for an unknown algorithm, or if rollouts do not split evenly.
     """
     return Trainer(env, make_learner(EnvSpec.from_env(env), algorithm, config))
 

@@ -14,7 +14,15 @@ from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.divergence import summarise_rows
 from oatrpo_jax.networks import Actor, policy_distribution, policy_logits
 from oatrpo_jax.policy_step import DrawSources, Learning, PolicyStep, weighted_sum
-from oatrpo_jax.sources import PolicyBatch, Slots, Sources, add_trees, fold_sources, thin_sources
+from oatrpo_jax.sources import (
+    PolicyBatch,
+    Slots,
+    Sources,
+    add_trees,
+    fold_sources,
+    subsample_rows,
+    thin_sources,
+)
 from oatrpo_jax.types import PyTree
 
 
@@ -89,10 +97,13 @@ def evaluate_candidate(
         new = policy_distribution(policy_logits(actor, params, rows))
         source_kl = policy_distribution(rows.logits).kl_divergence(new)
         is_foreign = (batch.policy_weight > 0) & (batch.own_weight == 0)
+        # Over the very rows that the gate looked at: a maximum over more would be larger.
+        looked_at = (source_kl[None], is_foreign[None])
+        kl, counts = subsample_rows(looked_at, config.divergence_rows)
         return Candidate(
             surrogate=surrogate(actor, params, batch)[0],
             kl=weighted_sum(batch.policy_weight, old.kl_divergence(new)),
-            source_kl=summarise_rows(source_kl.ravel(), is_foreign.ravel(), config, hparams),
+            source_kl=summarise_rows(kl[0], counts[0], config, hparams),
         )
 
     def combine(left: Candidate, right: Candidate) -> Candidate:

@@ -126,12 +126,13 @@ def update_critics(
         hparams: coefficients.
         key: consumed.
     """
+    old_output = norm.normalise(seen.value)
     if config.normalise_values:
         norm = norm.update(seen.returns, seen.active, hparams.value_norm_decay)
     batch = CriticBatch(
         features=seen.features,
         target=norm.normalise(seen.returns),
-        old_output=norm.normalise(seen.value),
+        old_output=old_output,
         weight=seen.active / jnp.maximum(jnp.sum(seen.active, axis=(0, 1)), 1),
     )
     batch = jax.tree.map(lambda x: jnp.moveaxis(x, 2, 0), batch)

@@ -164,5 +164,5 @@ def spoil_dead_rows(trajectory: Transition) -> Transition:
             action_mask=jnp.where(dead[..., None], True, seen.action_mask),
         ),
         action=jnp.where(dead, 2, trajectory.action),
-        log_prob=jnp.where(dead, -30.0, trajectory.log_prob),
+        log_prob=jnp.where(dead, -1e9, trajectory.log_prob),
     )

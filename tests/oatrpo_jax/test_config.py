@@ -3,11 +3,12 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oatrpo_jax import Config, EnvSpec, Hyperparams
+from oatrpo_jax import Config, EnvSpec, Hyperparams, make_trainer
 from tests.probe_envs import RoleGame
 
 
@@ -16,8 +17,6 @@ from tests.probe_envs import RoleGame
     [
         ({"num_envs": 0}, "num_envs: expected a whole number of at least 1, got 0"),
         ({"num_epochs": 1.5}, "num_epochs: expected a whole number"),
-        ({"num_minibatches": 3}, "3 does not divide num_envs = 64"),
-        ({"reset_interval": 3}, "3 does not divide rollout_length = 128"),
         ({"estimator": "best"}, "estimator: expected one of weighted, sampled, mapping"),
         ({"hidden_sizes": ()}, "hidden_sizes: expected positive widths"),
         ({"activation": "gelu"}, "activation: expected one of tanh, relu"),
@@ -40,6 +39,10 @@ def test_a_bad_setting_is_refused_with_what_is_legal(changes, complaint):
         ({"line_search_decay": 1.0}, "strictly between 0 and 1, got 1"),
         ({"dual_clip": 0.5}, "at least 1, got 0.5"),
         ({"lr": 1e-3}, "unknown hyperparameter lr; expected actor_lr"),
+        ({"gamma": None}, "gamma: expected a number or an array of them, got None"),
+        ({"gamma": [[0.9], [0.9, 0.8]]}, "gamma: expected a number or an array"),
+        ({"reuse_sigma": []}, "reuse_sigma: expected at least one value"),
+        ({"gamma": [0.9, 0.8], "ent_coef": [0, 0, 0]}, r"broadcast, got .*gamma.*\(2,\).*ent_coef"),
     ],
 )
 def test_a_bad_coefficient_is_refused_with_what_is_legal(coefficients, complaint):
@@ -70,6 +73,30 @@ def test_leaves_follow_the_shape_of_the_ones_given():
 def test_hyperparams_can_be_made_inside_a_program():
     made = jax.jit(lambda sigma: Hyperparams.create(reuse_sigma=sigma).reuse_sigma)(0.25)
     assert float(made) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"num_minibatches": 3}, "3 does not divide num_envs = 64"),
+        ({"reset_interval": 3}, "3 does not divide rollout_length = 128"),
+    ],
+)
+def test_what_does_not_split_a_rollout_evenly_is_refused_by_the_trainer(changes, complaint):
+    # An embedder's rollouts have sizes of their own.
+    config = Config(**changes)
+    with pytest.raises(ValueError, match=complaint):
+        make_trainer(RoleGame((0, 1)), "happo", config)
+
+
+@pytest.mark.parametrize("sizes", [(0, 2, 2, 2), (3, -1, 2, 2), (3, 2, 2.5, 2), (3, 2, 2, None)])
+def test_sizes_that_no_environment_has_are_refused(sizes):
+    with pytest.raises(ValueError, match="expected a whole number of at least 1"):
+        EnvSpec(*sizes)
+
+
+def test_sizes_may_be_numpys():
+    assert EnvSpec(*np.array([3, 2, 5, 4])).num_agents == Config(num_envs=np.int64(3)).num_envs
 
 
 def test_the_spec_is_read_off_an_environment():

@@ -80,6 +80,12 @@ def test_it_runs_on_every_platform_and_holds_no_call_out_of_xla():
     assert program.count("custom_call") == program.count("custom_call @shape_assertion(")
 
 
+@pytest.mark.parametrize("labels", [[0], [0, 0, 9], [-1, 0, 0]])
+def test_labels_without_a_policy_are_refused(labels):
+    with pytest.raises(ValueError, match="labels: expected"):
+        export_actors(make_trainer(Messy(), "happo", CONFIG).learner, ("cpu",), labels)
+
+
 def test_rows_of_another_shape_are_refused():
     _, state, policy = exported("happo")
     with pytest.raises(ValueError, match=r"expected \(b, 3, 2\) and called with \(1, 3, 5\)"):

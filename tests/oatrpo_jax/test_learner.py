@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -12,11 +13,12 @@ from oatrpo_jax import (
     Observation,
     Transition,
     fixed_algorithm,
+    get_algorithm,
     make_learner,
 )
 from oatrpo_jax.advantages import trajectory_advantage
 from oatrpo_jax.planning import UpdatePlan, make_plan
-from oatrpo_jax.policy_update import update_policies
+from oatrpo_jax.policy_update import record_log_ratio, update_policies
 from oatrpo_jax.rollout import init_rollout, rollout
 from oatrpo_jax.sources import make_slots
 from tests.probe_envs import Messy, spoil_dead_rows, tree_equal
@@ -57,7 +59,7 @@ def update_of(name):
     return jax.jit(learner_of(name).update)
 
 
-@pytest.mark.parametrize("name", ["oappo", "oatrpo", "mappo", "ippo"])
+@pytest.mark.parametrize("name", ["oappo", "oatrpo", "oappo-auto", "oappo-ess", "mappo", "ippo"])
 def test_dead_rows_influence_nothing(name):
     """Identity 5: what a dead agent saw, did and was worth changes no bit of the result."""
     state, trajectory = collected(name)
@@ -160,7 +162,6 @@ def test_relabelling_the_agents_permutes_the_result(name):
 
 
 def test_relabelling_permutes_divergences_and_weights():
-    learner = learner_of("oappo")
     state, trajectory = collected("oappo")
     permutation = np.array([2, 0, 1])
     swap = lambda x: x[:, :, permutation]  # noqa: E731
@@ -179,7 +180,6 @@ def test_relabelling_permutes_divergences_and_weights():
     _, after = update_of("oappo")(
         state._replace(policies=policies), relabelled, HPARAMS, jax.random.key(2)
     )
-    assert learner.own.all(axis=0).sum() == 0
     for name in ("reuse/divergence", "reuse/weight", "reuse/effective_sample_size"):
         np.testing.assert_allclose(
             after[name], before[name][permutation][:, permutation], rtol=1e-3, atol=1e-6
@@ -195,6 +195,133 @@ def test_every_estimator_updates_every_policy_with_finite_results(estimator):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((after, metrics)))
     kernel = lambda state: state.policies.params["params"]["MLP_0"]["Dense_0"]["kernel"]  # noqa: E731
     assert (jnp.abs(kernel(after) - kernel(state)).max(axis=(1, 2)) > 0).all()
+    weighted = make_learner(SPEC, "oappo", dataclasses.replace(config, estimator="weighted"))
+    other, _ = jax.jit(weighted.update)(state, trajectory, HPARAMS, jax.random.key(2))
+    assert not tree_equal(after.policies.params, other.policies.params)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "complaint"),
+    [
+        ("reward", jnp.zeros(NUM_ENVS), r"trajectory.reward: expected floating \[8, 4\], got"),
+        ("terminated", jnp.zeros((NUM_STEPS, NUM_ENVS)), "trajectory.terminated: expected bool"),
+        ("action", jnp.zeros((NUM_STEPS, NUM_ENVS, 2), int), r"shape \[T, E, 3\], got \[8, 4, 2\]"),
+        ("log_prob", jnp.zeros((1, 1, 1)), r"trajectory.log_prob: expected floating \[8, 4, 3\]"),
+    ],
+)
+def test_a_trajectory_of_another_shape_is_refused_by_the_name_of_the_field(field, value, complaint):
+    state, trajectory = collected("happo")
+    with pytest.raises(ValueError, match=complaint):
+        learner_of("happo").update(
+            state, trajectory._replace(**{field: value}), HPARAMS, jax.random.key(0)
+        )
+
+
+def test_views_of_another_width_and_unmapped_sweeps_are_refused():
+    state, trajectory = collected("happo")
+    seen = trajectory.observation
+    narrow = trajectory._replace(observation=seen._replace(agents_view=seen.agents_view[..., 1:]))
+    with pytest.raises(ValueError, match=r"observation.agents_view: expected"):
+        learner_of("happo").update(state, narrow, HPARAMS, jax.random.key(0))
+    many = HPARAMS.replace(gamma=jnp.array([0.9, 0.95]))
+    with pytest.raises(ValueError, match=r"gamma: expected a scalar, .* vmap"):
+        learner_of("happo").update(state, trajectory, many, jax.random.key(0))
+
+
+def test_the_second_learner_of_happo_is_corrected_for_the_first():
+    """Eq. 6 end to end: its advantages are multiplied by what the first has become likelier by."""
+    learner = learner_of("happo")
+    state, trajectory = collected("happo")
+    value, next_value = (
+        learner.value(state, seen) for seen in (trajectory.observation, trajectory.next_observation)
+    )
+    seen = trajectory.observation
+    logits = learner.logits(state.policies.params, seen.agents_view, seen.action_mask)
+    advantage = trajectory_advantage(trajectory, value, next_value, CONFIG, HPARAMS)
+    slots = make_slots(trajectory, logits, advantage)
+    live = slots.advantage[slots.active]
+    assert abs(float(live.mean())) < 1e-5 and abs(float(live.std()) - 1) < 1e-3
+    own = jnp.asarray(learner.own)
+    plan = UpdatePlan(jnp.arange(3), own.astype(jnp.float32), own, jnp.float32(jnp.inf))
+
+    def run(slots, algorithm, plan=plan):
+        return update_policies(
+            learner.actor,
+            CONFIG,
+            algorithm,
+            state.policies,
+            slots,
+            plan=plan,
+            advantage_of=lambda _: slots.advantage,
+            hparams=HPARAMS,
+            key=jax.random.key(5),
+        )[0].params
+
+    one = lambda tree, index: jax.tree.map(lambda x: x[index], tree)  # noqa: E731
+    sequential = run(slots, learner.algorithm)
+    table = record_log_ratio(
+        learner.actor, one(sequential, 0), slots, own[0], jnp.zeros_like(slots.log_prob)
+    )
+    assert (table[1:] == 0).all() and (table[0][~slots.active[0]] == 0).all()
+    assert jnp.abs(table[0]).max() > 0.01
+    # By hand: nobody is corrected, but the advantages already have the first one's ratio in them.
+    alone = dataclasses.replace(learner.algorithm, is_sequential=False)
+    corrected = run(slots._replace(advantage=slots.advantage * jnp.exp(table[0])), alone)
+    expected, uncorrected = one(corrected, 1), one(run(slots, alone), 1)
+    for actual, wanted in zip(
+        jax.tree.leaves(one(sequential, 1)), jax.tree.leaves(expected), strict=True
+    ):
+        np.testing.assert_allclose(actual, wanted, rtol=1e-4, atol=1e-6)
+    assert not tree_equal(uncorrected, expected)
+
+
+def test_a_truncated_step_has_no_advantage_where_it_is_neutralised():
+    learner = learner_of("happo")
+    state, trajectory = collected("happo")
+    cut = trajectory._replace(
+        terminated=jnp.zeros_like(trajectory.terminated),
+        truncated=jnp.zeros_like(trajectory.truncated).at[3].set(True),
+    )
+    value, next_value = (
+        learner.value(state, seen) for seen in (cut.observation, cut.next_observation)
+    )
+    neutral = dataclasses.replace(CONFIG, truncation="neutralise")
+    assert (trajectory_advantage(cut, value, next_value, neutral, HPARAMS)[3] == 0).all()
+    assert (trajectory_advantage(cut, value, next_value, CONFIG, HPARAMS)[3] != 0).all()
+
+
+def test_a_source_none_of_whose_rows_was_looked_at_is_not_admitted():
+    config = dataclasses.replace(CONFIG, divergence_rows=2)
+    learner = make_learner(SPEC, "oappo", config)
+    state, trajectory = collected("oappo")
+    seen = trajectory.observation
+    # Two evenly spaced rows are the first and the last; agent 1 lives in between only.
+    active = jnp.ones_like(seen.active).at[0, 0, 1].set(False).at[-1, -1, 1].set(False)
+    trajectory = trajectory._replace(observation=seen._replace(active=active))
+    _, metrics = jax.jit(learner.update)(state, trajectory, HPARAMS, jax.random.key(2))
+    np.testing.assert_array_equal(metrics["reuse/weight"][jnp.array([0, 2]), 1], 0.0)
+
+
+def test_a_policy_with_which_nobody_acts_learns_nothing_whatever_the_rule():
+    row = dataclasses.replace(get_algorithm("seps"), reuse=get_algorithm("oappo").reuse)
+    learner = make_learner(SPEC, row, CONFIG)
+    state = learner.regroup(learner.init(jax.random.key(0)), [0, 1, 0])
+    _, trajectory = collected("oappo")
+    after, metrics = jax.jit(learner.update)(state, trajectory, HPARAMS, jax.random.key(2))
+    np.testing.assert_array_equal(metrics["reuse/weight"][2], 0.0)
+    for new, old in zip(
+        jax.tree.leaves(after.policies.params), jax.tree.leaves(state.policies.params), strict=True
+    ):
+        np.testing.assert_array_equal(new[2], old[2])
+
+
+def test_the_clipped_value_loss_moves_the_critic_however_the_statistics_jump():
+    config = dataclasses.replace(CONFIG, value_loss="clipped", critic_epochs=1)
+    learner = make_learner(SPEC, "happo", config)
+    state, trajectory = collected("happo")
+    rich = trajectory._replace(reward=trajectory.reward + 10.0)
+    _, metrics = jax.jit(learner.update)(state, rich, HPARAMS, jax.random.key(2))
+    assert metrics["critic/grad_norm"] > 0.1
 
 
 def test_greedy_actions_are_the_likeliest_and_need_no_luck():

@@ -119,6 +119,11 @@ def test_allowed_reuse_ignores_the_divergence_and_reads_lambda():
     np.testing.assert_allclose(weights, [[0.7, 0.3, 0], [0.3, 0.7, 0], [0, 0, 1]], atol=1e-6)
 
 
+def test_a_gate_set_by_hand_has_yes_and_no_only():
+    with pytest.raises(ValueError, match="expected True and False"):
+        allowed_reuse([[0.7, 0.3], [float("nan"), -1.0]])
+
+
 def test_a_fixed_matrix_is_returned_as_given():
     matrix = [[0.25, 0.75], [0.0, 1.0]]
     weights = fixed_reuse(matrix).weights(affinity(np.ones((2, 2))), Hyperparams.create())
