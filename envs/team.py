@@ -1,18 +1,20 @@
-"""What environments of a team have in common: specs, and pictures in a file."""
+"""What environments of a team have in common: specs, pictures, and two helpers for arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jumanji import specs
 from jumanji.env import Environment
 
-from oatrpo_jax.types import Observation
+from oatrpo_jax.types import Observation, PyTree
 
 
 class TeamEnvironment(Environment):
@@ -58,6 +60,82 @@ class TeamEnvironment(Environment):
         """Returns the spec of the discount."""
         with jax.ensure_compile_time_eval():
             return specs.BoundedArray((), jnp.float32, 0.0, 1.0, "discount")
+
+
+class Viewer(Protocol):
+    """What draws the states of a `DrawnEnvironment`."""
+
+    def render(self, state: Any, camera: Any = None) -> np.ndarray:
+        """Returns ``[H, W, 3]`` uint8: what the camera shows, by default all there is."""
+        ...
+
+    def follow(self, states: Sequence[Any]) -> Any:
+        """Returns the camera that best shows all of these states."""
+        ...
+
+
+class DrawnEnvironment(TeamEnvironment):
+    """A `TeamEnvironment` with pictures.
+
+    Attributes:
+        frame_milliseconds: how long an animation shows each state unless it is told.
+    """
+
+    frame_milliseconds: int
+
+    @property
+    def viewer(self) -> Viewer:
+        """Returns the renderer of this scenario."""
+        raise NotImplementedError
+
+    def render(self, state: Any) -> np.ndarray:
+        """Returns ``[H, W, 3]`` uint8: a picture of the state."""
+        return self.viewer.render(state)
+
+    def animate(
+        self, states: Sequence[Any], interval: int | None = None, save_path: str | None = None
+    ) -> np.ndarray:
+        """Returns ``[F, H, W, 3]`` uint8 frames, written as a GIF when a path is given.
+
+        Args:
+            states: an episode, first state first.
+            interval: milliseconds per frame, or None for ``frame_milliseconds``.
+            save_path: file to write, or None.
+        """
+        if len(states) == 0:
+            raise ValueError("Expected at least one state to animate, got none.")
+        states = jax.device_get(list(states))
+        camera = self.viewer.follow(states)
+        frames = [self.viewer.render(state, camera) for state in states]
+        if save_path is not None:
+            save_gif(frames, interval or self.frame_milliseconds, save_path)
+        return np.stack(frames)
+
+
+def strongly_typed(tree: PyTree) -> PyTree:
+    """Returns the same arrays without JAX's weak types, so that reset and step agree."""
+
+    def strong(leaf: Any) -> Array:
+        leaf = jnp.asarray(leaf)
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return leaf
+        return jax.lax.convert_element_type(leaf, leaf.dtype)
+
+    return jax.tree.map(strong, tree)
+
+
+def rising_order(distance: Array) -> Array:
+    """Returns the ``[M]`` int32 indices that sort ``[M]`` distances, the first of equals first.
+
+    It compares all pairs: XLA's sort is slower on a CPU for so few.
+
+    >>> rising_order(jnp.array([3.0, 1.0, jnp.inf, 1.0])).tolist()
+    [1, 3, 0, 2]
+    """
+    place = jnp.arange(len(distance))
+    is_tie_before = (distance[:, None] == distance) & (place[:, None] < place)
+    rank = jnp.sum((distance[:, None] < distance) | is_tie_before, axis=0)
+    return jnp.argmax(rank[None] == place[:, None], axis=1)
 
 
 def save_gif(frames: Sequence[np.ndarray], interval: int, path: str) -> None:

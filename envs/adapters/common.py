@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -85,21 +84,13 @@ def with_clock_at_zero(state: PyTree, clock: str) -> PyTree | None:
     An episode that would not end from here has been cut off by its time limit.  Libraries seldom
     say so themselves.  What the two steps have in common XLA computes once.
     """
-    if not hasattr(state, clock):
+
+    def is_clock(path: tuple[Any, ...]) -> bool:
+        # A state that wraps another's has the clock further in.
+        return getattr(path[-1], "name", None) == clock
+
+    if not any(is_clock(path) for path, _ in jax.tree.leaves_with_path(state)):
         return None
-    zero = {clock: jnp.zeros_like(getattr(state, clock))}
-    return (
-        state._replace(**zero) if hasattr(state, "_replace") else dataclasses.replace(state, **zero)
+    return jax.tree.map_with_path(
+        lambda path, leaf: jnp.zeros_like(leaf) if is_clock(path) else leaf, state
     )
-
-
-def strongly_typed(tree: PyTree) -> PyTree:
-    """Returns the same arrays without JAX's weak types, so that reset and step agree."""
-
-    def strong(leaf: Any) -> Array:
-        leaf = jnp.asarray(leaf)
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return leaf
-        return jax.lax.convert_element_type(leaf, leaf.dtype)
-
-    return jax.tree.map(strong, tree)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jumanji.types import StepType, TimeStep
 
-from envs.adapters.common import Adapter, strongly_typed, with_clock_at_zero
+from envs.adapters.common import Adapter, with_clock_at_zero
 from envs.adapters.jaxmarl_agents import (
     agent_type,
     check_interface,
@@ -19,6 +19,7 @@ from envs.adapters.jaxmarl_agents import (
     num_actions,
 )
 from envs.jaxmarl_import import quiet_stdout
+from envs.team import strongly_typed
 from oatrpo_jax.types import Observation, PyTree
 
 SUCCESS: dict[str, Callable[[Any, PyTree, Array], Array]] = {

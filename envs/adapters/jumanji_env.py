@@ -12,7 +12,8 @@ from jax import Array
 from jumanji import specs
 from jumanji.types import StepType, TimeStep
 
-from envs.adapters.common import Adapter, strongly_typed, with_clock_at_zero
+from envs.adapters.common import Adapter, with_clock_at_zero
+from envs.team import strongly_typed
 from oatrpo_jax.types import Observation, PyTree
 
 GOALS = {"percent_eaten": 100.0, "ratio_connections": 1.0, "ratio_dirty_tiles": 0.0}

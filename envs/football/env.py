@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jumanji.types import StepType, TimeStep
 
@@ -20,14 +19,13 @@ from envs.football.play import NUM_DRAWS, advance
 from envs.football.scenarios import (
     EPISODE_STEPS,
     GOAL_LINE,
-    LENGTH_SCALE,
     SIDE_LINE,
     Scenario,
     get_scenario,
 )
 from envs.football.start import facts, formation, start
 from envs.football.types import NUM_ACTIONS, End, State
-from envs.team import TeamEnvironment
+from envs.team import DrawnEnvironment
 from oatrpo_jax.types import Observation
 
 if TYPE_CHECKING:
@@ -39,7 +37,15 @@ NUM_CHECKPOINTS = 10
 CHECKPOINT_REWARD = 0.1
 
 
-class Football(TeamEnvironment):
+REWARD_MODES: dict[str, Callable[[Array], Array]] = {
+    "mean": jnp.mean,
+    "sum": jnp.sum,
+    "agent0": lambda rewards: rewards[0],
+}
+"""How the agents' rewards become that of the team."""
+
+
+class Football(DrawnEnvironment):
     """A few attackers with a ball in front of a goal: `academy (JAX)`.
 
     An episode terminates on a goal, when the ball leaves the pitch, or when the team that had the
@@ -62,6 +68,7 @@ class Football(TeamEnvironment):
     """
 
     num_actions = NUM_ACTIONS
+    frame_milliseconds = 100
 
     def __init__(
         self,
@@ -95,7 +102,9 @@ class Football(TeamEnvironment):
         return state, self._timestep(state, jnp.float32(0), is_first=True)
 
     def step(self, state: State, action: Array) -> tuple[State, TimeStep[Observation]]:
-        """Returns the game 0.1 s later and its time step; after an episode's end, only the last.
+        """Returns the game 0.1 s later and its time step.
+
+        After an episode's end every time step is LAST and pays 0.
 
         Args:
             state: of the game.
@@ -111,11 +120,7 @@ class Football(TeamEnvironment):
         draws = jax.random.uniform(draw_key, (NUM_DRAWS,))
         was_over = state.end != End.NOT
         state = advance(state, action, draws, self._formation, calibration)
-        state = self._judge(state._replace(key=key))
-        state, rewards = self._reward(state)
-        modes = {"mean": jnp.mean, "sum": jnp.sum, "agent0": lambda values: values[0]}
-        reward = jnp.where(was_over, 0.0, modes[self.reward_mode](rewards))
-        return state, self._timestep(state, reward, is_first=False)
+        return self._pay(self._judge(state._replace(key=key)), was_over)
 
     def _judge(self, state: State) -> State:
         """Returns the state with the team in possession, and with the end if this step is one."""
@@ -139,20 +144,12 @@ class Football(TeamEnvironment):
             end=jnp.where(state.end != End.NOT, state.end, end),
         )
 
-    def _reward(self, state: State) -> tuple[State, Array]:
-        """Returns the state with its checkpoints, and the ``[A]`` rewards of the step."""
-        ball = state.ball[:2] / LENGTH_SCALE
-        distance = jnp.sqrt((ball[0] - 1) ** 2 + ball[1] ** 2)
-        # The k-th circle has radius 0.99 - 0.8 k / 9 in units of the engine.
-        inside = jnp.floor((0.99 - distance) / (0.8 / (NUM_CHECKPOINTS - 1)) + 1e-6) + 1
-        inside = jnp.clip(inside, 0, NUM_CHECKPOINTS).astype(jnp.int32)
-        is_goal = state.end == End.GOAL
-        carries = (state.active == state.owner) & (state.windup != 0)
-        reached = jnp.where(carries, jnp.maximum(inside, state.checkpoints), state.checkpoints)
-        reached = jnp.where(is_goal, NUM_CHECKPOINTS, reached)
-        gained = (reached - state.checkpoints) * CHECKPOINT_REWARD
-        score = is_goal.astype(jnp.float32) - (state.end == End.CONCEDED)
-        return state._replace(checkpoints=reached), gained + score
+    def _pay(self, state: State, was_over: Array) -> tuple[State, TimeStep[Observation]]:
+        """Returns the state with its checkpoints, and its time step, which pays 0 if `was_over`."""
+        checkpoints, rewards = collect(self.facts(state), state.checkpoints, state.end)
+        reward = jnp.where(was_over, 0.0, REWARD_MODES[self.reward_mode](rewards))
+        state = state._replace(checkpoints=checkpoints)
+        return state, self._timestep(state, reward, is_first=False)
 
     def facts(self, state: State) -> seen_as.Facts:
         """Returns what can be seen of a state, in environment units."""
@@ -186,15 +183,29 @@ class Football(TeamEnvironment):
 
         return Viewer(self)
 
-    def render(self, state: State) -> np.ndarray:
-        """Returns ``[H, W, 3]`` uint8: a picture of the pitch."""
-        return self.viewer.render(state)
 
-    def animate(
-        self, states: Sequence[State], interval: int = 100, save_path: str | None = None
-    ) -> np.ndarray:
-        """Returns ``[F, H, W, 3]`` uint8 frames, written as a GIF when a path is given."""
-        return self.viewer.animate(states, interval, save_path)
+def collect(moment: seen_as.Facts, checkpoints: Array, end: Array) -> tuple[Array, Array]:
+    """Returns the ``[A]`` checkpoints after a step and the ``[A]`` rewards of that step.
+
+    The original's ``scoring,checkpoints``: 1 for a goal, -1 for one conceded, and 0.1 for each of
+    ten circles around the opponents' goal into which an agent's own player carries the ball, the
+    rest of them on a goal.
+
+    Args:
+        moment: what can be seen after the step.
+        checkpoints: ``[A]`` int32, collected before it.
+        end: ``[]`` int32 `End` after it.
+    """
+    distance = jnp.sqrt((moment.ball[0] - 1) ** 2 + moment.ball[1] ** 2)
+    # The k-th circle, from 0, has radius 0.99 - 0.8 k / 9; one that is touched counts.
+    inside = jnp.floor((0.99 - distance) / (0.8 / (NUM_CHECKPOINTS - 1)) + 1e-6) + 1
+    inside = jnp.clip(inside, 0, NUM_CHECKPOINTS).astype(jnp.int32)
+    is_goal = end == End.GOAL
+    carries = (moment.owned_team == 0) & (moment.owned_player == moment.active)
+    reached = jnp.where(carries, jnp.maximum(inside, checkpoints), checkpoints)
+    reached = jnp.where(is_goal, NUM_CHECKPOINTS, reached)
+    score = is_goal.astype(jnp.float32) - (end == End.CONCEDED)
+    return reached, (reached - checkpoints) * CHECKPOINT_REWARD + score
 
 
 def _check(option: str, value: str, valid: tuple[str, ...]) -> None:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from envs.football.scenarios import GOAL_LINE, LENGTH_SCALE
+from envs.team import rising_order
 
 TEAM_SIZE = 11
 NUM_MODES = 7
@@ -160,14 +161,6 @@ def _rows(team: Array, velocity: Array, has_ball: Array, position: Array) -> Arr
 
 
 def _nearest_first(rows: Array, skip: int) -> Array:
-    """Returns the rows by rising distance, less the first `skip`, one after another.
-
-    Ranks by counting who is nearer: for eleven rows that is cheaper than a sort.
-    """
-    distance = jnp.sum(rows[:, :2] ** 2, axis=1)
-    index = jnp.arange(len(rows))
-    tied = (distance[None] == distance[:, None]) & (index[None] < index[:, None])
-    rank = jnp.sum((distance[None] < distance[:, None]) | tied, axis=1)
-    order = rank[None] == jnp.arange(skip, len(rows))[:, None]
-    ordered = order.astype(jnp.float32) @ rows
+    """Returns the rows by rising distance, less the first `skip`, one after another."""
+    ordered = rows[rising_order(jnp.sum(rows[:, :2] ** 2, axis=1))[skip:]]
     return ordered.reshape(ordered.size)

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from envs.football.kicks import GOAL_HALF_WIDTH
-from envs.football.scenarios import GOAL_LINE, SIDE_LINE
+from envs.football.observation import Facts
+from envs.football.scenarios import GOAL_LINE, LENGTH_SCALE, SIDE_LINE
 from envs.football.types import End, State
-from envs.team import save_gif
 
 if TYPE_CHECKING:
     from envs.football.env import Football
@@ -45,48 +45,38 @@ class Viewer:
     """Renders states of one scenario; ``Football.render`` and ``Football.animate`` use it."""
 
     def __init__(self, env: Football, backend: str = "academy, JAX") -> None:
-        self._num_left = env.num_left
+        self._facts = jax.jit(env.facts)
         self._time_limit = env.time_limit
         self._title = env.name.removeprefix("academy_").replace("_", " ") + f"  ({backend})"
         self._unit = SCALE * OVERSAMPLING
         self._font = ImageFont.load_default(size=15 * OVERSAMPLING)
         self._small_font = ImageFont.load_default(size=10 * OVERSAMPLING)
 
-    def render(self, state: State, left: float = -GOAL_LINE) -> np.ndarray:
+    def render(self, state: State, camera: float | None = None) -> np.ndarray:
         """Returns ``[H, W, 3]`` uint8: the pitch seen from above.
 
         Args:
             state: of the game.
-            left: x in metres where the picture begins.
+            camera: x in metres where the picture begins; by default our goal line.
         """
-        state = jax.device_get(state)
+        moment = jax.device_get(self._facts(state))
+        left = -GOAL_LINE if camera is None else camera
         width = int((GOAL_LINE - left + 2 * BORDER) * self._unit)
         height = int((2 * (SIDE_LINE + BORDER)) * self._unit) + HEADER * OVERSAMPLING
         image = Image.new("RGB", (width, height), GRASS[0])
         canvas = ImageDraw.Draw(image)
         self._draw_pitch(canvas, left)
-        for player in range(len(state.position)):
-            self._draw_player(canvas, state, player, left)
-        self._draw_ball(canvas, state, left)
+        for team, places in enumerate((moment.left, moment.right)):
+            for player in range(len(places)):
+                self._draw_player(canvas, moment, team, player, left)
+        self._draw_ball(canvas, moment, left)
         self._draw_header(canvas, state, width)
         return np.asarray(image.reduce(OVERSAMPLING))
 
-    def animate(
-        self, states: Sequence[State], interval: int = 100, save_path: str | None = None
-    ) -> np.ndarray:
-        """Returns ``[F, H, W, 3]`` uint8 frames; the GIF rests on the last one for 1.5 s.
-
-        The picture shows the pitch from 20 m behind the rearmost place of the ball.
-        """
-        if len(states) == 0:
-            raise ValueError("animate needs at least one state")
-        states = jax.device_get(list(states))
-        rear = min(float(state.ball[0]) for state in states)
-        left = float(np.clip(rear - 20.0, -GOAL_LINE, 0.0))
-        frames = [self.render(state, left) for state in states]
-        if save_path is not None:
-            save_gif(frames, interval, save_path)
-        return np.stack(frames)
+    def follow(self, states: Sequence[State]) -> float:
+        """Returns the x in metres that lies 20 m behind the rearmost place of the ball."""
+        rear = min(float(self._facts(state).ball[0]) for state in states) * LENGTH_SCALE[0]
+        return float(np.clip(rear - 20.0, -GOAL_LINE, 0.0))
 
     def _pixel(self, place: Any, left: float) -> tuple[float, float]:
         x = (float(place[0]) - left + BORDER) * self._unit
@@ -123,13 +113,14 @@ class Viewer:
         canvas.ellipse(self._disc(np.zeros(2), 9.15, left), None, LINE, wide)
 
     def _draw_player(
-        self, canvas: ImageDraw.ImageDraw, state: Any, player: int, left: float
+        self, canvas: ImageDraw.ImageDraw, moment: Facts, team: int, player: int, left: float
     ) -> None:
-        place, heading = state.position[player], state.heading[player]
-        team = int(player >= self._num_left)
-        is_keeper = player in (0, self._num_left)
-        colour = (KEEPER_COLOURS if is_keeper else TEAM_COLOURS)[team]
-        agents = np.flatnonzero(state.active == player) if team == 0 else np.array([], int)
+        """Draws a player as a disc, and where he runs to as a stroke; who stands has none."""
+        place = (moment.left, moment.right)[team][player] * LENGTH_SCALE
+        step = (moment.left_direction, moment.right_direction)[team][player] * LENGTH_SCALE
+        heading = step / max(float(np.linalg.norm(step)), 0.01)
+        colour = (KEEPER_COLOURS if player == 0 else TEAM_COLOURS)[team]
+        agents = np.flatnonzero(moment.active == player) if team == 0 else np.array([], int)
         if len(agents):
             canvas.ellipse(self._disc(place, 1.25, left), None, CONTROLLED, 2 * OVERSAMPLING)
         canvas.ellipse(self._disc(place, 0.9, left), colour)
@@ -137,12 +128,12 @@ class Viewer:
         canvas.line(ends, colour, 3 * OVERSAMPLING)
         label = str(agents[0]) if len(agents) else ""
         canvas.text(self._pixel(place, left), label, TEXT, self._small_font, anchor="mm")
-        if int(state.owner) == player:
+        if (moment.owned_team, moment.owned_player) == (team, player):
             canvas.ellipse(self._disc(place, 1.6, left), None, BALL, OVERSAMPLING)
 
-    def _draw_ball(self, canvas: ImageDraw.ImageDraw, state: Any, left: float) -> None:
+    def _draw_ball(self, canvas: ImageDraw.ImageDraw, moment: Facts, left: float) -> None:
         """Draws the ball above its shadow: as high on the picture as it is over the ground."""
-        x, y, z = (float(value) for value in state.ball)
+        x, y, z = (float(value) for value in moment.ball * np.append(LENGTH_SCALE, 1.0))
         canvas.ellipse(self._disc(np.array([x, y]), 0.4, left), DARK)
         raised = np.array([x, y - z])
         canvas.line([self._pixel((x, y), left), self._pixel(raised, left)], DARK, OVERSAMPLING)

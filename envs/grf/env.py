@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jax import Array
 from jumanji.types import TimeStep
 
-from envs.football.env import CHECKPOINT_REWARD, NUM_CHECKPOINTS, Football, RewardMode, View
+from envs.football.env import Football, RewardMode, View
 from envs.football.observation import Facts
-from envs.football.scenarios import EPISODE_STEPS, LENGTH_SCALE
+from envs.football.scenarios import EPISODE_STEPS
 from envs.football.types import End
 from envs.grf.engine import Match
 from envs.grf.pool import Pool
@@ -42,54 +42,6 @@ class HostState(NamedTuple):
     moment: Facts
     checkpoints: Array
     end: Array
-
-    @property
-    def ball(self) -> Array:
-        """``[3]`` metres."""
-        return self.moment.ball * jnp.append(LENGTH_SCALE, 1.0)
-
-    @property
-    def position(self) -> Array:
-        """``[P, 2]`` metres, the left team first."""
-        return jnp.concatenate([self.moment.left, self.moment.right]) * LENGTH_SCALE
-
-    @property
-    def heading(self) -> Array:
-        """``[P, 2]`` unit vectors of the movement, zero for who stands."""
-        moves = [self.moment.left_direction, self.moment.right_direction]
-        velocity = jnp.concatenate(moves) * LENGTH_SCALE
-        return velocity / jnp.maximum(jnp.linalg.norm(velocity, axis=1, keepdims=True), 0.01)
-
-    @property
-    def owner(self) -> Array:
-        """``[]`` int32 player with the ball, counted through both teams, -1 nobody."""
-        first = jnp.where(self.moment.owned_team == 1, self.moment.left.shape[-2], 0)
-        return jnp.where(self.moment.owned_team < 0, -1, self.moment.owned_player + first)
-
-    @property
-    def active(self) -> Array:
-        """``[A]`` int32 player that each agent controls."""
-        return self.moment.active
-
-
-def collect(state: HostState) -> tuple[HostState, Array]:
-    """Returns the state with its checkpoints, and the ``[A]`` rewards of the step that led to it.
-
-    The original's ``scoring,checkpoints``: 1 for a goal, -1 for one conceded, and 0.1 for each of
-    ten circles around the opponents' goal into which an agent's own player carries the ball, the
-    rest of them on a goal.
-    """
-    seen = state.moment
-    distance = jnp.hypot(seen.ball[0] - 1, seen.ball[1])
-    # The k-th circle, from 0, has radius 0.99 - 0.8 k / 9.
-    inside = jnp.floor((0.99 - distance) * ((NUM_CHECKPOINTS - 1) / 0.8)) + 1
-    inside = jnp.clip(inside, 0, NUM_CHECKPOINTS).astype(jnp.int32)
-    carries = (seen.owned_team == 0) & (seen.owned_player == seen.active)
-    reached = jnp.where(carries, jnp.maximum(inside, state.checkpoints), state.checkpoints)
-    reached = jnp.where(state.end == End.GOAL, NUM_CHECKPOINTS, reached)
-    score = (state.end == End.GOAL).astype(jnp.float32) - (state.end == End.CONCEDED)
-    gained = (reached - state.checkpoints) * CHECKPOINT_REWARD
-    return state._replace(checkpoints=reached), gained + score
 
 
 class GoogleFootball(Football):
@@ -150,18 +102,18 @@ class GoogleFootball(Football):
         return state, self._timestep(cast(Any, state), jnp.float32(0), is_first=True)
 
     def step(self, state: HostState, action: Array) -> tuple[HostState, TimeStep[Observation]]:
-        """Returns the game 0.1 s later and its time step; after an episode's end, only the last.
+        """Returns the game 0.1 s later and its time step.
+
+        After an episode's end every time step is LAST and pays 0, and the game stands still.
 
         Args:
             state: of the game.
             action: ``[A]`` int32, 0 to 18, in the engine's order.
         """
         was_over = state.end != End.NOT
-        after, rewards = collect(self._play(state, action.astype(jnp.int8), was_over))
+        after = self._play(state, action.astype(jnp.int8), was_over)
         after = jax.tree.map(lambda old, new: jnp.where(was_over, old, new), state, after)
-        modes = {"mean": jnp.mean, "sum": jnp.sum, "agent0": lambda values: values[0]}
-        reward = jnp.where(was_over, 0.0, modes[self.reward_mode](rewards))
-        return after, self._timestep(cast(Any, after), reward, is_first=False)
+        return cast(Any, self._pay(cast(Any, after), was_over))
 
     def facts(self, state: HostState) -> Facts:
         """Returns what can be seen of a state, in environment units."""

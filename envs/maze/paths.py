@@ -22,8 +22,6 @@ Blue enters nothing that another colour may not: its ways are the ways open to a
 
 UNREACHABLE = -1
 
-UNREACHABLE = -1
-
 
 def is_passable(layout: Layout, colour: str) -> np.ndarray:
     """Returns ``[H, W]`` bool, True where an agent of `colour` may be."""

@@ -9,10 +9,7 @@ from envs.smax.scenarios import SCENARIO_NAMES, check_name
 if TYPE_CHECKING:
     from envs.smax.env import Smax
 
-SCENARIOS = SCENARIO_NAMES
-"""The names under the name that ``envs.make`` asks every family for."""
-
-__all__ = ["SCENARIOS", "SCENARIO_NAMES", "make"]
+__all__ = ["SCENARIO_NAMES", "make"]
 
 
 def make(scenario: str, **kwargs: Any) -> Smax:

@@ -14,13 +14,13 @@ def check_scenario(scenario: Scenario) -> None:
     """Raises a ValueError that says what is wrong with the scenario, if anything is."""
     for team, count in (("allies", scenario.num_allies), ("enemies", scenario.num_enemies)):
         if count < 1:
-            raise ValueError(f"a scenario needs at least one unit per team, not {count} {team}")
+            raise ValueError(f"Expected num_{team} >= 1, got {count}. Give each team a unit.")
     types = np.asarray(scenario.unit_types)
     num_units = scenario.num_allies + scenario.num_enemies
     if types.shape != (num_units,) or (types >= len(units.NAMES)).any():
         raise ValueError(
-            f"unit_types must be {num_units} indices (allies, then enemies) of "
-            f"{', '.join(units.NAMES)}; got {types.tolist()}"
+            f"Expected unit_types to be {num_units} indices (allies, then enemies) of "
+            f"{', '.join(units.NAMES)}, got {types.tolist()}."
         )
 
 

@@ -18,7 +18,7 @@ from envs.smax.library import MAP_NAME_TO_SCENARIO, BattleState, GameState, Scen
 from envs.smax.observing import FastViewEnemySMAX, nearest_first
 from envs.smax.scenarios import ROSTERS, STOCK_MAX_STEPS
 from envs.smax.viewer import Viewer
-from envs.team import TeamEnvironment
+from envs.team import DrawnEnvironment, strongly_typed
 from oatrpo_jax.types import Observation
 
 
@@ -36,7 +36,7 @@ class State(NamedTuple):
     step_count: Array
 
 
-class Smax(TeamEnvironment):
+class Smax(DrawnEnvironment):
     """SMAX against its heuristic enemy.
 
     An episode terminates when a team has no fighter left (a medivac is none) and is truncated
@@ -54,6 +54,8 @@ class Smax(TeamEnvironment):
         agent_id: append the one-hot index of the agent to its view.
     """
 
+    frame_milliseconds = 200
+
     def __init__(
         self,
         scenario: Scenario,
@@ -63,9 +65,9 @@ class Smax(TeamEnvironment):
     ) -> None:
         check_scenario(scenario)
         if max_steps < 1:
-            raise ValueError(f"max_steps must be at least 1, not {max_steps}")
+            raise ValueError(f"Expected max_steps >= 1, got {max_steps}. Raise it.")
         if ally_order not in ("nearest", "index"):
-            raise ValueError(f"ally_order must be 'nearest' or 'index', not {ally_order!r}")
+            raise ValueError(f"Expected ally_order nearest or index, got {ally_order!r}.")
         types = np.asarray(scenario.unit_types)
         has_healer = bool(units.IS_HEALER[types].any())
         game = HealingEnemySMAX if has_healer else FastViewEnemySMAX
@@ -89,7 +91,7 @@ class Smax(TeamEnvironment):
         """Returns a fresh battle and its first time step."""
         key, reset_key = jax.random.split(key)
         _, game = self.game.reset(reset_key)
-        state = State(key, _strongly_typed(game), jnp.int32(0))
+        state = State(key, strongly_typed(game), jnp.int32(0))
         return state, self._timestep(state, jnp.float32(0), is_first=True)
 
     def step(self, state: State, action: Array) -> tuple[State, TimeStep[Observation]]:
@@ -103,7 +105,7 @@ class Smax(TeamEnvironment):
         key, step_key = jax.random.split(state.key)
         orders = dict(zip(self.game.agents, action, strict=True))
         _, game, rewards, _, _ = self.game.step_env(step_key, state.game, orders)
-        state = State(key, _strongly_typed(game), state.step_count + 1)
+        state = State(key, strongly_typed(game), state.step_count + 1)
         return state, self._timestep(state, rewards["ally_0"], is_first=False)
 
     def _timestep(self, state: State, reward: Array, is_first: bool) -> TimeStep[Observation]:
@@ -170,22 +172,6 @@ class Smax(TeamEnvironment):
         """Returns the renderer of this scenario."""
         return Viewer(self)
 
-    def render(self, state: State) -> np.ndarray:
-        """Returns ``[H, W, 3]`` uint8: a picture of the battle."""
-        return self.viewer.render(state)
-
-    def animate(
-        self, states: list[State], interval: int = 200, save_path: str | None = None
-    ) -> np.ndarray:
-        """Returns ``[F, H, W, 3]`` uint8 frames, written as a GIF when a path is given.
-
-        Args:
-            states: an episode, first state first.
-            interval: milliseconds per frame.
-            save_path: file to write, or None.
-        """
-        return self.viewer.animate(states, interval, save_path)
-
 
 def from_name(name: str, **kwargs: Any) -> Smax:
     """Returns the environment of a scenario in ``scenarios.SCENARIO_NAMES``."""
@@ -193,8 +179,3 @@ def from_name(name: str, **kwargs: Any) -> Smax:
         roster = ROSTERS[name]
         return Smax(build_scenario(roster), **{"max_steps": roster.max_steps, **kwargs})
     return Smax(MAP_NAME_TO_SCENARIO[name], **kwargs)
-
-
-def _strongly_typed(game: GameState) -> GameState:
-    """Returns the same state without JAX's weak types, so that reset and step agree."""
-    return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), game)

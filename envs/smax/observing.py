@@ -16,6 +16,7 @@ import numpy as np
 from jax import Array
 
 from envs.smax.library import SMAX, BattleState, HeuristicEnemySMAX, create_heuristic_policy
+from envs.team import rising_order
 
 
 class FastViewSMAX(SMAX):
@@ -132,9 +133,4 @@ def nearest_first(rows: Array) -> Array:
         rows: ``[M, F]`` features of other units: health, x, y, ...
     """
     distance = jnp.where(rows[:, 0] > 0, jnp.sum(rows[:, 1:3] ** 2, axis=1), jnp.inf)
-    # A stable argsort by comparing all pairs: XLA's sort is slower on a CPU for so few rows.
-    place = jnp.arange(len(rows))
-    is_tie_before = (distance[:, None] == distance) & (place[:, None] < place)
-    rank = jnp.sum((distance[:, None] < distance) | is_tie_before, axis=0)
-    order = jnp.argmax(rank[None] == place[:, None], axis=1)
-    return rows[order]
+    return rows[rising_order(distance)]

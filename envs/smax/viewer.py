@@ -11,7 +11,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from envs.smax import units
 from envs.smax.healing import FIRST_TARGET, target_table
-from envs.team import save_gif
 
 if TYPE_CHECKING:
     from envs.smax.env import Smax, State
@@ -99,20 +98,7 @@ class Viewer:
         self._draw_header(canvas, state)
         return np.asarray(image.reduce(OVERSAMPLING))
 
-    def animate(
-        self, states: Sequence[State], interval: int = 200, save_path: str | None = None
-    ) -> np.ndarray:
-        """Returns ``[F, H, W, 3]`` uint8 frames; the GIF rests on the last one for 1.5 s."""
-        if len(states) == 0:
-            raise ValueError("animate needs at least one state")
-        states = jax.device_get(list(states))
-        camera = self._follow(states)
-        frames = [self.render(state, camera) for state in states]
-        if save_path is not None:
-            save_gif(frames, interval, save_path)
-        return np.stack(frames)
-
-    def _follow(self, states: Sequence[State]) -> Camera:
+    def follow(self, states: Sequence[State]) -> Camera:
         """Returns the smallest square in which all units stay over these states."""
         places = np.concatenate([state.game.state.unit_positions for state in states])
         low, high = places.min(axis=0) - MARGIN, places.max(axis=0) + MARGIN

@@ -5,6 +5,7 @@ import importlib.util
 import subprocess
 import sys
 from functools import cache
+from typing import NamedTuple
 
 import chex
 import jax
@@ -171,6 +172,15 @@ def test_the_dead_are_inactive_masks_and_world_state_are_those_of_smax():
     np.testing.assert_allclose(timestep.observation.global_state, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
+def test_the_clock_of_a_battle_truncates():
+    stop = constant(*[4] * 5)
+    timesteps = play("jaxmarl:HeuristicEnemySMAX", stop, max_steps=4)
+    # As in MPE, JaxMARL counts a step only after looking at the clock.
+    assert len(timesteps) - 1 == 4 + 1
+    assert timesteps[-1].discount == 1 and timesteps[-1].observation.active.all()
+
+
 def test_a_kitchen_is_chosen_by_name():
     # Cramped room is 5 x 4, asymmetric advantages 9 x 5, with 26 layers each.
     assert envs.make("jaxmarl:overcooked").observation_spec.agents_view.shape == (2, 5 * 4 * 26)
@@ -332,8 +342,27 @@ def test_rows_are_padded_with_zeros():
     assert pad_rows(rows, 3).tolist() == [[1, 2, 0], [3, 0, 0]]
 
 
+class Clocked(NamedTuple):
+    step: jax.Array
+    place: jax.Array
+
+
+class Wrapped(NamedTuple):
+    state: Clocked
+
+
+def clocked(step):
+    return Clocked(jnp.int32(step), jnp.ones(2))
+
+
+def test_a_clock_is_set_to_zero_wherever_it_is():
+    states = [clocked(3), Wrapped(clocked(3))]
+    expected = [clocked(0), Wrapped(clocked(0))]
+    assert str([with_clock_at_zero(state, "step") for state in states]) == str(expected)
+
+
 def test_a_state_without_a_clock_has_none_to_set():
-    assert with_clock_at_zero(object(), "step") is None
+    assert with_clock_at_zero(clocked(3), "step_count") is None
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,12 @@ ENVIRONMENTS = [
     "jaxmarl:MPE_simple_spread_v3",
     "jaxmarl:switch_riddle",
     "jumanji:Cleaner-v0",
+    pytest.param("jaxmarl:MPE_simple_reference_v3", marks=pytest.mark.slow),
     pytest.param("jaxmarl:MPE_simple_speaker_listener_v4", marks=pytest.mark.slow),
     pytest.param("jaxmarl:MPE_simple_tag_v3", marks=pytest.mark.slow),
+    pytest.param("jaxmarl:MPE_simple_adversary_v3", marks=pytest.mark.slow),
+    pytest.param("jaxmarl:MPE_simple_push_v3", marks=pytest.mark.slow),
+    pytest.param("jaxmarl:HeuristicEnemySMAX", marks=pytest.mark.slow),
     pytest.param("jaxmarl:overcooked", marks=pytest.mark.slow),
     pytest.param("jaxmarl:overcooked_v2", marks=pytest.mark.slow),
     pytest.param("jaxmarl:hanabi", marks=pytest.mark.slow),
@@ -47,6 +51,8 @@ ENVIRONMENTS = [
 OPTIONS = {
     "jaxmarl:MPE_simple_spread_v3": {"max_steps": 9},
     "jaxmarl:MPE_simple_tag_v3": {"team": "adversary"},
+    "jaxmarl:MPE_simple_adversary_v3": {"team": "agent"},
+    "jaxmarl:MPE_simple_push_v3": {"team": "agent"},
     "jaxmarl:overcooked": {"max_steps": 40},
     "jaxmarl:overcooked_v2": {"max_steps": 40, "random_agent_positions": True},
     "jaxmarl:jaxnav": {"max_steps": 40},
@@ -59,6 +65,7 @@ OPTIONS = {
 LARGE_FEATURES = {
     "jaxmarl:overcooked": 20,  # Steps that a pot still has to cook.
     "jaxmarl:overcooked_v2": 20,
+    "jaxmarl:HeuristicEnemySMAX": 32,  # The map's width; positions in the world state.
     "jumanji:RobotWarehouse-v0": 11,  # Rows of the warehouse, which jumanji does not bound.
 }
 """Bound of the features that adapters hand on as they are, where it is not 10."""
@@ -102,6 +109,13 @@ def name(request):
 
 def test_names_are_registered(name):
     assert name in envs.registered_names()
+
+
+@pytest.mark.parametrize("family", ["jaxmarl", "jumanji"])
+def test_every_adapted_environment_that_is_said_to_work_is_tested(family):
+    tested = {entry if isinstance(entry, str) else str(entry.values[0]) for entry in ENVIRONMENTS}
+    named = {name for name in envs.registered_names() if name.startswith(f"{family}:")}
+    assert named and named <= tested
 
 
 def test_sizes_and_types_describe_the_agents(name):
