@@ -50,7 +50,7 @@ def make(name: str, **options: Any) -> MultiAgentEnv:
         name: `family:scenario`, or a short name; see `registered_names`.
         **options: handed to the family, such as `time_limit`.
     """
-    module, scenario = _find(name)
+    module, scenario = find(name)
     return module.make(scenario, **options)
 
 
@@ -60,14 +60,14 @@ def option_names(name: str) -> tuple[str, ...]:
     >>> "time_limit" in option_names("maze")
     True
     """
-    module, scenario = _find(name)
+    module, scenario = find(name)
     if hasattr(module, "option_names"):
         return module.option_names(scenario)
     # The first parameter is the scenario, which the name already says.
     return tuple(inspect.signature(type(module.make(scenario))).parameters)[1:]
 
 
-def _find(name: str) -> tuple[ModuleType, str]:
+def find(name: str) -> tuple[ModuleType, str]:
     """Returns the family's module and the scenario; a ValueError lists the names there are."""
     family, _, scenario = _DEFAULTS.get(name, name).partition(":")
     module = import_module(_FAMILIES[family]) if family in _FAMILIES else None
@@ -77,4 +77,4 @@ def _find(name: str) -> tuple[ModuleType, str]:
     raise ValueError(f"Expected the name of an environment, got {name!r}. Choose from: {valid}.")
 
 
-__all__ = ["make", "option_names", "registered_names"]
+__all__ = ["find", "make", "option_names", "registered_names"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,9 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 import envs
 from envs.football import SCENARIO_NAMES
 from experiments.benchmark import Program, in_turns, machine, our_rollout
+from experiments.errors import check_counts, exit_code_of
+
+PROGRAM = "experiments/bench_football.py"
 
 ORIGINAL = {"pass_and_shoot": 260, "3_vs_1": 260, "counterattack": 130}
 """Steps per second of the original engine on one core, measured by itself elsewhere."""
@@ -41,6 +45,7 @@ class Benchmark:
 
     def __call__(self) -> None:
         """Prints one row per scenario."""
+        check_counts(num_envs=self.num_envs, num_steps=self.num_steps, num_repeats=self.num_repeats)
         sides = {
             name: Program(
                 *our_rollout(envs.make(f"football:{name}"), self.num_envs, self.num_steps, 1)
@@ -60,10 +65,10 @@ class Benchmark:
         console.print(machine())
 
 
-def main() -> None:
-    """Reads the options and measures."""
-    tyro.cli(Benchmark)()
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns the exit code; a usage error exits with 2."""
+    return exit_code_of(tyro.cli(Benchmark, prog=PROGRAM, args=argv), PROGRAM)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,12 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 
 import envs
 from experiments.benchmark import Program, in_turns, machine, our_rollout, training
+from experiments.errors import UsageError, check_counts, exit_code_of
 from experiments.presets import get_preset
 from oatrpo_jax import Config
+from oatrpo_jax.types import MultiAgentEnv
+
+PROGRAM = "experiments/bench_mpe.py"
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,15 @@ class Benchmark:
     num_repeats: int = 7
 
     def __call__(self) -> None:
-        name = f"jaxmarl:{self.scenario}"
-        env, preset = envs.make(name), get_preset(name, self.algorithm)
+        """Measures and prints a row for each side."""
+        check_counts(
+            num_envs=self.num_envs,
+            num_steps=self.num_steps,
+            num_updates=self.num_updates,
+            num_repeats=self.num_repeats,
+        )
+        env, (init, update) = self._prepare()
         num_steps = self.num_steps * self.num_updates
-        shape = {"num_envs": self.num_envs, "rollout_length": self.num_steps}
-        config = Config(**{**preset.config, **shape})
-        init, update = training(env, self.algorithm, config, **preset.hyperparams)
 
         def train(state: Any) -> tuple[Any, Any]:
             return jax.lax.scan(lambda state, _: update(state), state, length=self.num_updates)
@@ -77,11 +85,23 @@ class Benchmark:
         console.print(table)
         console.print(machine())
 
+    def _prepare(self) -> tuple[MultiAgentEnv, tuple[Any, Any]]:
+        """Returns the environment, and how to begin and go on with training in it."""
+        name = f"jaxmarl:{self.scenario}"
+        preset = get_preset(name, self.algorithm)
+        shape = {"num_envs": self.num_envs, "rollout_length": self.num_steps}
+        try:
+            env = envs.make(name)
+            config = Config(**{**preset.config, **shape})
+            return env, training(env, self.algorithm, config, **preset.hyperparams)
+        except (ImportError, ValueError) as error:
+            raise UsageError(str(error)) from error
 
-def main() -> None:
-    """Reads the options and measures."""
-    tyro.cli(Benchmark)()
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns the exit code; a usage error exits with 2."""
+    return exit_code_of(tyro.cli(Benchmark, prog=PROGRAM, args=argv), PROGRAM)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import envs
+from envs.smax import SCENARIO_NAMES
 from envs.smax.library import MAP_NAME_TO_SCENARIO, HeuristicEnemySMAX
 from experiments.benchmark import (
     Program,
@@ -33,6 +34,9 @@ from experiments.benchmark import (
     our_rollout,
     random_legal,
 )
+from experiments.errors import UsageError, check_counts, exit_code_of
+
+PROGRAM = "experiments/bench_smax.py"
 
 RESET_INTERVAL = 8
 """Steps that one set of fresh starts serves in our rollout, as in the preset."""
@@ -55,6 +59,9 @@ class Raw:
     num_repeats: int = 9
 
     def __call__(self) -> None:
+        """Measures and prints a row for each scenario."""
+        check_counts(num_envs=self.num_envs, num_steps=self.num_steps, num_repeats=self.num_repeats)
+        self._check_scenarios()
         columns = ("scenario", "stock step/s", "ours step/s", "ratio", "ratios, all repeats")
         table = Table(*columns, title=f"raw stepping, {self.num_envs} x {self.num_steps}")
         for name in self.scenarios:
@@ -76,6 +83,14 @@ class Raw:
         console = Console()
         console.print(table)
         console.print(machine())
+
+    def _check_scenarios(self) -> None:
+        # Those that jaxmarl has too: it has nothing to compare the others with.
+        known = [name for name in SCENARIO_NAMES if name in MAP_NAME_TO_SCENARIO]
+        if unknown := [name for name in self.scenarios if name not in known]:
+            raise UsageError(
+                f"scenarios: expected some of {', '.join(known)}, got {', '.join(unknown)}"
+            )
 
 
 def stock_rollout(name: str, num_envs: int, num_steps: int) -> tuple[Callable, Callable]:
@@ -104,10 +119,10 @@ def stock_rollout(name: str, num_envs: int, num_steps: int) -> tuple[Callable, C
     return init, lambda carry: jax.lax.scan(step, carry, length=num_steps)
 
 
-def main() -> None:
-    """Reads the options and measures."""
-    tyro.cli(Raw, prog="experiments/bench_smax.py")()
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns the exit code; a usage error exits with 2."""
+    return exit_code_of(tyro.cli(Raw, prog=PROGRAM, args=argv), PROGRAM)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

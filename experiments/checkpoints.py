@@ -1,4 +1,4 @@
-"""The checkpoints that a run has left: the newest, the best, and what if one cannot be loaded."""
+"""The checkpoints that a run has left: the newest, and what if one cannot be loaded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from experiments import runner
 from experiments.errors import UsageError
@@ -19,8 +18,6 @@ from oatrpo_jax.checkpoint import (
     read_about,
 )
 from oatrpo_jax.train import TrainState
-
-Which = Literal["latest", "best"]
 
 FOLDER = "checkpoints"
 
@@ -57,34 +54,33 @@ class Restored:
     passed_over: tuple[Path, ...] = ()
 
 
-def load_run(directory: Path, which: Which = "latest") -> LoadedRun:
-    """Returns a run as its newest, or best, checkpoint has it.
+def load_run(directory: Path) -> LoadedRun:
+    """Returns a run as its newest checkpoint has it.
 
     Raises:
-        UsageError: if there is no run, or no such checkpoint that can be loaded.
+        UsageError: if there is no run, or no checkpoint that can be loaded.
     """
     experiment = build(read_options(directory))
-    restored = restore(directory, runner.abstract_state(experiment), which)
+    restored = restore(directory, runner.abstract_state(experiment))
     if restored is None:
         raise UsageError(f"{directory} holds no checkpoint; resume it to train on")
     return LoadedRun(experiment, restored.state, restored.num_updates)
 
 
-def restore(directory: Path, like: TrainState, which: Which = "latest") -> Restored | None:
-    """Returns the newest checkpoint that can be loaded, or the best one; None if there is none.
+def restore(directory: Path, like: TrainState) -> Restored | None:
+    """Returns the newest checkpoint that can be loaded; None if there is none.
 
     Says on stderr which ones had to be passed over.  Deletes nothing.
 
     Raises:
-        UsageError: if there are some but none can be loaded, or if none has a score and the best
-            is wanted.
+        UsageError: if there are some but none can be loaded.
     """
     silence_orbax()
     found = find_checkpoints(directory)
     if not found:
         return None
     problems: list[str] = []
-    for path in _best(found) if which == "best" else _newest_first(found):
+    for path in _newest_first(found):
         try:
             state, about = load_checkpoint(path, like), read_about(path)
         except (DamagedCheckpointError, ValueError) as error:
@@ -99,8 +95,7 @@ def restore(directory: Path, like: TrainState, which: Which = "latest") -> Resto
         seconds = float(about.get("run_seconds", 0.0))
         return Restored(state, int(path.name), seconds, passed_over)
     raise UsageError(
-        f"no {which} checkpoint in {directory / FOLDER} can be loaded; nothing was changed. "
-        f"{problems[0]}"
+        f"no checkpoint in {directory / FOLDER} can be loaded; nothing was changed. {problems[0]}"
     )
 
 
@@ -115,32 +110,3 @@ def find_checkpoints(directory: Path) -> dict[int, Path]:
 
 def _newest_first(found: dict[int, Path]) -> list[Path]:
     return [found[number] for number in sorted(found, reverse=True)]
-
-
-def _best(found: dict[int, Path]) -> list[Path]:
-    scores = {
-        number: score for number, path in found.items() if (score := read_score(path)) is not None
-    }
-    if not scores:
-        raise UsageError(
-            "no checkpoint has been evaluated, so none is the best; ask for the latest one"
-        )
-    return [found[best_number(scores)]]
-
-
-def read_score(path: Path) -> float | None:
-    """Returns the score that a checkpoint was saved with; None without one, or if unreadable."""
-    try:
-        score = read_about(path).get("score")
-    except DamagedCheckpointError:
-        return None
-    return float(score) if isinstance(score, int | float) else None
-
-
-def best_number(scores: dict[int, float]) -> int:
-    """Returns the update of the highest score, the first one if several are equal.
-
-    >>> best_number({10: 0.5, 20: 0.7, 30: 0.7})
-    20
-    """
-    return max(sorted(scores), key=lambda number: scores[number])

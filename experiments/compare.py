@@ -6,9 +6,10 @@ Draws the learning curves of runs on one environment in one figure, and prints a
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import numpy as np
 import tyro
@@ -18,10 +19,9 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from experiments.errors import UsageError, fail
+from experiments.finished import Finished, is_complete, labelled_points, read_run
+from experiments.legends import draw_legend, with_legend
 from experiments.plots import Curve, draw_curve, dress
-from experiments.results import read_result
-
-COLUMNS = ("success", "return", "length")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Compare:
     Attributes:
         runs: directories that experiments/run.py has left, all of one environment.
         out: the picture to write, .png or .pdf.
-        threshold: success rate that the table's last column waits for.
+        threshold: success rate in (0, 1] that the table's last column waits for.
     """
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
@@ -39,59 +39,53 @@ class Compare:
     threshold: float = 0.9
 
 
-class Finished(NamedTuple):
-    """A run read back, and one curve per grid point and column that the environment reports."""
-
-    summary: dict
-    num_seeds: int
-    curves: list[dict[str, Curve]]
-
-
-def read_run(directory: Path) -> Finished:
-    """Returns what a run left.
+def save_figure(runs: list[Finished], path: Path) -> None:
+    """Saves one panel per column with one curve per run and grid point.
 
     Raises:
-        UsageError: if the directory holds no finished run.
+        UsageError: if the file cannot be written.
     """
-    result = read_result(directory)
-    curves = [
-        {name: result.curve(name, point) for name in COLUMNS if result.has(name)}
-        for point in range(result.num_points)
-    ]
-    return Finished(result.summary, result.num_seeds, curves)
-
-
-def labelled_points(runs: list[Finished]) -> list[tuple[str, Finished, int]]:
-    """Returns (label, run, point) of everything to compare."""
-    return [
-        (run.summary["algorithm"] + (f" {point}" if len(run.curves) > 1 else ""), run, point)
-        for run in runs
-        for point in range(len(run.curves))
-    ]
-
-
-def save_figure(runs: list[Finished], path: Path) -> None:
-    """Saves one panel per column with one curve per run and grid point."""
-    names = tuple(runs[0].curves[0])
-    figure = Figure(figsize=(4.2 * len(names), 4.4), layout="constrained")
-    panels = figure.subplots(1, len(names))
+    names = shared_columns(runs)
     labelled = labelled_points(runs)
+    labels = [label for label, _, _ in labelled]
+    size = with_legend(4.2 * len(names), 4.2, labels)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
         for index, (_, run, point) in enumerate(labelled):
             draw_curve(axes, run.curves[point][name], index)
         dress(axes, name, runs[0].summary.get("optimal_episode_length"))
-    handles, _ = panels[0].get_legend_handles_labels()
-    labels = [label for label, _, _ in labelled]
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
-    seeds = sorted({run.num_seeds for run in runs})
-    count = " or ".join(map(str, seeds))
-    figure.suptitle(f"{runs[0].summary['environment']}: mean and 95% interval over {count} seeds")
-    figure.savefig(path, dpi=120)
+    draw_legend(figure, panels[0], labels, size[0])
+    figure.suptitle(f"{runs[0].env}: {statistic_text({run.num_seeds for run in runs})}")
+    try:
+        figure.savefig(path, dpi=120)
+    except OSError as error:
+        raise UsageError(
+            f"out: expected a file that can be written, got {path} ({error.strerror}). Choose "
+            "another place."
+        ) from error
+
+
+def shared_columns(runs: list[Finished]) -> tuple[str, ...]:
+    """Returns the columns that every run has."""
+    return tuple(name for name in runs[0].curves[0] if all(name in run.curves[0] for run in runs))
+
+
+def statistic_text(num_seeds: set[int]) -> str:
+    """Returns what the curves are over so many seeds.
+
+    >>> statistic_text({1}), statistic_text({1, 5})
+    ('one seed, no interval', 'mean and 95% interval over 1 (no interval) or 5 seeds')
+    """
+    if num_seeds == {1}:
+        return "one seed, no interval"
+    counts = [f"{count}{' (no interval)' * (count == 1)}" for count in sorted(num_seeds)]
+    return f"mean and 95% interval over {' or '.join(counts)} seeds"
 
 
 def table(runs: list[Finished], threshold: float) -> str:
     """Returns the ends of the runs as a table in Markdown."""
-    names = tuple(runs[0].curves[0])
+    names = shared_columns(runs)
     columns = ["run", "seeds", *names]
     if "success" in names:
         columns.append(f"steps to {threshold:g} success")
@@ -122,13 +116,55 @@ def _with_interval(statistics: dict) -> str:
     return f"{mean:.3g}" + (f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else "")
 
 
+def check(options: Compare) -> None:
+    """Raises a UsageError for options that make no sense."""
+    if not options.runs:
+        raise UsageError("runs: expected one or several directories, got none. Name some.")
+    if not 0 < options.threshold <= 1:  # NaN is refused as well.
+        raise UsageError(
+            f"threshold: expected a success rate in (0, 1], got {options.threshold}. Choose "
+            "another, such as 0.9."
+        )
+    if options.out.suffix.lower() not in (".png", ".pdf"):
+        raise UsageError(
+            f"out: expected a file that ends in .png or .pdf, got {options.out}. Rename it."
+        )
+    if not options.out.parent.is_dir():
+        raise UsageError(
+            f"out: expected a file in a directory that exists, got {options.out}. Create "
+            f"{options.out.parent}, or choose another."
+        )
+
+
+def read_comparable(directories: Sequence[Path]) -> list[Finished]:
+    """Returns the runs; says on stderr which of them are not complete.
+
+    Raises:
+        UsageError: if one cannot be read, or they are not all of one environment.
+    """
+    runs = [read_run(directory) for directory in directories]
+    if len(found := sorted({run.env for run in runs})) > 1:
+        raise UsageError(
+            "runs: expected runs all of the same environment with the same options, got "
+            f"{'; '.join(found)}. Compare those of each by themselves."
+        )
+    for run in runs:
+        if not is_complete(run.summary):
+            print(
+                f"Warning: {run.directory} is not complete: what is shown ends after "
+                f"{run.summary['env_steps']:,} environment steps per seed; "
+                f"experiments/run.py --resume {run.directory} goes on",
+                file=sys.stderr,
+            )
+    return runs
+
+
 def main() -> None:
     """Reads the command line, writes the picture and prints the table."""
     options = tyro.cli(Compare)
     try:
-        runs = [read_run(directory) for directory in options.runs]
-        if not runs or len({run.summary["environment"] for run in runs}) > 1:
-            raise UsageError("runs: expected one or several runs, all of the same environment")
+        check(options)
+        runs = read_comparable(options.runs)
         save_figure(runs, options.out)
     except UsageError as error:
         fail(str(error), "experiments/compare.py")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from rich.console import Console
@@ -23,10 +24,23 @@ def fail(message: str, program: str = "experiments/run.py") -> NoReturn:
     sys.exit(2)
 
 
-def exit_code_of(action: Callable[[], int | None], program: str) -> int:
+def check_counts(**counts: int) -> None:
+    """Raises a UsageError that names the first number below 1."""
+    for name, count in counts.items():
+        if count < 1:
+            raise UsageError(f"{name}: expected at least 1, got {count}; raise it")
+
+
+def exit_code_of(action: Callable[[], int | None], program: str, advice: str = "") -> int:
     """Returns the exit code of a program that does this: 0 for None, 130 if it was interrupted.
 
-    A usage error is shown, and exits with 2.
+    A usage error is shown, and exits with 2.  What the machine lacks, such as room on the disk or
+    memory, is said in words, and the code is 1.
+
+    Args:
+        action: what the program does.
+        program: its name.
+        advice: what else to say where a file could not be written or read.
     """
     try:
         return action() or 0
@@ -35,3 +49,40 @@ def exit_code_of(action: Callable[[], int | None], program: str) -> int:
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130
+    except OSError as error:
+        where = error.filename or "the results"
+        print(
+            f"Stopped: cannot write or read {where}: {error.strerror or error}. What was saved "
+            f"before is as it was. {advice}".rstrip(),
+            file=sys.stderr,
+        )
+        return 1
+    except RuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        print(
+            "Stopped: the device has too little memory. Lower num_envs, rollout_length, the number "
+            f"of seeds, grid points or episodes. ({str(error).splitlines()[0][:200]})",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def check_once(argv: Sequence[str], program: str) -> None:
+    """Exits with a usage error if an option stands twice on what the user typed.
+
+    The parser would take the last one and forget the others without a word.
+    """
+    if twice := [name for name, count in Counter(typed_names(argv)).items() if count > 1]:
+        flag = f"--{twice[0].replace('_', '-')}"
+        fail(
+            f"{twice[0]}: expected {flag} once, got it again. Leave all but one out; where it "
+            f"takes several values, list them after it: {flag} FIRST SECOND",
+            program,
+        )
+
+
+def typed_names(argv: Sequence[str]) -> list[str]:
+    """Returns the options of a command line by name, whatever their spelling, repeats included."""
+    flags = (token[2:].partition("=")[0] for token in argv if token.startswith("--"))
+    return [flag.replace("_", "-").removeprefix("no-").replace("-", "_") for flag in flags]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-import envs
+from experiments.env_options import make_env, parse_env_options
 from experiments.errors import UsageError
 from experiments.options import Options, check_reads
 from experiments.reuse_matrices import parse_reuse
@@ -20,10 +19,10 @@ from experiments.run_options import Run
 from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.train import Trainer, make_trainer
-from oatrpo_jax.types import MultiAgentEnv
 
 MAX_SEED = 2**31 - 1
 MAX_SEEDS = 100_000
+MAX_UPDATES = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,8 @@ class Experiment:
         points: the coefficients of each grid point, by name.
         swept: names of the coefficients that differ between points.
         seeds: the number of each seed.
+        is_sweep: whether the points are no product of lists.  --resume cannot make them again, and
+            one that diverges does not stop the others.
     """
 
     options: Options
@@ -45,6 +46,7 @@ class Experiment:
     points: tuple[dict[str, float], ...]
     swept: tuple[str, ...]
     seeds: tuple[int, ...]
+    is_sweep: bool = False
 
     @property
     def config(self) -> Config:
@@ -117,7 +119,13 @@ def make_config(settings: Mapping[str, Any], total_steps: int) -> Config:
             f"{config.num_envs} x {config.rollout_length} = {config.steps_per_update} steps per "
             f"seed, got {total_steps}; raise it, or lower one of the two"
         )
-    return dataclasses.replace(config, num_updates=total_steps // config.steps_per_update)
+    num_updates = total_steps // config.steps_per_update
+    if num_updates > MAX_UPDATES:
+        raise UsageError(
+            f"total_steps: expected at most {MAX_UPDATES} updates of {config.steps_per_update} "
+            f"steps, got {total_steps}; lower it"
+        )
+    return dataclasses.replace(config, num_updates=num_updates)
 
 
 def grid_points(grid: Mapping[str, Sequence[float]]) -> tuple[dict[str, float], ...]:
@@ -134,50 +142,6 @@ def grid_points(grid: Mapping[str, Sequence[float]]) -> tuple[dict[str, float], 
     return tuple(
         dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
     )
-
-
-def parse_env_options(assignments: Sequence[str]) -> dict[str, Any]:
-    """Returns ``NAME=VALUE`` pairs as keyword arguments; what is no Python literal is text.
-
-    >>> parse_env_options(["num_per_colour=4", "ally_order=index"])
-    {'num_per_colour': 4, 'ally_order': 'index'}
-    """
-    options = {}
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if not (equals and name.isidentifier()):
-            raise UsageError(f"env_option: expected NAME=VALUE, got {assignment!r}")
-        if name in options:
-            raise UsageError(f"env_option: expected each name once, got {name} again")
-        try:
-            options[name] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            options[name] = text
-    return options
-
-
-def make_env(name: str, env_options: Mapping[str, Any]) -> MultiAgentEnv:
-    """Returns the environment of that name, with those options."""
-    try:
-        if env_options:
-            check_option_names(name, env_options)
-        return envs.make(name, **env_options)
-    except ImportError as error:
-        raise UsageError(f"env: {name} needs a package that is missing: {error}") from error
-    except (TypeError, ValueError, AttributeError) as error:
-        if not env_options:
-            raise
-        given = ", ".join(f"{key}={value!r}" for key, value in env_options.items())
-        raise UsageError(f"env_option: {name} does not take {given}: {error}") from error
-
-
-def check_option_names(name: str, env_options: Mapping[str, Any]) -> None:
-    """Raises a UsageError that lists the environment's options if one given is not of them."""
-    valid = envs.option_names(name)
-    if unknown := sorted(env_options.keys() - set(valid)):
-        raise UsageError(
-            f"env_option: {name} has no {', '.join(unknown)}; expected one of {', '.join(valid)}"
-        )
 
 
 def make_algorithm(

@@ -64,8 +64,8 @@ class Monitor:
         """Returns whether to evaluate after an update."""
         return self.every > 0 and update % self.every == 0
 
-    def play(self, learner: LearnerState, update: int, recorder: Recorder) -> float:
-        """Evaluates, records that, keeps better policies; returns a score for the checkpoint.
+    def play(self, learner: LearnerState, update: int, recorder: Recorder) -> None:
+        """Evaluates, records that, and keeps the policies that did better than before.
 
         Args:
             learner: leading axes ``[P, K]``.
@@ -79,7 +79,6 @@ class Monitor:
         metrics = {name: np.asarray(metrics[name]) for name in sorted(metrics)}
         self._write_rows(metrics, update)
         recorder.write_evaluation(metrics, update)
-        return overall_score(metrics)
 
     def absolute(self, learner: LearnerState) -> list[dict[str, Any]]:
         """Returns, per grid point, how well each seed's best policies play new episodes.
@@ -141,13 +140,3 @@ class Monitor:
             file.flush()
             # On the disk before any checkpoint that follows, as the rows of metrics.csv are.
             os.fsync(file.fileno())
-
-
-def overall_score(metrics: dict[str, np.ndarray]) -> float:
-    """Returns what tells checkpoints apart: mean success over all, or return where none is told.
-
-    >>> overall_score({"evaluation/return": np.array([[1.0, 2.0]])})
-    1.5
-    """
-    name = "evaluation/success" if "evaluation/success" in metrics else "evaluation/return"
-    return float(np.mean(metrics[name], dtype=np.float64))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_type_hints
 import tyro
 from tyro.conf import OmitArgPrefixes, Suppress, arg
 
-from experiments.errors import UsageError, fail
+from experiments.errors import UsageError, fail, typed_names
 from experiments.preset_files import preset_arguments
 from experiments.presets import AlgorithmName, Preset, get_preset
 from experiments.run_options import Run
@@ -125,8 +125,7 @@ def given_names(argv: Sequence[str]) -> frozenset[str]:
     >>> sorted(given_names(["--num-envs", "4", "--no-layer-norm", "--gamma=0.9"]))
     ['gamma', 'layer_norm', 'num_envs']
     """
-    flags = (token[2:].partition("=")[0] for token in argv if token.startswith("--"))
-    return frozenset(flag.removeprefix("no-").replace("-", "_") for flag in flags)
+    return frozenset(typed_names(argv))
 
 
 def check_reads(algorithm: Algorithm, config: Config, given: frozenset[str]) -> None:

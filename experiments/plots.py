@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from experiments.estimates import bootstrap_interval
 from experiments.experiment import Experiment
+from experiments.legends import draw_legend, with_legend
 from experiments.summary import episode_mean
 
 COLOURS = (
@@ -49,15 +50,17 @@ def save_curves(experiment: Experiment, history: Mapping[str, np.ndarray], path:
         for name in ("success", "return", "length", "optimality")
         if f"episode/{name}" in history
     ]
-    height = 4.0 + 0.25 * (len(experiment.points) // 4)  # Room for the legend.
-    figure = Figure(figsize=(4.2 * len(names), height), layout="constrained")
+    labels = point_labels(experiment)
+    size = with_legend(4.2 * len(names), 4.0, labels)
+    figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
         for point in range(len(experiment.points)):
             draw_curve(axes, point_curve(experiment, history, name, point), point)
         dress(axes, name, getattr(experiment.trainer.env, "optimal_episode_length", None))
-    draw_legend(figure, panels[0], experiment)
-    figure.suptitle(make_title(experiment, "mean and 95% interval over seeds"))
+    draw_legend(figure, panels[0], labels, size[0])
+    remark = "mean and 95% interval over seeds" if len(experiment.seeds) > 1 else ""
+    figure.suptitle(make_title(experiment, remark))
     figure.savefig(path, dpi=120)
 
 
@@ -124,19 +127,21 @@ def interval(
 
 
 def draw_curve(axes: Axes, curve: Curve, index: int) -> None:
-    """Draws a curve and its band in the colour of its index."""
+    """Draws a curve and its band in the colour of its index; a dot and a bar of a single point."""
     colour = COLOURS[index % len(COLOURS)]
     style = STYLES[index // len(COLOURS) % len(STYLES)]
-    axes.plot(curve.env_steps, curve.mean, style, color=colour, label=str(index))
+    is_single = len(curve.env_steps) == 1
+    marker = "o" if is_single else ""
+    axes.plot(curve.env_steps, curve.mean, style, marker=marker, color=colour, label=str(index))
+    if is_single:
+        axes.vlines(curve.env_steps, curve.low, curve.high, color=colour, alpha=0.5)
     axes.fill_between(curve.env_steps, curve.low, curve.high, color=colour, alpha=0.2, lw=0)
 
 
-def draw_legend(figure: Any, axes: Axes, experiment: Experiment) -> None:
-    """Names the grid points below a figure, from the curves of one panel; one needs no name."""
-    handles, numbers = axes.get_legend_handles_labels()
-    if len(numbers) > 1:
-        labels = [experiment.label(int(number)) for number in numbers]
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+def point_labels(experiment: Experiment) -> list[str]:
+    """Returns the names of the grid points; a single one needs none."""
+    count = len(experiment.points)
+    return [experiment.label(point) for point in range(count)] if count > 1 else []
 
 
 def dress(axes: Axes, name: str, optimal_length: float | None) -> None:
@@ -163,10 +168,11 @@ def dress(axes: Axes, name: str, optimal_length: float | None) -> None:
 
 
 def make_title(experiment: Experiment, remark: str) -> str:
-    """Returns environment, algorithm and number of seeds, and a remark."""
+    """Returns environment, algorithm and number of seeds, and a remark if there is one."""
     env, seeds = experiment.options.run.env, len(experiment.seeds)
     plural = "s" if seeds > 1 else ""
-    return f"{env}, {experiment.algorithm.name}, {seeds} seed{plural} ({remark})"
+    title = f"{env}, {experiment.algorithm.name}, {seeds} seed{plural}"
+    return f"{title} ({remark})" if remark else title
 
 
 def short_number(number: float) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.errors import UsageError
+from experiments.tokens import option_tokens
 from oatrpo_jax.config import Config, Hyperparams
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ GROUPS = {"config": Config, "hyperparameters": Hyperparams}
 """Keys with settings of their own, and the type that has them."""
 
 MAX_BYTES = 100_000
-
-_VALUE = re.compile(r"-?[0-9.]|[^-]")
-"""How a value begins; anything else could be taken for an option."""
 
 
 def preset_arguments(path: Path) -> list[str]:
@@ -45,7 +42,10 @@ def preset_arguments(path: Path) -> list[str]:
         known = {field.name for field in dataclasses.fields(kind)} - {"num_updates"}
         _refuse_unknown(path, f"{group}.", entries, sorted(known))
         settings |= entries
-    return [token for name, value in settings.items() for token in _tokens(path, name, value)]
+    try:
+        return [token for name in settings for token in option_tokens(name, settings[name])]
+    except ValueError as error:
+        raise UsageError(f"preset: {path}: {error}") from error
 
 
 def describe_preset(experiment: Experiment, point: int) -> dict[str, Any]:
@@ -87,21 +87,3 @@ def _refuse_unknown(path: Path, where: str, entries: Mapping[str, Any], known: A
             f"preset: {path} has {', '.join(where + name for name in unknown)}, which is no "
             f"setting; expected {', '.join(known)}"
         )
-
-
-def _tokens(path: Path, name: str, value: Any) -> list[str]:
-    """Returns a setting as an option and its values; nothing where it is left open."""
-    option = name.replace("_", "-")
-    if value is None or value == []:
-        return []
-    if isinstance(value, bool):
-        return [f"--{option}" if value else f"--no-{option}"]
-    entries = value if isinstance(value, list) else [value]
-    for entry in entries:
-        is_plain = isinstance(entry, str | int | float) and not isinstance(entry, bool)
-        if not is_plain or not _VALUE.match(str(entry)):
-            raise UsageError(
-                f"preset: {path}: expected {name} to be a number, text, true or false, or a list "
-                f"of those, got {value!r}"
-            )
-    return [f"--{option}", *map(str, entries)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,52 +16,89 @@ from experiments.experiment import Experiment
 from experiments.files import replace_bytes, write_json
 from experiments.markdown import markdown
 from experiments.preset_files import describe_preset
+from experiments.records import INDEX_COLUMNS
 from experiments.results import Result, read_result
 
 SHOWN = ("return", "success", "length")
 
 
 class Ranked(NamedTuple):
-    """A point and its score: the interquartile mean over seeds."""
+    """A point, its score (the interquartile mean over seeds), and whether it diverged."""
 
     point: int
     score: Estimate
+    has_diverged: bool
 
 
 def save_ranking(
     experiment: Experiment, directory: Path, metric: str, over: str, console: Console
-) -> None:
-    """Saves table.md and preset.json beside a finished sweep, and prints the table."""
+) -> int:
+    """Saves table.md and preset.json beside a finished sweep, and prints the table.
+
+    Returns:
+        The exit code: 1, and no preset.json, if no point has a score.
+    """
     result = read_result(directory)
     ranked = rank(result, metric, over)
-    rows = [
-        [
-            str(place),
-            *(f"{experiment.points[one.point][name]:g}" for name in experiment.swept),
-            show(one.score),
-            *(show(estimate(result.ends(name, one.point))) for name in SHOWN),
-        ]
-        for place, one in enumerate(ranked, 1)
-    ]
+    shown = [name for name in SHOWN if result.has(name)]
+    rows = [_row(experiment, result, shown, place, one) for place, one in enumerate(ranked, 1)]
     score = f"{metric}, {'last tenth' if over == 'end' else 'whole run'}"
-    head = ["rank", *experiment.swept, score, *SHOWN]
+    head = ["rank", *experiment.swept, score, *shown]
     text = f"Interquartile mean and 95% bootstrap interval over {result.num_seeds} seeds."
     replace_bytes(directory / "table.md", f"{text}\n\n{markdown([head, *rows])}\n".encode())
-    write_json(directory / "preset.json", describe_preset(experiment, ranked[0].point))
     table = Table(
         *head, title=f"{experiment.options.run.env}, {experiment.algorithm.name}", box=None
     )
     for row in rows:
         table.add_row(*row)
     console.print(table)
+    if not np.isfinite(ranked[0].score.value):
+        print(
+            f"No point has a {metric}: no episode ended in time. No preset.json was written; train "
+            "longer (--total-steps), or give the episodes an earlier end.",
+            file=sys.stderr,
+        )
+        return 1
+    write_json(directory / "preset.json", describe_preset(experiment, ranked[0].point))
     console.print(f"The best: python experiments/run.py --preset {directory / 'preset.json'}")
+    return 0
+
+
+def _row(
+    experiment: Experiment, result: Result, shown: Sequence[str], place: int, one: Ranked
+) -> list[str]:
+    values = (f"{experiment.points[one.point][name]:g}" for name in experiment.swept)
+    score = "diverged" if one.has_diverged else show(one.score)
+    ends = (show(estimate(result.ends(name, one.point))) for name in shown)
+    return [str(place), *values, score, *ends]
 
 
 def rank(result: Result, metric: str, over: str) -> list[Ranked]:
-    """Returns the points from the best on; those in which no episode ended come last."""
-    scores = [estimate(seed_scores(result, metric, over, p)) for p in range(result.num_points)]
-    ranked = [Ranked(point, score) for point, score in enumerate(scores)]
-    return sorted(ranked, key=lambda one: -np.nan_to_num(one.score.value, nan=-np.inf))
+    """Returns the points from the best on.
+
+    Those in which no episode ended come after all that have a score, and those that diverged, whose
+    score is NaN, last of all.
+    """
+    ranked = []
+    for point in range(result.num_points):
+        bad = has_diverged(result, point)
+        scores = seed_scores(result, metric, over, point)
+        ranked.append(Ranked(point, estimate(scores * np.nan if bad else scores), bad))
+    return sorted(
+        ranked, key=lambda one: (one.has_diverged, -np.nan_to_num(one.score.value, nan=-np.inf))
+    )
+
+
+def has_diverged(result: Result, point: int) -> bool:
+    """Returns whether a number of a point was not finite; a mean over no episodes may be NaN."""
+    has_ended = result.columns["episode/count"][:, point] > 0
+    for name, column in result.columns.items():
+        is_bad = ~np.isfinite(column[:, point])
+        if name.startswith("episode/"):
+            is_bad &= has_ended | np.isinf(column[:, point])
+        if name not in INDEX_COLUMNS and is_bad.any():
+            return True
+    return False
 
 
 def seed_scores(result: Result, metric: str, over: str, point: int) -> np.ndarray:

@@ -106,13 +106,26 @@ def read_result(directory: Path) -> Result:
     try:
         summary = json.loads((directory / "summary.json").read_text())
         config = json.loads((directory / "config.json").read_text())
+        _check(summary, config)
         names, cells = _read_cells(directory / "metrics.csv")
-    except (OSError, ValueError, KeyError, StopIteration) as error:
+        # Rows run over updates, then points, then seeds.
+        shape = (-1, len(summary["points"]), len(summary["seeds"]))
+        columns = {name: cells[:, index].reshape(shape) for index, name in enumerate(names)}
+    except (OSError, ValueError, StopIteration) as error:
         raise UsageError(f"runs: {directory} holds no finished run ({error})") from error
-    # Rows run over updates, then points, then seeds.
-    shape = (-1, len(summary["points"]), len(summary["seeds"]))
-    columns = {name: cells[:, index].reshape(shape) for index, name in enumerate(names)}
     return Result(directory, config, summary, columns)
+
+
+def _check(summary: Any, config: Any) -> None:
+    """Raises a ValueError if what summary.json and config.json hold is not of a run."""
+    if not isinstance(summary, dict) or not isinstance(config, dict):
+        raise ValueError("summary.json and config.json should be objects")
+    lists = [summary.get(name) for name in ("points", "seeds")]
+    if not all(isinstance(one, list) and one for one in lists):
+        raise ValueError("summary.json names no point or no seed")
+    settings = config.get("config")
+    if not isinstance(settings, dict) or not {"num_envs", "rollout_length"} <= settings.keys():
+        raise ValueError("config.json names no num_envs or no rollout_length")
 
 
 def _read_cells(path: Path) -> tuple[list[str], np.ndarray]:

@@ -12,7 +12,15 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment
-from experiments.plots import Curve, draw_curve, draw_legend, interval, make_title, short_number
+from experiments.legends import draw_legend, with_legend
+from experiments.plots import (
+    Curve,
+    draw_curve,
+    interval,
+    make_title,
+    point_labels,
+    short_number,
+)
 
 NUM_SNAPSHOTS = 4
 LABELLED_SIZE = 6
@@ -27,14 +35,18 @@ def save_reuse(experiment: Experiment, history: Mapping[str, np.ndarray], path: 
 
     Matrices are means over seeds at the first grid point.
     """
-    figure = Figure(figsize=(13, 9.5), layout="constrained")
-    subfigures: Any = figure.subfigures(2, 1, height_ratios=(2.1, 1))
+    labels = point_labels(experiment)
+    width, height = with_legend(13, 3.1, labels)
+    figure = Figure(figsize=(width, 6.4 + height), layout="constrained")
+    subfigures: Any = figure.subfigures(2, 1, height_ratios=(6.4, height))
     _draw_snapshots(subfigures[0], experiment, history)
-    _draw_admitted(subfigures[1], experiment, history)
-    remark = "mean over seeds"
-    if experiment.swept:
-        remark = f"matrices: {experiment.label(0)}, {remark}"
-    figure.suptitle(make_title(experiment, remark))
+    axes = _draw_admitted(subfigures[1], experiment, history)
+    draw_legend(subfigures[1], axes, labels, width)
+    remarks = [
+        *([f"matrices: {experiment.label(0)}"] if experiment.swept else []),
+        *(["mean over seeds"] if len(experiment.seeds) > 1 else []),
+    ]
+    figure.suptitle(make_title(experiment, ", ".join(remarks)))
     figure.savefig(path, dpi=110)
 
 
@@ -93,8 +105,11 @@ def draw_matrix(
     return image
 
 
-def _draw_admitted(figure: Any, experiment: Experiment, history: Mapping[str, np.ndarray]) -> None:
-    """Draws how many others are admitted, and the effective sample size of others' experience."""
+def _draw_admitted(figure: Any, experiment: Experiment, history: Mapping[str, np.ndarray]) -> Axes:
+    """Draws how many others are admitted, and the effective sample size of others' experience.
+
+    Returns the first panel, which has a curve per grid point.
+    """
     panels = figure.subplots(1, 2)
     own = _own(experiment, history)
     sample_size = history["reuse/effective_sample_size"]
@@ -118,7 +133,7 @@ def _draw_admitted(figure: Any, experiment: Experiment, history: Mapping[str, np
     if own.all():
         remark = "no others: all agents act with one policy"
         panels[1].text(0.5, 0.5, remark, transform=panels[1].transAxes, ha="center", color="grey")
-    draw_legend(figure, panels[0], experiment)
+    return panels[0]
 
 
 def _own(experiment: Experiment, history: Mapping[str, np.ndarray]) -> np.ndarray:

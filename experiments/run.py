@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from experiments.errors import UsageError, fail
+from experiments.errors import UsageError, check_once, exit_code_of
 from experiments.lock import locked
-from experiments.options import Options, parse
+from experiments.options import PROGRAM, Options, parse
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,31 +25,11 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
-    options = parse(sys.argv[1:] if argv is None else argv)
-    try:
-        return start(options) if options.run.resume is None else resume(options)
-    except UsageError as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return 130
-    except OSError as error:
-        where = error.filename or options.run.resume or "the results"
-        print(
-            f"Stopped: cannot write or read {where}: {error.strerror or error}. What was saved "
-            "before is as it was; --resume goes on from there.",
-            file=sys.stderr,
-        )
-        return 1
-    except RuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        print(
-            "Stopped: the device has too little memory. Lower num_envs, rollout_length, seeds or "
-            f"the number of grid points. ({str(error).splitlines()[0][:200]})",
-            file=sys.stderr,
-        )
-        return 1
+    arguments = sys.argv[1:] if argv is None else argv
+    check_once(arguments, PROGRAM)
+    options = parse(arguments)
+    begin = start if options.run.resume is None else resume
+    return exit_code_of(lambda: begin(options), PROGRAM, "--resume goes on from there.")
 
 
 def start(options: Options) -> int:

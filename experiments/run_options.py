@@ -68,9 +68,7 @@ class Run:
             help="updates between two checkpoints; one is saved at the end in any case",
         ),
     ] = 0
-    keep_checkpoints: Annotated[
-        int, arg(help="how many of the newest checkpoints to keep, beside the best one")
-    ] = 2
+    keep_checkpoints: Annotated[int, arg(help="how many of the newest checkpoints to keep")] = 2
     eval_every: Annotated[
         int,
         arg(

@@ -1,4 +1,4 @@
-"""Saving checkpoints while training goes on; keeping the newest few and the best one."""
+"""Saving checkpoints while training goes on; keeping the newest few."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.checkpoints import FOLDER, best_number, find_checkpoints, read_score
+from experiments.checkpoints import FOLDER, find_checkpoints
 from experiments.quiet import silence_orbax
 from oatrpo_jax.checkpoint import Arrays, save_checkpoint, to_host
 from oatrpo_jax.train import TrainState
@@ -32,7 +32,7 @@ def set_aside(paths: Sequence[Path]) -> None:
 
 
 class Checkpoints:
-    """Saves checkpoints behind the training's back; keeps the newest few and the best one.
+    """Saves checkpoints behind the training's back; keeps the newest few.
 
     Use it as a context manager: at its end the last save is complete.  A save that fails is
     reported on stderr and leaves those before it as they are.
@@ -43,7 +43,7 @@ class Checkpoints:
 
         Args:
             directory: the run's.
-            keep: how many of the newest to keep, beside the best one.
+            keep: how many of the newest to keep.
             every: updates between two of them; 0 goes by the clock.
         """
         self.every = every
@@ -52,7 +52,7 @@ class Checkpoints:
         self._keep = keep
         self._root.mkdir(exist_ok=True)
         self._remove_unfinished()
-        self._scores = {n: read_score(path) for n, path in find_checkpoints(directory).items()}
+        self._saved = set(find_checkpoints(directory))
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: tuple[int, Future[None]] | None = None
         silence_orbax()
@@ -72,13 +72,7 @@ class Checkpoints:
     @property
     def newest(self) -> int | None:
         """Updates done at the newest checkpoint; None if there is none."""
-        return max(self._scores, default=None)
-
-    @property
-    def best_score(self) -> float | None:
-        """The highest score so far; None if nothing was scored."""
-        scores = self._known_scores()
-        return scores[best_number(scores)] if scores else None
+        return max(self._saved, default=None)
 
     def is_due(self, num_updates: int) -> bool:
         """Returns whether to save after so many updates."""
@@ -86,26 +80,19 @@ class Checkpoints:
             return num_updates % self.every == 0
         return time.perf_counter() - self._saved_at >= DEFAULT_SECONDS
 
-    def save(
-        self,
-        state: TrainState,
-        num_updates: int,
-        score: float | None = None,
-        run_seconds: float = 0.0,
-    ) -> None:
+    def save(self, state: TrainState, num_updates: int, run_seconds: float = 0.0) -> None:
         """Copies the state and starts to write it; waits for the save before, if need be.
 
         Args:
             state: leading axes ``[P, K]``; may be given away as soon as this returns.
             num_updates: updates done.
-            score: how good it is, if that is known; higher is better.
             run_seconds: what training has taken so far.
         """
         self.wait()
-        if num_updates in self._scores and score is None:
+        if num_updates in self._saved:
             return
         arrays = to_host(state)
-        about = {"num_updates": num_updates, "score": score, "run_seconds": run_seconds}
+        about = {"num_updates": num_updates, "run_seconds": run_seconds}
         self._saved_at = time.perf_counter()
         self._pending = num_updates, self._worker.submit(self._write, arrays, about)
 
@@ -128,9 +115,6 @@ class Checkpoints:
         )
         return False
 
-    def _known_scores(self) -> dict[int, float]:
-        return {number: score for number, score in self._scores.items() if score is not None}
-
     def _write(self, arrays: Arrays, about: dict[str, Any]) -> None:
         _check_finite(arrays)
         self._remove_unfinished()
@@ -139,7 +123,7 @@ class Checkpoints:
         except BaseException:
             self._remove_unfinished()
             raise
-        self._scores[about["num_updates"]] = about["score"]
+        self._saved.add(about["num_updates"])
         self._prune()
 
     def _remove_unfinished(self) -> None:
@@ -156,12 +140,9 @@ class Checkpoints:
             time.sleep(0.05)
 
     def _prune(self) -> None:
-        kept = set(sorted(self._scores)[-self._keep :])
-        if scores := self._known_scores():
-            kept.add(best_number(scores))
-        for number in self._scores.keys() - kept:
+        for number in sorted(self._saved)[: -self._keep]:
             shutil.rmtree(self._path(number), ignore_errors=True)
-            del self._scores[number]
+            self._saved.remove(number)
 
     def _path(self, num_updates: int) -> Path:
         return self._root / f"{num_updates:09d}"

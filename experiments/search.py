@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -14,7 +14,10 @@ from experiments.errors import UsageError
 from oatrpo_jax.config import Hyperparams
 
 Values = Callable[[np.ndarray], list[float]]
-"""Shares in [0, 1] -> values of a range, or choices."""
+"""Shares in [0, 1] -> values of a range."""
+
+Space = Values | list[float]
+"""A range, or the values to choose from."""
 
 MAX_POINTS = 1024
 """More do not fit side by side."""
@@ -30,7 +33,8 @@ def search_points(
     Args:
         searches: one text per coefficient, see `SYNTAX`.
         count: points to draw at random, or values per range on a grid.
-        method: drawn independently and evenly (on the range's scale), or all combinations.
+        method: drawn independently and evenly (on the range's scale), or all combinations.  Of
+            lists alone no combination is drawn twice, and all are taken if there are no more.
         seed: of the drawing.
 
     Raises:
@@ -44,7 +48,9 @@ def search_points(
         raise UsageError(f"search: expected at least one {SYNTAX}")
     if count < 1:
         raise UsageError(f"points: expected at least 1, got {count}")
-    spaces: dict[str, Values | list[float]] = {}
+    if seed < 0:
+        raise UsageError(f"search_seed: expected at least 0, got {seed}; choose another")
+    spaces: dict[str, Space] = {}
     for text in searches:
         name, space = parse_search(text)
         if name in spaces:
@@ -53,11 +59,26 @@ def search_points(
     return _random(spaces, count, seed) if method == "random" else _grid(spaces, count)
 
 
-def _random(
-    spaces: dict[str, Values | list[float]], count: int, seed: int
-) -> list[dict[str, float]]:
+def _random(spaces: Mapping[str, Space], count: int, seed: int) -> list[dict[str, float]]:
+    """Returns points drawn independently; of lists alone, every combination once at most."""
+    lists = {name: space for name, space in spaces.items() if not callable(space)}
+    is_finite = len(lists) == len(spaces)
+    if is_finite and count >= math.prod(map(len, lists.values())):
+        return _grid(spaces, count)
     _check_number(count)
     generator = np.random.default_rng(seed)
+    if not is_finite:
+        return _draw(spaces, count, generator)
+    drawn: dict[tuple[float, ...], None] = {}
+    while len(drawn) < count:
+        (point,) = _draw(spaces, 1, generator)
+        drawn[tuple(point.values())] = None
+    return [dict(zip(spaces, values, strict=True)) for values in drawn]
+
+
+def _draw(
+    spaces: Mapping[str, Space], count: int, generator: np.random.Generator
+) -> list[dict[str, float]]:
     columns = {
         name: space(generator.random(count))
         if callable(space)
@@ -68,7 +89,7 @@ def _random(
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def _grid(spaces: dict[str, Values | list[float]], count: int) -> list[dict[str, float]]:
+def _grid(spaces: Mapping[str, Space], count: int) -> list[dict[str, float]]:
     shares = np.linspace(0, 1, count) if count > 1 else np.array([0.5])
     values = [space(shares) if callable(space) else space for space in spaces.values()]
     _check_number(math.prod(map(len, values)))
@@ -80,7 +101,7 @@ def _check_number(count: int) -> None:
         raise UsageError(f"points: expected at most {MAX_POINTS} settings in all, got {count}")
 
 
-def parse_search(text: str) -> tuple[str, Values | list[float]]:
+def parse_search(text: str) -> tuple[str, Space]:
     """Returns a coefficient's name and its range, or the list of its values."""
     name, equals, space = text.partition("=")
     known = [field.name for field in dataclasses.fields(Hyperparams)]

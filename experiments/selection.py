@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from experiments.best import load_best, with_actors
-from experiments.checkpoints import Which, load_run
+from experiments.checkpoints import load_run
 from experiments.errors import UsageError
 from experiments.experiment import Experiment
 from experiments.files import read_json
@@ -32,13 +32,13 @@ class Trained:
     updates: np.ndarray
 
 
-def load_trained(directory: Path, which: Which) -> Trained:
+def load_trained(directory: Path, which: Literal["latest", "best"]) -> Trained:
     """Returns a run's policies as it last saved them, or each seed's as it played best.
 
     Raises:
         UsageError: if there is no run, no checkpoint that can be loaded, or no evaluation.
     """
-    loaded = load_run(directory, "latest")
+    loaded = load_run(directory)
     state, experiment = loaded.state, loaded.experiment
     if which == "latest":
         shape = len(experiment.points), len(experiment.seeds)

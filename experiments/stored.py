@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,12 +12,10 @@ from typing import Any
 from experiments.errors import UsageError
 from experiments.options import Options, given_names, parse
 from experiments.run_options import OF_THE_PROCESS
+from experiments.tokens import option_tokens
 
 CHANGEABLE = (OF_THE_PROCESS - {"out"}) | {"total_steps", "checkpoint_every", "keep_checkpoints"}
 """Options that change nothing about the updates already done."""
-
-_VALUE = re.compile(r"-?[0-9.]|-?inf$|nan$|[^-]")
-"""How a value begins; anything else could be taken for an option."""
 
 
 def read_config(directory: Path) -> dict[str, Any]:
@@ -43,7 +40,7 @@ def read_options(directory: Path) -> Options:
     """Returns the options of the run in a directory, to the bit.
 
     Raises:
-        UsageError: if its config.json is missing or damaged.
+        UsageError: if its config.json is missing or damaged, or that of a sweep.
     """
     return _parse_stored(directory, command_line(directory))
 
@@ -88,10 +85,11 @@ def command_line(directory: Path) -> list[str]:
     Parsing it again checks every type, whoever wrote the file.
     """
     content = read_config(directory)
+    _refuse_sweep(directory, content)
     try:
         settings = {k: v for k, v in content["config"].items() if k != "num_updates"}
         named = {**content["run"], **settings, **content["hyperparameters"]}
-        return [token for name, value in named.items() for token in _tokens(name, value)]
+        return [token for name, value in named.items() for token in _stored_tokens(name, value)]
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise UsageError(
@@ -100,19 +98,25 @@ def command_line(directory: Path) -> list[str]:
         ) from error
 
 
-def _tokens(name: str, value: Any) -> list[str]:
+def _stored_tokens(name: str, value: Any) -> list[str]:
     if not name.isidentifier() or name in OF_THE_PROCESS:
         raise ValueError(f"{name!r} is no option")
-    option = name.replace("_", "-")
-    if value is None or value == []:
-        return []
-    if isinstance(value, bool):
-        return [f"--{'' if value else 'no-'}{option}"]
-    entries = value if isinstance(value, list) else [value]
-    for entry in entries:
-        if not isinstance(entry, str | int | float) or not _VALUE.match(str(entry)):
-            raise ValueError(f"{entry!r} is no value of {name}")
-    return [f"--{option}", *map(str, entries)]
+    return option_tokens(name, value)
+
+
+def _refuse_sweep(directory: Path, content: Mapping[str, Any]) -> None:
+    """Raises a UsageError if a sweep lies there: its points are no product of lists."""
+    if "sweep" not in content:
+        return
+    preset = directory / "preset.json"
+    what_to_do = (
+        f"take its best point: python experiments/run.py --preset {preset}"
+        if preset.exists()
+        else "it left no preset.json, so start it anew with --out"
+    )
+    raise UsageError(
+        f"{directory} holds a sweep, which cannot be resumed, evaluated or exported; {what_to_do}"
+    )
 
 
 def _parse_stored(directory: Path, stored: Sequence[str]) -> Options:

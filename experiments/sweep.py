@@ -18,7 +18,7 @@ import tyro
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from experiments.errors import UsageError, exit_code_of
+from experiments.errors import UsageError, check_once, exit_code_of
 from experiments.options import Options, check_reads, parse
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Sweep:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    check_once(arguments, PROGRAM)
     try:
         sweep, others = tyro.cli(Sweep, prog=PROGRAM, args=arguments, return_unknown_args=True)
     except SystemExit as exit_:
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def search(sweep: Sweep, options: Options) -> int:
     """Trains every point, ranks them and saves the best; returns the exit code."""
     from experiments import progress, run
-    from experiments.files import write_json
+    from experiments.files import read_json, write_json
     from experiments.lock import locked
     from experiments.provenance import describe_experiment
     from experiments.ranking import save_ranking
@@ -89,8 +90,8 @@ def search(sweep: Sweep, options: Options) -> int:
         # Its points are no product of lists, from which --resume could make them again.
         write_json(directory / "config.json", {**described, "run": None})
         code = execute(experiment, traced, directory, console, Start())
-        if code == 0:
-            save_ranking(experiment, directory, sweep.rank_by, sweep.rank_over, console)
+        if code == 0 and read_json(directory / "summary.json")["completed"]:
+            code = save_ranking(experiment, directory, sweep.rank_by, sweep.rank_over, console)
     return code
 
 
@@ -120,6 +121,7 @@ def build_sweep(sweep: Sweep, options: Options) -> Experiment:
         experiment,
         points=tuple({**base, **point} for point in points),
         swept=tuple(points[0]),
+        is_sweep=True,
     )
     try:
         _ = swept.hparams  # Checks the ranges.

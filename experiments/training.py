@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,14 @@ import numpy as np
 from rich.console import Console
 
 from experiments import progress, runner, seps
+from experiments.conclusion import End, conclude_run, conclude_sweep
 from experiments.errors import UsageError
 from experiments.experiment import Experiment
 from experiments.files import read_json, write_json
 from experiments.interrupts import StopRequest, stop_on_signals
 from experiments.monitor import Monitor
 from experiments.records import Recorder
-from experiments.runner import NonFinite, Program, Traced
+from experiments.runner import Chunk, NonFinite, Program, Traced
 from experiments.saving import Checkpoints
 from experiments.summary import Timing, add_absolute, best_point, summarise
 from oatrpo_jax.train import TrainState
@@ -40,25 +40,6 @@ class Start:
     num_updates: int = 0
     run_seconds: float = 0.0
     history: Mapping[str, np.ndarray] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class End:
-    """How the training of a process ended.
-
-    Attributes:
-        state: leading axes ``[P, K]``.
-        bad: the number that was not finite, if one was.
-        run_seconds: what all updates took, those of earlier processes included.
-        is_saved: whether the state is in a checkpoint, if it is worth one.
-        newest: updates done at the newest checkpoint; None if there is none.
-    """
-
-    state: TrainState
-    bad: NonFinite | None
-    run_seconds: float
-    is_saved: bool
-    newest: int | None
 
 
 def execute(
@@ -96,10 +77,11 @@ def execute(
     if summary["completed"]:
         add_absolute(summary, monitor.absolute(end.state.learner))
     if history:
-        draw(experiment, history, end.state, summary, directory)
+        draw(experiment, history, end.state, best_sound_point(summary, end.diverged), directory)
     # The last file of all: where it says "completed", nothing is left to do.
     write_json(directory / "summary.json", summary)
     progress.print_report(console, experiment, summary, directory)
+    conclude = conclude_sweep if experiment.is_sweep else conclude_run
     return conclude(experiment, end, stop, directory)
 
 
@@ -121,73 +103,75 @@ def train(
         checkpoints.save(state, 0)
         if not checkpoints.wait():  # Better known at once than after hours.
             raise UsageError("out: nothing can be saved there; make room, or choose another one")
-    done = start.num_updates
+    done, diverged = start.num_updates, {}
     last = done if stop else experiment.config.num_updates
-    best_score, score = checkpoints.best_score, None
     every = [number for number in (checkpoints.every, monitor.every) if number]
     for chunk in runner.train(program, state, done + 1, last, every):
         state, done = chunk.state, chunk.last_update
-        bad = runner.find_non_finite(chunk)
+        diverged |= newly_diverged(chunk, diverged) if experiment.is_sweep else {}
+        bad = reason_to_stop(experiment, chunk, diverged)
         recorder.write(chunk.until(bad.update) if bad else chunk)
         line.show(chunk)
         if bad:
             break
-        is_due = monitor.is_due(done)
-        score = monitor.play(state.learner, done, recorder) if is_due else None
+        if monitor.is_due(done):
+            monitor.play(state.learner, done, recorder)
         if stop:
             break
-        is_best = score is not None and (best_score is None or score > best_score)
-        if checkpoints.is_due(done) or is_best:
-            checkpoints.save(state, done, score, time.perf_counter() - began)
-            best_score = score if is_best else best_score
+        if checkpoints.is_due(done) and not diverged:
+            checkpoints.save(state, done, time.perf_counter() - began)
     seconds = time.perf_counter() - began
-    if not bad:
-        checkpoints.save(state, done, score, seconds)
-    return End(state, bad, seconds, checkpoints.wait(), checkpoints.newest)
+    if not (bad or diverged):
+        checkpoints.save(state, done, seconds)
+    return End(state, bad, diverged, seconds, checkpoints.wait(), checkpoints.newest)
+
+
+def newly_diverged(chunk: Chunk, before: Container[int]) -> dict[int, NonFinite]:
+    """Returns the first number that is not finite of each point that had none before."""
+    if runner.find_non_finite(chunk) is None:
+        return {}
+    num_points = chunk.metrics["episode/count"].shape[1]
+    alone = {
+        point: chunk._replace(metrics={k: v[:, [point]] for k, v in chunk.metrics.items()})
+        for point in range(num_points)
+        if point not in before
+    }
+    found = {point: runner.find_non_finite(each) for point, each in alone.items()}
+    return {point: bad._replace(point=point) for point, bad in found.items() if bad}
+
+
+def reason_to_stop(
+    experiment: Experiment, chunk: Chunk, diverged: Mapping[int, NonFinite]
+) -> NonFinite | None:
+    """Returns the number that is not finite, if the run must stop for it.
+
+    The points of a sweep are alternatives, so one goes on while any of them is sound.
+    """
+    if not experiment.is_sweep:
+        return runner.find_non_finite(chunk)
+    if len(diverged) < len(experiment.points):
+        return None
+    return max(diverged.values(), key=lambda bad: bad.update)
+
+
+def best_sound_point(summary: Mapping[str, Any], diverged: Container[int]) -> int:
+    """Returns the index of the best grid point of those that did not diverge."""
+    points = [{} if i in diverged else point for i, point in enumerate(summary["points"])]
+    return best_point({"points": points})
 
 
 def draw(
     experiment: Experiment,
     history: Mapping[str, np.ndarray],
     state: TrainState,
-    summary: Mapping[str, Any],
+    point: int,
     directory: Path,
 ) -> None:
-    """Saves the pictures of what was trained."""
+    """Saves the pictures of what was trained; the replay is of one grid point."""
     from experiments.plots import save_curves
     from experiments.replay import save_replay
     from experiments.reuse_plots import save_reuse
 
     save_curves(experiment, history, directory / "curves.png")
     save_reuse(experiment, history, directory / "reuse.png")
-    save_replay(experiment, state, best_point(summary), directory / "replay.gif")
-
-
-def conclude(experiment: Experiment, end: End, stop: StopRequest, directory: Path) -> int:
-    """Says on stderr why a run ended early, or is not safe, and returns the exit code."""
-    newest = "none" if end.newest is None else f"of update {end.newest}"
-    if end.bad:
-        bad = end.bad
-        print(
-            f"Training stopped: {bad.name} is not finite in update {bad.update} at point "
-            f"{bad.point} ({experiment.label(bad.point)}), seed {experiment.seeds[bad.seed]}. "
-            f"What was logged so far, this update included, is in {directory}; the newest "
-            f"checkpoint is {newest}. Lower a learning rate or kl_threshold: --resume {directory} "
-            "with another value of it goes on from that checkpoint.",
-            file=sys.stderr,
-        )
-        return 1
-    if stop.signal is not None:
-        print(
-            f"Stopped by {stop.signal.name}; what was done so far is in {directory}, and "
-            f"--resume {directory} goes on.",
-            file=sys.stderr,
-        )
-    if not end.is_saved:
-        print(
-            f"The last state could not be saved; the newest checkpoint is {newest}. Make room, "
-            f"then --resume {directory} does the updates since then again.",
-            file=sys.stderr,
-        )
-        return 1
-    return stop.exit_code
+    save_replay(experiment, state, point, directory / "replay.gif")

@@ -15,7 +15,7 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from experiments.arguments import Checkpoint, EpisodeSeed, Point, RunDirectory
-from experiments.errors import UsageError, exit_code_of
+from experiments.errors import UsageError, check_once, exit_code_of
 
 if TYPE_CHECKING:
     from experiments.selection import Trained
@@ -56,7 +56,9 @@ class Options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
-    options = tyro.cli(Options, prog=PROGRAM, description=DESCRIPTION, args=argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    check_once(arguments, PROGRAM)
+    options = tyro.cli(Options, prog=PROGRAM, description=DESCRIPTION, args=arguments)
     return exit_code_of(lambda: transfer(options), PROGRAM)
 
 

@@ -36,7 +36,23 @@ RESOLVED = (
     "config",
     "hyperparameters",
 )
-"""The entries of config.json that decide a run's result."""
+"""The entries of config.json that decide a run's result, beside those of `EVALUATION`."""
+
+EVALUATION = ("eval_every", "eval_episodes")
+"""The options of a run that decide what its evaluations tell; they stand under ``run``."""
+
+SOURCES = (
+    "oatrpo_jax",
+    "envs",
+    *(
+        f"experiments/{name}.py"
+        for name in (
+            *("best", "clustering", "evaluation", "experiment", "monitor", "presets"),
+            *("reuse_matrices", "runner", "seps"),
+        )
+    ),
+)
+"""Folders and files whose code decides a run's result; the rest of experiments only reports it."""
 
 
 class CachedRun(NamedTuple):
@@ -88,23 +104,36 @@ def plan_run(arguments: Sequence[str], code: Mapping[str, str], cache: Path) -> 
 
 def only_resolved(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the part of a config.json that decides the result."""
-    return {name: config.get(name) for name in RESOLVED}
+    run = config.get("run", {})
+    return {
+        **{name: config.get(name) for name in RESOLVED},
+        **{name: run.get(name) for name in EVALUATION},
+    }
 
 
 def code_state() -> dict[str, str]:
     """Returns what the result depends on beside the configuration: sources and versions."""
     digest = hashlib.sha256()
-    for folder in ("oatrpo_jax", "envs"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
-            digest.update(path.read_bytes() + b"\0")
-    state = {"sources of oatrpo_jax and envs": digest.hexdigest()[:16]}
+    for path in source_files():
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes() + b"\0")
+    state = {"sources": digest.hexdigest()[:16]}
     for package in (*PACKAGES, "jaxmarl"):
         try:
             state[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             state[package] = "none"
     return state
+
+
+def source_files() -> list[Path]:
+    """Returns the paths of all `SOURCES`."""
+    places = [ROOT / source for source in SOURCES]
+    return [
+        path
+        for place in places
+        for path in ([place] if place.is_file() else sorted(place.rglob("*.py")))
+    ]
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:

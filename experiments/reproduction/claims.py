@@ -180,9 +180,9 @@ def gain_grows(pairs: Mapping[int, tuple[str, str]]) -> Check:
         ]
         growth = estimate(*(one.steps for one in measured), statistic=slope)
         text = (
-            f"{'; '.join(gains)}; growth {show(growth)} doublings of the gain per doubling of the "
-            f"agents; seeds that never reached the threshold: {_censored(fast)} of the fast, "
-            f"{_censored(slow)} of the slow"
+            f"ratio of mean steps with {'; '.join(gains)}; growth {show(growth)} doublings of the "
+            f"gain per doubling of the agents; seeds that never reached the threshold: "
+            f"{_censored(fast)} of the fast, {_censored(slow)} of the slow"
         )
         verdict = is_positive(growth)
         # Steps cut off make a gain too large where the fast are cut, too small where the slow are;

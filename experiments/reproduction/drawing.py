@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
 
 from experiments.estimates import estimate
 from experiments.plots import COLOURS, draw_curve, short_number
@@ -96,7 +97,7 @@ def _draw_bars(outcome: Outcome) -> Canvas:
 def _draw_sizes(outcome: Outcome) -> Canvas:
     """Draws steps to the threshold, and their ratio, over the number of agents."""
     canvas, (steps_axes, gain_axes) = _canvas(2, 2.8)
-    found = outcome.by_label()
+    found, has_censored = outcome.by_label(), False
     for index, name in enumerate(("oappo", "happo")):
         points = [
             (size, found[pair[index]].measured)
@@ -106,6 +107,7 @@ def _draw_sizes(outcome: Outcome) -> Canvas:
         centres = [estimate(measured.steps) for _, measured in points]
         _draw_points(steps_axes, [size for size, _ in points], centres, index, name)
         _mark_censored(steps_axes, points, COLOURS[index])
+        has_censored |= not all(measured.reached.all() for _, measured in points)
     gains = [
         (size, gain_of(found[fast].measured, found[slow].measured))
         for size, (fast, slow) in outcome.figure.pairs
@@ -113,11 +115,15 @@ def _draw_sizes(outcome: Outcome) -> Canvas:
     ]
     _draw_points(gain_axes, [size for size, _ in gains], [gain for _, gain in gains], 2, "")
     gain_axes.axhline(1, color="0.5", ls=":", lw=0.8)
-    gain_axes.set_ylabel("steps of HAPPO / steps of OAPPO")
-    steps_axes.set_ylabel(f"steps to {THRESHOLD:g} of the optimum")
+    gain_axes.set_ylabel("steps, HAPPO / OAPPO (ratio of means)")
+    steps_axes.set_ylabel(f"steps to {THRESHOLD:g} of the optimum (IQM)")
     steps_axes.yaxis.set_major_formatter(lambda y, _: short_number(y))
     steps_axes.set_ylim(bottom=0)
-    steps_axes.legend()
+    handles, labels = steps_axes.get_legend_handles_labels()
+    if has_censored:
+        handles.append(Line2D([], [], ls="", marker="^", markersize=6, color="0.4"))
+        labels.append("a seed did not reach it")
+    steps_axes.legend(handles, labels)
     for axes in (steps_axes, gain_axes):
         sizes = [size for size, _ in outcome.figure.pairs]
         axes.set_xscale("log", base=2)

@@ -33,6 +33,12 @@ class Series:
         """Returns ``[K]`` a metric over the last tenth."""
         return self.result.ends(metric, self.point)
 
+    def evaluated(self, metric: str) -> np.ndarray:
+        """Returns ``[K]`` a metric over new episodes at the end; NaN where it was not measured."""
+        if metric not in self.result.summary["points"][self.point]["absolute"]:
+            return np.full(self.result.num_seeds, np.nan)
+        return self.result.evaluated(metric, self.point)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -73,7 +79,8 @@ class Outcome:
         """What the marks of the figure mean, and over how many seeds."""
         if self.num_seeds == 1:
             return "One seed: no interval."
-        return f"Interquartile mean and 95% bootstrap interval over {self.num_seeds} seeds."
+        gain = " (of the gain: ratio of means)" if self.figure.kind == "sizes" else ""
+        return f"Interquartile mean{gain} and 95% bootstrap interval over {self.num_seeds} seeds."
 
 
 def series_of(figure: Figure, plan: Plan, result: Result) -> list[Series]:

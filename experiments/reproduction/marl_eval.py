@@ -22,14 +22,17 @@ def save_marl_eval(outcome: Outcome, path: Path) -> None:
 
     Every run has the same steps, as marl-eval wants.  A value is the mean over the training
     episodes of the last bin closed by then; ``elapsed_time`` is that of the program that trains
-    all seeds side by side, spread evenly over its steps; ``absolute_metrics`` are over the last
-    tenth of the run.
+    all seeds side by side, spread evenly over its steps; ``absolute_metrics`` are those of the
+    evaluation at the end where the figure has one, else over the last tenth of the run.
     """
     environment, _, task = outcome.figure.env.partition(":")
     moments = common_steps(outcome)
     algorithms = {
         series.label: {
-            f"seed_{seed}": _seed_entry(series, index, moments, outcome.metrics)
+            f"seed_{seed}": {
+                **_step_entries(series, index, moments, outcome.metrics),
+                "absolute_metrics": _absolute_metrics(series, index, outcome),
+            }
             for index, seed in enumerate(series.result.summary["seeds"])
         }
         for series in outcome.series
@@ -52,7 +55,7 @@ def common_steps(outcome: Outcome) -> np.ndarray:
     return np.unique(np.linspace(first, last, NUM_STEPS).astype(int))
 
 
-def _seed_entry(
+def _step_entries(
     series: Series, seed: int, moments: np.ndarray, metrics: tuple[str, ...]
 ) -> dict[str, Any]:
     curves = {name: series.result.seed_curve(name, series.point, seed) for name in metrics}
@@ -64,12 +67,13 @@ def _seed_entry(
             "elapsed_time": moment * seconds,
             **{NAMES.get(name, name): [_at(*curve, moment)] for name, curve in curves.items()},
         }
-    entry["absolute_metrics"] = {
-        NAMES.get(name, name): [float(series.ends(name)[seed])]
-        for name in metrics
-        if np.isfinite(series.ends(name)[seed])
-    }
     return entry
+
+
+def _absolute_metrics(series: Series, seed: int, outcome: Outcome) -> dict[str, list[float]]:
+    of = series.evaluated if outcome.figure.evaluated else series.ends
+    ends = {name: float(of(name)[seed]) for name in outcome.metrics}
+    return {NAMES.get(name, name): [end] for name, end in ends.items() if np.isfinite(end)}
 
 
 def _at(env_steps: np.ndarray, values: np.ndarray, moment: int) -> float:

@@ -3,7 +3,7 @@ import json
 import pytest
 from PIL import Image
 
-from experiments import bench
+from experiments import bench, bench_football, bench_mpe, bench_smax
 from experiments.benching.section import QUICK, WHOLE
 
 
@@ -40,3 +40,23 @@ def test_an_unknown_measurement_and_a_folder_that_cannot_be_are_usage_errors(tmp
     with pytest.raises(SystemExit, match="2"):
         bench.main(["share", "--out", str(tmp_path / "file")])
     assert "choose another folder" in " ".join(capsys.readouterr().err.split())
+
+
+BAD_BENCHMARKS = {
+    "scenario of nobody": (bench_mpe, ["--scenario", "nope"], "MPE_simple_spread_v3"),
+    "no timing": (bench_mpe, ["--num-repeats", "0"], "num_repeats: expected at least 1"),
+    "algorithm of nobody": (bench_mpe, ["--algorithm", "nope"], "ippo"),
+    "scenarios of nobody": (bench_smax, ["--scenarios", "zzz"], "expected some of 3m"),
+    "no environment": (bench_smax, ["--num-envs", "0"], "num_envs: expected at least 1"),
+    "less than none": (bench_football, ["--num-envs", "-1"], "num_envs: expected at least 1"),
+}
+
+
+@pytest.mark.parametrize(
+    ("script", "argv", "expected"), BAD_BENCHMARKS.values(), ids=BAD_BENCHMARKS.keys()
+)
+def test_a_benchmark_of_nothing_is_a_usage_error(script, argv, expected, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        script.main(argv)
+    errors = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert expected in errors and f"python {script.PROGRAM} --help" in errors

@@ -27,8 +27,8 @@ from oatrpo_jax.checkpoint import to_host
 
 ROOT = Path(__file__).parents[2]
 SMALL = "--env maze --env-option num_per_colour=1 time_limit=8 --num-envs 4 --hidden-sizes 8"
-SMALL = [*SMALL.split(), "--rollout-length", "8", "--seeds", "2", "--checkpoint-every", "10"]
-EVALUATED = [*SMALL, "--eval-every", "25", "--eval-episodes", "4"]
+SMALL = [*SMALL.split(), "--rollout-length", "8", "--seeds", "2"]
+EVALUATED = [*SMALL, "--checkpoint-every", "10", "--eval-every", "25", "--eval-episodes", "4"]
 STEPS = 32
 """Of one update: 4 environments x 8 steps."""
 TOTAL = 1500

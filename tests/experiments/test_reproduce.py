@@ -265,6 +265,29 @@ def test_the_key_of_a_run_is_its_configuration_however_it_is_typed():
     assert cache.plan_run((*plain, "--out", "x"), code, Path()).directory == key
     assert cache.plan_run((*plain, "--reuse-sigma", "0.2"), code, Path()).directory != key
     assert cache.plan_run(plain, {"jax": "2"}, Path()).directory != key
+    watched = cache.plan_run((*plain, "--eval-every", "1"), code, Path()).directory
+    assert watched != key
+    more = (*plain, "--eval-every", "1", "--eval-episodes", "5")
+    assert cache.plan_run(more, code, Path()).directory not in (key, watched)
+
+
+def test_the_code_of_a_run_is_all_that_decides_its_result(tmp_path, monkeypatch):
+    paths = [path.relative_to(cache.ROOT) for path in cache.source_files()]
+    assert all((cache.ROOT / source).exists() for source in cache.SOURCES)
+    named = {path.stem for path in paths if path.parts[0] == "experiments"}
+    assert named >= {"seps", "clustering", "reuse_matrices", "presets", "evaluation"}
+    assert named >= {"monitor", "runner"}
+    for path in paths:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes((cache.ROOT / path).read_bytes())
+    monkeypatch.setattr(cache, "ROOT", tmp_path)
+    before = cache.code_state()
+    for path in (Path("oatrpo_jax/reuse.py"), *(p for p in paths if p.parts[0] == "experiments")):
+        whole = (tmp_path / path).read_bytes()
+        (tmp_path / path).write_bytes(whole + b"\n")
+        assert cache.code_state() != before, path
+        (tmp_path / path).write_bytes(whole)
+    assert cache.code_state() == before
 
 
 def test_a_run_during_which_the_code_changed_is_thrown_away(tmp_path, launched, monkeypatch, capfd):
@@ -307,6 +330,10 @@ def test_table_6b_is_of_greedy_episodes_after_training(tmp_path, launched):
     assert "| | seeds | greedy success |" in table.replace("|  |", "| |")
     # OATRPO needs 3.3 updates or so and ends at 1, of which greedy episodes reach half.
     assert "| oatrpo | 4 | 0.5 [0.5, 0.5] | " in table
+    content = json.loads((directory / "marl-eval.json").read_text())
+    oatrpo = content["football"]["academy_pass_and_shoot_with_keeper"]["oatrpo"]
+    # The evaluation's, not the end of training, which is 1; nothing else was evaluated.
+    assert oatrpo["seed_0"]["absolute_metrics"] == {"win_rate": [0.5]}
     claims = (directory / "claims.md").read_text()
     assert "## 10. OAPPO and OATRPO score more often" in claims and "undecided" in claims
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tensorboardX.proto import event_pb2
 
 from experiments import progress, run, runner, training
-from experiments.checkpoints import find_checkpoints, load_run, read_score
+from experiments.checkpoints import find_checkpoints, load_run
 from experiments.errors import UsageError
 from experiments.experiment import build
 from experiments.lock import NAME as LOCK
@@ -89,11 +89,9 @@ def stopped(whole: Path, tmp_path: Path) -> Path:
     return directory
 
 
-def begin(directory: Path, num_updates: int, *argv: str) -> int:
-    steps = str(num_updates * STEPS)
-    return run.main(
-        [*SMALL, "--total-steps", steps, "--checkpoint-every", "4", "--out", str(directory), *argv]
-    )
+def begin(directory: Path, num_updates: int, *argv: str, every: int = 4) -> int:
+    numbers = ["--total-steps", str(num_updates * STEPS), "--checkpoint-every", str(every)]
+    return run.main([*SMALL, *numbers, "--out", str(directory), *argv])
 
 
 def go_on(directory: Path, *argv: str, num_updates: int | None = TOTAL) -> int:
@@ -189,7 +187,7 @@ def test_the_length_of_chunks_changes_nothing(
     length: int, tmp_path: Path, whole: Path, monkeypatch
 ):
     monkeypatch.setattr(runner, "next_length", lambda *_, **__: length)
-    assert begin(tmp_path / "run", TOTAL, "--checkpoint-every", "0") == 0
+    assert begin(tmp_path / "run", TOTAL, every=0) == 0
     assert_same(tmp_path / "run", whole)
 
 
@@ -317,7 +315,7 @@ def test_without_a_sound_checkpoint_nothing_is_touched(stopped: Path, capfd):
     for path in find_checkpoints(stopped).values():
         damage(path)
     more = ["--total-steps", str(TOTAL * STEPS)]
-    assert "no latest checkpoint" in refused(stopped, *more, capfd=capfd)
+    assert "no checkpoint in" in refused(stopped, *more, capfd=capfd)
     shutil.rmtree(stopped / "checkpoints")
     assert "no checkpoint to go on from" in refused(stopped, *more, capfd=capfd)
 
@@ -439,18 +437,16 @@ def test_a_failed_last_save_is_a_failure(stopped: Path, whole: Path, monkeypatch
     assert_same(stopped, whole)
 
 
-def test_the_newest_few_and_the_best_are_kept(whole: Path, tmp_path: Path):
+def test_the_newest_few_are_kept(whole: Path, tmp_path: Path):
     state = load_run(whole).state
     with Checkpoints(tmp_path, keep=2) as checkpoints:
-        for number, score in {1: 0.2, 2: 0.5, 3: 0.5, 4: None, 5: 0.1}.items():
-            checkpoints.save(state, number, score)
-    found = find_checkpoints(tmp_path)
-    # 2 is the first of the best; 4 and 5 are the newest.
-    assert {number: read_score(path) for number, path in found.items()} == {2: 0.5, 4: None, 5: 0.1}
+        for number in (1, 2, 3):
+            checkpoints.save(state, number)
+    assert list(find_checkpoints(tmp_path)) == [2, 3]
     with Checkpoints(tmp_path, keep=1) as checkpoints:
-        assert (checkpoints.newest, checkpoints.best_score) == (5, 0.5)
-        checkpoints.save(state, 6, 0.7)
-    assert list(find_checkpoints(tmp_path)) == [6]
+        assert checkpoints.newest == 3
+        checkpoints.save(state, 4)
+    assert list(find_checkpoints(tmp_path)) == [4]
 
 
 def test_what_cannot_be_gone_on_from_is_not_saved(whole: Path, tmp_path: Path, capfd):

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +18,11 @@ from PIL import Image
 
 from experiments import run, runner, training
 from experiments.checkpoints import load_run
+from experiments.conclusion import End, conclude_run
+from experiments.experiment import build
+from experiments.interrupts import StopRequest
+from experiments.options import given_names, parse
+from experiments.runner import NonFinite
 
 ROOT = Path(__file__).parents[2]
 SMALL = "--env maze --env-option num_per_colour=1 time_limit=12 --num-envs 4 --hidden-sizes 8"
@@ -137,7 +144,32 @@ def test_a_signal_ends_the_run_with_everything_saved(
     assert (out / "curves.png").exists()
 
 
+def without(argv: Sequence[str], names: frozenset[str]) -> list[str]:
+    """Returns a command line without some options and their values: none may stand there twice."""
+    kept, is_kept = [], True
+    for token in argv:
+        if token.startswith("--"):
+            is_kept = not given_names([token]) & names
+        kept += [token] * is_kept
+    return kept
+
+
 BAD_INPUT = {
+    "options twice": (
+        ["--env-option", "num_per_colour=1", "--env-option", "time_limit=9"],
+        "list them after it: --env-option FIRST SECOND",
+    ),
+    "option twice, spelt otherwise": (["--actor_lr=1e-3", "--actor-lr", "1e-4"], "actor_lr"),
+    "switched on and off": (["--layer-norm", "--no-layer-norm"], "expected --layer-norm once"),
+    "endless": (["--total-steps", str(10**20)], "total_steps: expected at most"),
+    "half an agent": (
+        ["--env-option", "num_per_colour=1.5"],
+        "Expected num_per_colour to be a whole number",
+    ),
+    "true agents": (["--env-option", "num_per_colour=true"], "got True"),
+    "text for a count": (["--env-option", "time_limit=x"], "to be a whole number, got x"),
+    "text for a switch": (["--env-option", "observe_agent_id=no"], "to be true or false, got no"),
+    "text for a cost": (["--env-option", "step_cost=low"], "to be a number, got low"),
     "unknown environment": (["--env", "maize"], "maze:black-red"),
     "unknown algorithm": (["--algorithm", "ppo"], "oatrpo"),
     "unknown option": (["--sigma", "1"], "--sigma"),
@@ -186,7 +218,7 @@ def test_bad_input_is_a_usage_error_that_leaves_nothing(
 ):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as exit_:
-        run.main([*SMALL, *argv])  # The last of two equal options counts.
+        run.main([*without(SMALL, given_names(argv)), *argv])
     errors = " ".join(capfd.readouterr().err.replace("│", " ").split())
     assert exit_.value.code == 2
     assert expected in errors, errors
@@ -247,3 +279,29 @@ def test_a_number_that_is_not_finite_stops_the_run_and_keeps_its_rows(
     rows = read_rows(out)
     assert [row["critic/loss"] == "" for row in rows] == [False, False, False, True]
     assert not json.loads((out / "summary.json").read_text())["completed"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected", "unexpected"),
+    [
+        ([], "Lower actor_lr or critic_lr: --resume", "kl_threshold"),
+        (["--algorithm", "hatrpo"], "kl_threshold: --resume", "actor_lr"),
+        (
+            ["--actor-lr", "0.1", "0.2"],
+            "Start anew without that point (actor_lr), or lower critic_lr: --resume",
+            "lower actor_lr",
+        ),
+        (
+            ["--actor-lr", "0.1", "0.2", "--critic-lr", "0.1", "0.2"],
+            "Start anew without that point (actor_lr, critic_lr).",
+            "--resume",
+        ),
+    ],
+)
+def test_the_advice_after_a_divergence_can_be_followed(argv, expected, unexpected, capfd):
+    experiment = build(parse([*SMALL, *argv]))
+    state: Any = None
+    end = End(state, NonFinite(0, 0, 3, "critic/loss"), {}, 1.0, True, 2)
+    assert conclude_run(experiment, end, StopRequest(), Path("runs/a")) == 1
+    errors = capfd.readouterr().err
+    assert expected in errors and unexpected not in errors

@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import pickle
@@ -5,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from experiments import run, sweep
+from experiments.checkpoints import load_run
 from experiments.errors import UsageError
-from experiments.experiment import build
+from experiments.experiment import Experiment, build
 from experiments.options import parse
 from experiments.preset_files import describe_preset
-from experiments.ranking import rank
+from experiments.ranking import rank, save_ranking
 from experiments.results import read_result
 from experiments.search import search_points
 from tests.experiments.made_up_runs import write_run
@@ -37,6 +40,20 @@ def test_random_points_are_in_range_repeatable_and_even_in_the_logarithm():
     # Half of them below the geometric mean: 200 with standard deviation 10.
     assert abs(np.sum(sigma < 0.1) - 200) < 40
     assert {point["gamma"] for point in points} == {0.9, 0.99}
+
+
+LISTS = ["gamma=0.9,0.95,0.99", "ent_coef=0,0.01"]
+
+
+def test_lists_that_are_tried_at_random_are_tried_without_repeats():
+    everything = search_points(LISTS, 1, "grid", 0)
+    assert len(everything) == 6  # 3 x 2.
+    assert search_points(LISTS, 6, "random", 0) == everything
+    assert search_points(LISTS, 5000, "random", 0) == everything
+    some = search_points(LISTS, 5, "random", 0)
+    assert len({tuple(point.values()) for point in some}) == len(some) == 5
+    assert all(point in everything for point in some)
+    assert some != search_points(LISTS, 5, "random", 1)
 
 
 BAD_SEARCHES = {
@@ -67,6 +84,11 @@ BAD_SWEEPS = {
     "given as well": (["--search", "gamma=0.9,0.95", "--gamma", "0.9"], "it is searched"),
     "a grid beside it": (["--search", "gamma=0.9,0.95", "--ent-coef", "0", "1"], "one value"),
     "no such metric": (["--search", "gamma=0.9,0.95", "--rank-by", "beauty"], "success"),
+    "searched twice": (
+        ["--search", "gamma=0.9,0.95", "--search", "ent_coef=0,1"],
+        "expected --search once",
+    ),
+    "seed below zero": (["--search", "gamma=0.9,0.95", "--search-seed", "-1"], "search_seed"),
     "no points": (["--search", "gamma=0.9,0.95", "--points", "0"], "points"),
     "resume": (["--search", "gamma=0.9,0.95", "--resume", "x"], "cannot be resumed"),
     "dry run": (["--search", "gamma=0.9,0.95", "--dry-run"], "a sweep has none"),
@@ -130,8 +152,65 @@ def test_a_sweep_trains_all_points_and_ranks_them_in_a_table(swept: Path):
     assert lines[4].startswith(f"| 1 | {best['actor_lr']:g} | {best['ent_coef']:g} |")
 
 
-def test_a_sweep_is_not_taken_for_a_run_that_can_be_resumed(swept: Path, capfd):
-    assert "cannot be resumed" in refused(capfd, lambda: run.main(["--resume", str(swept)]))
+def test_a_sweep_is_not_taken_for_a_run_and_its_preset_is_pointed_at(swept: Path, capfd):
+    errors = refused(capfd, lambda: run.main(["--resume", str(swept)]))
+    assert "holds a sweep" in errors and "damaged" not in errors
+    preset = swept / "preset.json"
+    with pytest.raises(UsageError, match=rf"holds a sweep.* --preset {preset}"):
+        load_run(swept)  # As evaluate.py and export.py do.
+
+
+def test_a_point_that_diverges_comes_last_and_the_others_go_on(tmp_path, capfd):
+    out = tmp_path / "out"
+    search = ["--search", "ent_coef=1e38,0.01", "--method", "grid"]
+    assert sweep.main([*search, *TINY, "--out", str(out)]) == 0
+    output, errors = capfd.readouterr()
+    assert "1 of 2 points diverged" in errors and "ent_coef=1e+38" in errors
+    first, last = (out / "table.md").read_text().splitlines()[4:]
+    assert first.startswith("| 1 | 0.01 |") and last.startswith("| 2 | 1e+38 | diverged |")
+    assert "diverged" in output and json.loads((out / "summary.json").read_text())["completed"]
+    # As if the other point had not been there.
+    alone = tmp_path / "alone"
+    assert run.main([*TINY, "--ent-coef", "0.01", "--out", str(alone)]) == 0
+    sound = read_result(out).columns["episode/return"][:, 1]
+    np.testing.assert_array_equal(sound, read_result(alone).columns["episode/return"][:, 0])
+
+
+def test_a_sweep_of_which_nothing_is_left_stops(tmp_path, capfd):
+    out = tmp_path / "out"
+    search = ["--search", "ent_coef=1e38,2e38", "--method", "grid"]
+    assert sweep.main([*search, *TINY, "--out", str(out)]) == 1
+    errors = capfd.readouterr().err
+    assert "no point is left" in errors and "--resume" not in errors
+    assert not (out / "preset.json").exists()
+
+
+def made_up(directory: Path, **replaced: str | None) -> tuple[Experiment, Path]:
+    """Returns a finished run with some columns given one value, or left out if it is None."""
+    write_run([*TINY, "--reuse-sigma", "0.1", "0.2"], directory, lambda *_: 2)
+    with (directory / "metrics.csv").open(newline="") as file:
+        rows = [row | replaced for row in csv.DictReader(file)]
+    kept = [name for name in rows[0] if rows[0][name] is not None]
+    with (directory / "metrics.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, kept, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    return build(parse([*TINY, "--reuse-sigma", "0.1", "0.2"])), directory
+
+
+def test_an_environment_without_success_is_ranked_by_return(tmp_path):
+    experiment, directory = made_up(tmp_path / "run", **{"episode/success": None})
+    assert save_ranking(experiment, directory, "return", "end", Console()) == 0
+    head = (directory / "table.md").read_text().splitlines()[2]
+    assert head == "| rank | reuse_sigma | return, last tenth | return | length |"
+
+
+def test_no_preset_is_made_of_points_in_which_no_episode_ended(tmp_path, capfd):
+    nothing = dict.fromkeys(["episode/return", "episode/success", "episode/length"], "")
+    experiment, directory = made_up(tmp_path / "run", **{**nothing, "episode/count": "0"})
+    assert save_ranking(experiment, directory, "return", "end", Console()) == 1
+    assert "No point has a return" in capfd.readouterr().err
+    assert not (directory / "preset.json").exists()
 
 
 def test_the_preset_says_all_that_the_best_point_was_trained_with(swept: Path):

@@ -36,7 +36,7 @@ def make_trained_run(directory: Path, argv: str = ARGV) -> tuple[Experiment, Tra
     (directory / "config.json").write_text(json.dumps(describe_experiment(experiment)))
     folder = directory / FOLDER
     folder.mkdir()
-    save_checkpoint(folder / f"{NUM_UPDATES:09d}", to_host(state), {"score": None})
+    save_checkpoint(folder / f"{NUM_UPDATES:09d}", to_host(state), {})
     (directory / "summary.json").write_text(json.dumps({"points": [ends(0, 0.5), ends(0.5, 1)]}))
     earlier = with_random_policies(state.learner, 1)
     metrics = {f"evaluation/{name}": jnp.ones((2, 2)) for name in ("success", "return")}
