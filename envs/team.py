@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -84,9 +85,9 @@ class DrawnEnvironment(TeamEnvironment):
     frame_milliseconds: int
 
     @property
+    @abstractmethod
     def viewer(self) -> Viewer:
         """Returns the renderer of this scenario."""
-        raise NotImplementedError
 
     def render(self, state: Any) -> np.ndarray:
         """Returns ``[H, W, 3]`` uint8: a picture of the state."""
