@@ -19,7 +19,7 @@ from rich.console import Console
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from experiments.errors import UsageError, exit_code_of
+from experiments.training.errors import UsageError, exit_code_of
 
 PROGRAM = "experiments/bench.py"
 
@@ -55,11 +55,11 @@ def run(options: Bench) -> int:
     # Slow to import; help does not wait for them.
     import jax
 
-    from experiments.benching.drawing import save_figure
-    from experiments.benching.section import QUICK, WHOLE
-    from experiments.benchmark import machine
-    from experiments.files import write_json
-    from experiments.progress import make_console, status
+    from experiments.analysis.speed.drawing import save_figure
+    from experiments.analysis.speed.section import QUICK, WHOLE
+    from experiments.analysis.speed.timing import machine
+    from experiments.training.console import make_console, status
+    from experiments.training.folder.files import write_json
 
     try:
         options.out.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def run(options: Bench) -> int:
     names = options.names or get_args(Name)
     sections = []
     for number, name in enumerate(names, 1):
-        module = import_module(f"experiments.benching.{name.replace('-', '_')}")
+        module = import_module(f"experiments.analysis.speed.{name.replace('-', '_')}")
         with status(console, f"{number} of {len(names)}: measuring {name} ..."):
             sections.append(module.measure(effort))
         console.print(sections[-1].table())

@@ -20,8 +20,8 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 
 import envs
 from envs.football import SCENARIO_NAMES
-from experiments.benchmark import Program, in_turns, machine, our_rollout
-from experiments.errors import check_counts, exit_code_of
+from experiments.analysis.speed.timing import Program, in_turns, machine, our_rollout
+from experiments.training.errors import check_counts, exit_code_of
 
 PROGRAM = "experiments/bench_football.py"
 

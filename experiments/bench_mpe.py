@@ -23,9 +23,9 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import envs
-from experiments.benchmark import Program, in_turns, machine, our_rollout, training
-from experiments.errors import UsageError, check_counts, exit_code_of
-from experiments.presets import get_preset
+from experiments.analysis.speed.timing import Program, in_turns, machine, our_rollout, training
+from experiments.training.errors import UsageError, check_counts, exit_code_of
+from experiments.training.settings.defaults import get_preset
 from oatrpo_jax import Config
 from oatrpo_jax.types import MultiAgentEnv
 

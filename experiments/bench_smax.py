@@ -25,7 +25,7 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 import envs
 from envs.smax import SCENARIO_NAMES
 from envs.smax.library import MAP_NAME_TO_SCENARIO, HeuristicEnemySMAX
-from experiments.benchmark import (
+from experiments.analysis.speed.timing import (
     Program,
     checksum,
     in_turns,
@@ -34,7 +34,7 @@ from experiments.benchmark import (
     our_rollout,
     random_legal,
 )
-from experiments.errors import UsageError, check_counts, exit_code_of
+from experiments.training.errors import UsageError, check_counts, exit_code_of
 
 PROGRAM = "experiments/bench_smax.py"
 

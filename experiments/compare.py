@@ -18,10 +18,10 @@ from matplotlib.figure import Figure
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from experiments.errors import UsageError, fail
-from experiments.finished import Finished, is_complete, labelled_points, read_run
-from experiments.legends import draw_legend, with_legend
-from experiments.plots import Curve, draw_curve, dress
+from experiments.analysis.curves import Curve, draw_curve, dress
+from experiments.analysis.finished import Finished, is_complete, labelled_points, read_run
+from experiments.analysis.legends import draw_legend, with_legend
+from experiments.training.errors import UsageError, fail
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from tyro.conf import FlagCreatePairsOff, arg, create_mutex_group
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from experiments.arguments import Checkpoint, EpisodeSeed, Point, RunDirectory
-from experiments.errors import UsageError, exit_code_of
+from experiments.training.errors import UsageError, exit_code_of
+from experiments.training.settings.arguments import Checkpoint, EpisodeSeed, Point, RunDirectory
 
 if TYPE_CHECKING:
-    from experiments.selection import Trained
+    from experiments.training.team import Trained
 
 PROGRAM = "experiments/evaluate.py"
 
@@ -75,10 +75,11 @@ def evaluate(options: Options) -> None:
     """Plays, prints the table and writes the files."""
     check(options)
     # Slow to import; help and mistakes that tyro finds do not wait for them.
-    from experiments import progress, runner
-    from experiments.files import write_json
-    from experiments.replay import save_replay
-    from experiments.selection import choose_point, load_trained
+    from experiments.training import console as progress
+    from experiments.training import program as runner
+    from experiments.training.folder.files import write_json
+    from experiments.training.replay import save_replay
+    from experiments.training.team import choose_point, load_trained
 
     runner.use_compilation_cache()
     console = progress.make_console()
@@ -106,8 +107,14 @@ def play(trained: Trained, point: int, options: Options) -> dict[str, Any]:
     """Returns what evaluation.json says."""
     import numpy as np
 
-    from experiments.evaluation import Purpose, episode_keys, make_evaluate, select, short_names
-    from experiments.summary import describe, finite_json
+    from experiments.analysis.summary import describe, finite_json
+    from experiments.training.evaluation import (
+        Purpose,
+        episode_keys,
+        make_evaluate,
+        select,
+        short_names,
+    )
 
     experiment, updates = trained.experiment, trained.updates[point].tolist()
     run = make_evaluate(experiment.trainer, options.episodes, greedy=not options.sample)

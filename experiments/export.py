@@ -17,11 +17,11 @@ from tyro.conf import arg
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from experiments.arguments import Checkpoint, Point, RunDirectory
-from experiments.errors import UsageError, exit_code_of
+from experiments.training.errors import UsageError, exit_code_of
+from experiments.training.settings.arguments import Checkpoint, Point, RunDirectory
 
 if TYPE_CHECKING:
-    from experiments.selection import Trained
+    from experiments.training.team import Trained
     from oatrpo_jax.learner import Learner, LearnerState
 
 PROGRAM = "experiments/export.py"
@@ -74,9 +74,9 @@ def export(options: Options) -> None:
     # Slow to import; help and mistakes that tyro finds do not wait for them.
     import jax
 
-    from experiments.files import replace_bytes
-    from experiments.progress import make_console
-    from experiments.selection import choose_point, choose_seed, load_trained
+    from experiments.training.console import make_console
+    from experiments.training.folder.files import replace_bytes
+    from experiments.training.team import choose_point, choose_seed, load_trained
 
     path = options.out or options.run / "policy.zip"
     if path.suffix != ".zip":
@@ -165,8 +165,8 @@ def describe_export(
         seed: the seed's place.
         evaluation: what evaluation.json says.
     """
-    from experiments.provenance import git_commit, versions
-    from experiments.summary import finite_json
+    from experiments.analysis.summary import finite_json
+    from experiments.training.settings.config_file import git_commit, versions
 
     experiment = trained.experiment
     update = int(trained.updates[point, seed])
@@ -213,7 +213,7 @@ def scores_of(
 
 def read_evaluation(directory: Path) -> dict[str, Any] | None:
     """Returns what experiments/evaluate.py has left, if it has."""
-    from experiments.files import read_json
+    from experiments.training.folder.files import read_json
 
     path = directory / "evaluation.json"
     try:

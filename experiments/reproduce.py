@@ -21,8 +21,8 @@ from rich.console import Console
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from experiments.errors import UsageError, fail
-from experiments.reproduction import figures, workflow
+from experiments.analysis.paper import figures, workflow
+from experiments.training.errors import UsageError, fail
 
 PROGRAM = "experiments/reproduce.py"
 

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from experiments.errors import UsageError, check_once, exit_code_of
-from experiments.lock import locked
-from experiments.options import PROGRAM, Options, parse
+from experiments.training.errors import UsageError, check_once, exit_code_of
+from experiments.training.folder.lock import locked
+from experiments.training.settings.options import PROGRAM, Options, parse
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from experiments.experiment import Experiment
-    from experiments.runner import Traced
+    from experiments.training.program import Traced
+    from experiments.training.settings.experiment import Experiment
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,11 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def start(options: Options) -> int:
     """Checks everything, makes the directory and trains from the beginning."""
     # Slow to import; help and mistakes that tyro finds do not wait for them.
-    from experiments import progress
-    from experiments.experiment import build
-    from experiments.files import write_json
-    from experiments.provenance import describe_experiment
-    from experiments.training import Start, execute
+    from experiments.training import console as progress
+    from experiments.training.folder.files import write_json
+    from experiments.training.loop import Start, execute
+    from experiments.training.settings.config_file import describe_experiment
+    from experiments.training.settings.experiment import build
 
     directory = options.run.out or default_directory(options)
     check_directory(directory)
@@ -47,7 +47,7 @@ def start(options: Options) -> int:
     console = progress.make_console()
     traced = trace(experiment, console)
     if options.run.dry_run:
-        from experiments.dry_run import report
+        from experiments.analysis.speed.memory import report
 
         report(experiment, traced, console)
         return 0
@@ -60,11 +60,11 @@ def start(options: Options) -> int:
 
 def resume(options: Options) -> int:
     """Goes on with a run from its newest checkpoint, as if it had never stopped."""
-    from experiments import progress
-    from experiments.experiment import build
-    from experiments.resuming import find_start, is_finished, note_resumption
-    from experiments.stored import compare_versions, read_config, resumed_options
-    from experiments.training import execute
+    from experiments.training import console as progress
+    from experiments.training.loop import execute
+    from experiments.training.resuming import find_start, is_finished, note_resumption
+    from experiments.training.settings.experiment import build
+    from experiments.training.settings.stored import compare_versions, read_config, resumed_options
 
     directory = options.run.resume
     assert directory is not None
@@ -88,7 +88,8 @@ def resume(options: Options) -> int:
 
 def trace(experiment: Experiment, console: Console) -> Traced:
     """Returns the programs of a run; shapes that do not fit are a UsageError."""
-    from experiments import progress, runner
+    from experiments.training import console as progress
+    from experiments.training import program as runner
 
     if experiment.options.run.compilation_cache:
         runner.use_compilation_cache()

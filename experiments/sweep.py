@@ -18,11 +18,11 @@ import tyro
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from experiments.errors import UsageError, check_once, exit_code_of
-from experiments.options import Options, check_reads, parse
+from experiments.training.errors import UsageError, check_once, exit_code_of
+from experiments.training.settings.options import Options, check_reads, parse
 
 if TYPE_CHECKING:
-    from experiments.experiment import Experiment
+    from experiments.training.settings.experiment import Experiment
 
 PROGRAM = "experiments/sweep.py"
 
@@ -72,12 +72,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def search(sweep: Sweep, options: Options) -> int:
     """Trains every point, ranks them and saves the best; returns the exit code."""
-    from experiments import progress, run
-    from experiments.files import read_json, write_json
-    from experiments.lock import locked
-    from experiments.provenance import describe_experiment
-    from experiments.ranking import save_ranking
-    from experiments.training import Start, execute
+    from experiments import run
+    from experiments.analysis.ranking import save_ranking
+    from experiments.training import console as progress
+    from experiments.training.folder.files import read_json, write_json
+    from experiments.training.folder.lock import locked
+    from experiments.training.loop import Start, execute
+    from experiments.training.settings.config_file import describe_experiment
 
     directory = options.run.out or run.default_directory(options)
     run.check_directory(directory)
@@ -101,8 +102,8 @@ def build_sweep(sweep: Sweep, options: Options) -> Experiment:
     Raises:
         UsageError: if a range, a name or a number makes no sense.
     """
-    from experiments.experiment import build
-    from experiments.search import search_points
+    from experiments.training.settings.experiment import build
+    from experiments.training.settings.search import search_points
 
     if options.run.resume is not None:
         raise UsageError("resume: a sweep cannot be resumed; start it anew with --out")

@@ -14,11 +14,11 @@ from tyro.conf import FlagCreatePairsOff, arg
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from experiments.arguments import Checkpoint, EpisodeSeed, Point, RunDirectory
-from experiments.errors import UsageError, check_once, exit_code_of
+from experiments.training.errors import UsageError, check_once, exit_code_of
+from experiments.training.settings.arguments import Checkpoint, EpisodeSeed, Point, RunDirectory
 
 if TYPE_CHECKING:
-    from experiments.selection import Trained
+    from experiments.training.team import Trained
     from oatrpo_jax.train import Trainer
     from oatrpo_jax.types import MultiAgentEnv
 
@@ -65,9 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def transfer(options: Options) -> None:
     """Plays in both, prints the table and writes the file."""
     # Slow to import; help and mistakes that tyro finds do not wait for them.
-    from experiments import evaluate, progress, runner
-    from experiments.files import write_json
-    from experiments.selection import choose_point, load_trained
+    from experiments import evaluate
+    from experiments.training import console as progress
+    from experiments.training import program as runner
+    from experiments.training.folder.files import write_json
+    from experiments.training.team import choose_point, load_trained
     from oatrpo_jax.train import Trainer
 
     played = evaluate.Options(options.run, episodes=options.episodes, seed=options.seed)
@@ -99,7 +101,7 @@ def other_env(
         UsageError: if there is none of that name, or it cannot be made.
     """
     import envs
-    from experiments.experiment import make_env, parse_env_options
+    from experiments.training.settings.experiment import make_env, parse_env_options
 
     given = parse_env_options(options.env_option)
     try:
@@ -139,8 +141,8 @@ def play(trained: Trained, trainer: Trainer, point: int, options: Options) -> di
     import jax
     import numpy as np
 
-    from experiments.evaluation import Purpose, episode_keys, make_evaluate, short_names
-    from experiments.summary import describe
+    from experiments.analysis.summary import describe
+    from experiments.training.evaluation import Purpose, episode_keys, make_evaluate, short_names
 
     seeds = trained.experiment.seeds
     run = make_evaluate(trainer, options.episodes, greedy=not options.sample)
@@ -180,7 +182,7 @@ def describe_transfer(
     there: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Returns what transfer.json says."""
-    from experiments.summary import finite_json
+    from experiments.analysis.summary import finite_json
 
     experiment, updates = trained.experiment, trained.updates[point].tolist()
     return finite_json(

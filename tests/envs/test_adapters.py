@@ -16,8 +16,8 @@ import pytest
 import envs
 from envs.adapters.common import pad_rows, with_clock_at_zero
 from envs.adapters.jaxmarl_agents import agent_type
-from experiments.errors import UsageError
-from experiments.experiment import make_env
+from experiments.training.errors import UsageError
+from experiments.training.settings.experiment import make_env
 
 
 @cache

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.experiment import Experiment, build
-from experiments.options import parse
-from experiments.provenance import describe_experiment
-from experiments.records import Recorder
-from experiments.runner import Chunk
-from experiments.summary import Timing, add_absolute, describe, summarise
+from experiments.analysis.summary import Timing, add_absolute, describe, summarise
+from experiments.training.folder.metrics import Recorder
+from experiments.training.program import Chunk
+from experiments.training.settings.config_file import describe_experiment
+from experiments.training.settings.experiment import Experiment, build
+from experiments.training.settings.options import parse
 
 Height = Callable[[str, Mapping[str, float], int], float]
 """(algorithm, coefficients, seed) -> updates until the optimum."""

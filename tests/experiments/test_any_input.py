@@ -10,11 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments import progress, run, runner, training
-from experiments.errors import UsageError
-from experiments.experiment import build
-from experiments.options import parse
-from experiments.presets import AlgorithmName
+from experiments import run
+from experiments.training import console as progress
+from experiments.training import loop as training
+from experiments.training import program as runner
+from experiments.training.errors import UsageError
+from experiments.training.settings.defaults import AlgorithmName
+from experiments.training.settings.experiment import build
+from experiments.training.settings.options import parse
 from oatrpo_jax.config import Config, Hyperparams
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from experiments import bench, bench_football, bench_mpe, bench_smax
-from experiments.benching.section import QUICK, WHOLE
+from experiments.analysis.speed.section import QUICK, WHOLE
 
 
 def test_series_end_where_the_effort_does():

@@ -1,15 +1,7 @@
 import numpy as np
 import pytest
 
-from experiments.estimates import (
-    Estimate,
-    estimate,
-    iqm,
-    mean_difference,
-    probability_of_improvement,
-    show,
-)
-from experiments.reproduction.claims import (
+from experiments.analysis.paper.claims import (
     Claim,
     Measured,
     ends_higher,
@@ -20,7 +12,15 @@ from experiments.reproduction.claims import (
     is_positive,
     reaches,
 )
-from experiments.reproduction.evidence import steps_to_threshold
+from experiments.analysis.paper.evidence import steps_to_threshold
+from experiments.analysis.statistics import (
+    Estimate,
+    estimate,
+    iqm,
+    mean_difference,
+    probability_of_improvement,
+    show,
+)
 
 
 def measured(steps=(10, 20), end=(1.0, 1.0), budget=100):

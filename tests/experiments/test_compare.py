@@ -5,11 +5,11 @@ import sys
 import numpy as np
 import pytest
 
+from experiments.analysis.curves import Curve
+from experiments.analysis.finished import labelled_points, read_run
+from experiments.analysis.summary import describe
 from experiments.compare import main, save_figure, statistic_text, steps_to, table
-from experiments.errors import UsageError
-from experiments.finished import labelled_points, read_run
-from experiments.plots import Curve
-from experiments.summary import describe
+from experiments.training.errors import UsageError
 
 
 def write_run(directory, algorithm, success, environment="maze", **env_options):

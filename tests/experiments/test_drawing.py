@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.reproduction.claims import Measured
-from experiments.reproduction.drawing import save_figure
-from experiments.reproduction.evidence import Outcome
-from experiments.reproduction.figures import FIGURE_3B, FIGURE_AGENTS
+from experiments.analysis.paper.claims import Measured
+from experiments.analysis.paper.drawing import save_figure
+from experiments.analysis.paper.evidence import Outcome
+from experiments.analysis.paper.figures import FIGURE_3B, FIGURE_AGENTS
 
 
 def outcome_of(num_missed: int) -> Outcome:

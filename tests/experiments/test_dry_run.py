@@ -1,7 +1,8 @@
 import jax
 import pytest
 
-from experiments import run, runner
+from experiments import run
+from experiments.training import program as runner
 
 SIZES = ("--num-envs", "4", "--rollout-length", "8", "--hidden-sizes", "8")
 SMALL = ("--env", "maze", "--seeds", "2", *SIZES, "--total-steps", "64")

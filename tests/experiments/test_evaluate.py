@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from experiments import evaluate
-from experiments.evaluation import Purpose, episode_keys
+from experiments.training.evaluation import Purpose, episode_keys
 from tests.experiments.trained_run import make_trained_run
 
 EPISODES = 7

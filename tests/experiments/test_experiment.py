@@ -8,13 +8,13 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.env_options import make_env, parse_env_options
-from experiments.errors import UsageError
-from experiments.experiment import Experiment, build, grid_points, make_config
-from experiments.options import check_reads, given_names, parse
-from experiments.presets import AlgorithmName, get_preset
-from experiments.records import INDEX_COLUMNS, flatten
-from experiments.reuse_matrices import named_matrix
+from experiments.training.errors import UsageError
+from experiments.training.folder.metrics import INDEX_COLUMNS, flatten
+from experiments.training.settings.defaults import AlgorithmName, get_preset
+from experiments.training.settings.env_options import make_env, parse_env_options
+from experiments.training.settings.experiment import Experiment, build, grid_points, make_config
+from experiments.training.settings.options import check_reads, given_names, parse
+from experiments.training.settings.reuse_matrices import named_matrix
 from oatrpo_jax.algorithms import get_algorithm
 from oatrpo_jax.config import Config, EnvSpec
 

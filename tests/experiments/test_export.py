@@ -17,7 +17,7 @@ from jax import export as jax_export
 from safetensors.numpy import load
 
 from experiments import evaluate, export
-from experiments.selection import Trained
+from experiments.training.team import Trained
 from oatrpo_jax import Observation
 from oatrpo_jax.export import actor_parameters
 from tests.experiments.trained_run import make_trained_run

@@ -19,10 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import run, runner
-from experiments.checkpoints import find_checkpoints, load_run
-from experiments.errors import UsageError
-from experiments.lock import NAME as LOCK
+from experiments import run
+from experiments.training import program as runner
+from experiments.training.errors import UsageError
+from experiments.training.folder.checkpoints import find_checkpoints, load_run
+from experiments.training.folder.lock import NAME as LOCK
 from oatrpo_jax.checkpoint import to_host
 
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import envs
-from experiments.experiment import make_config
-from experiments.presets import get_preset
+from experiments.training.settings.defaults import get_preset
+from experiments.training.settings.experiment import make_config
 from oatrpo_jax import Hyperparams, make_train
 
 pytestmark = pytest.mark.slow

@@ -10,14 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import run, runner, training
-from experiments.best import keep_better, load_best, no_best, save_best, with_actors
-from experiments.checkpoints import find_checkpoints, load_run
-from experiments.evaluation import Purpose, episode_keys, make_evaluate
-from experiments.experiment import build
-from experiments.monitor import Monitor
-from experiments.options import parse
-from experiments.records import as_text
+from experiments import run
+from experiments.training import loop as training
+from experiments.training import program as runner
+from experiments.training.best import keep_better, load_best, no_best, save_best, with_actors
+from experiments.training.evaluation import Purpose, episode_keys, make_evaluate
+from experiments.training.folder.checkpoints import find_checkpoints, load_run
+from experiments.training.folder.metrics import as_text
+from experiments.training.monitor import Monitor
+from experiments.training.settings.experiment import build
+from experiments.training.settings.options import parse
 from oatrpo_jax.checkpoint import to_host
 from tests.experiments.trained_run import ARGV, with_random_policies
 from tests.probe_envs import tree_equal

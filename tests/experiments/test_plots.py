@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from experiments.experiment import build
-from experiments.legends import draw_legend, with_legend
-from experiments.options import parse
-from experiments.plots import Curve, draw_curve, save_curves
-from experiments.reuse_plots import save_reuse
+from experiments.analysis.curves import Curve, draw_curve, save_curves
+from experiments.analysis.legends import draw_legend, with_legend
+from experiments.analysis.reuse import save_reuse
+from experiments.training.settings.experiment import build
+from experiments.training.settings.options import parse
 from tests.experiments.made_up_runs import make_history
 
 

@@ -1,8 +1,8 @@
 import pytest
 
 import envs
-from experiments.experiment import make_config
-from experiments.presets import PRESETS, get_preset
+from experiments.training.settings.defaults import PRESETS, get_preset
+from experiments.training.settings.experiment import make_config
 from oatrpo_jax import ALGORITHMS, Hyperparams
 
 

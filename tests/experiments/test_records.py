@@ -6,10 +6,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.plots import bin_ends, interval
-from experiments.records import as_text, flatten
-from experiments.runner import Chunk, NonFinite, find_non_finite, make_advance, next_length
-from experiments.summary import confidence_interval, describe, episode_mean, finite_json, tail_means
+from experiments.analysis.curves import bin_ends, interval
+from experiments.analysis.summary import (
+    confidence_interval,
+    describe,
+    episode_mean,
+    finite_json,
+    tail_means,
+)
+from experiments.training.folder.metrics import as_text, flatten
+from experiments.training.program import (
+    Chunk,
+    NonFinite,
+    find_non_finite,
+    make_advance,
+    next_length,
+)
 
 
 def make_chunk(**changes: np.ndarray) -> Chunk:

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from experiments import reproduce
-from experiments.reproduction import cache
-from experiments.reproduction.report import save_report
+from experiments.analysis.paper import cache
+from experiments.analysis.paper.report import save_report
 from tests.experiments.browser import PROGRAM, Page
 from tests.experiments.made_up_runs import write_run
 

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from experiments import reproduce
-from experiments.presets import AlgorithmName
-from experiments.reproduction import cache, figures
+from experiments.analysis.paper import cache, figures
+from experiments.training.settings.defaults import AlgorithmName
 from tests.experiments.made_up_runs import write_run
 
 ROOT = Path(__file__).parents[2]
@@ -217,7 +217,7 @@ def test_results_of_another_configuration_or_code_are_refused_with_what_differs(
     said = refused(capfd, "figure-3d", "--seeds", "3", "--budget", "0.05", *out)
     assert "seeds: 2 there, 3 here" in said and "choose another --out" in said.lower()
     code = cache.code_state() | {"jax": "0.0.1"}
-    monkeypatch.setattr("experiments.reproduction.workflow.code_state", lambda: code)
+    monkeypatch.setattr("experiments.analysis.paper.workflow.code_state", lambda: code)
     said = refused(capfd, "figure-3d", "--seeds", "2", "--budget", "0.05", *out)
     assert "code.jax: " in said and "0.0.1 here" in said
     assert len(launched) == before
@@ -292,7 +292,7 @@ def test_the_code_of_a_run_is_all_that_decides_its_result(tmp_path, monkeypatch)
 
 def test_a_run_during_which_the_code_changed_is_thrown_away(tmp_path, launched, monkeypatch, capfd):
     states = iter([{"jax": "1"}, {"jax": "2"}])
-    monkeypatch.setattr("experiments.reproduction.workflow.code_state", lambda: next(states))
+    monkeypatch.setattr("experiments.analysis.paper.workflow.code_state", lambda: next(states))
     argv = ("figure-3d", "--seeds", "1", "--budget", "0.05", "--out", str(tmp_path))
     assert "jax: 1 there, 2 here" in refused(capfd, *argv)
     assert not list((tmp_path / "cache").iterdir())

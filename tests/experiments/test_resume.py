@@ -18,16 +18,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorboardX.proto import event_pb2
 
-from experiments import progress, run, runner, training
-from experiments.checkpoints import find_checkpoints, load_run
-from experiments.errors import UsageError
-from experiments.experiment import build
-from experiments.lock import NAME as LOCK
-from experiments.lock import locked
-from experiments.options import parse
-from experiments.records import as_text
-from experiments.saving import Checkpoints
-from experiments.stored import read_options, values
+from experiments import run
+from experiments.training import console as progress
+from experiments.training import loop as training
+from experiments.training import program as runner
+from experiments.training.errors import UsageError
+from experiments.training.folder.checkpoints import find_checkpoints, load_run
+from experiments.training.folder.lock import NAME as LOCK
+from experiments.training.folder.lock import locked
+from experiments.training.folder.metrics import as_text
+from experiments.training.folder.saving import Checkpoints
+from experiments.training.settings.experiment import build
+from experiments.training.settings.options import parse
+from experiments.training.settings.stored import read_options, values
 from oatrpo_jax.checkpoint import to_host
 
 PROTO: Any = event_pb2
@@ -268,7 +271,7 @@ def test_options_read_back_to_the_bit(tmp_path: Path):
 
 
 def run_description(options: Any) -> dict[str, Any]:
-    from experiments.provenance import describe_experiment
+    from experiments.training.settings.config_file import describe_experiment
 
     return describe_experiment(build(options))
 
@@ -428,7 +431,7 @@ def test_a_failed_last_save_is_a_failure(stopped: Path, whole: Path, monkeypatch
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("experiments.saving.save_checkpoint", fail)
+        patch.setattr("experiments.training.folder.saving.save_checkpoint", fail)
         assert go_on(stopped) == 1
     errors = capfd.readouterr().err
     assert "No space left on device" in errors

@@ -16,13 +16,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import run, runner, training
-from experiments.checkpoints import load_run
-from experiments.conclusion import End, conclude_run
-from experiments.experiment import build
-from experiments.interrupts import StopRequest
-from experiments.options import given_names, parse
-from experiments.runner import NonFinite
+from experiments import run
+from experiments.training import loop as training
+from experiments.training import program as runner
+from experiments.training.folder.checkpoints import load_run
+from experiments.training.interrupts import StopRequest
+from experiments.training.program import NonFinite
+from experiments.training.settings.experiment import build
+from experiments.training.settings.options import given_names, parse
+from experiments.training.stopping import End, conclude_run
 
 ROOT = Path(__file__).parents[2]
 SMALL = "--env maze --env-option num_per_colour=1 time_limit=12 --num-envs 4 --hidden-sizes 8"

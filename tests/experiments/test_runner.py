@@ -10,10 +10,10 @@ import pytest
 
 import oatrpo_jax as oa
 from envs import make
-from experiments import runner
-from experiments.experiment import build
-from experiments.options import parse
-from experiments.runner import over_lanes
+from experiments.training import program as runner
+from experiments.training.program import over_lanes
+from experiments.training.settings.experiment import build
+from experiments.training.settings.options import parse
 
 ROOT = Path(__file__).parents[2]
 SIZES = ("--num-envs", "4", "--rollout-length", "8", "--hidden-sizes", "8")

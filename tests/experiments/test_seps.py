@@ -10,9 +10,9 @@ from PIL import Image
 
 import envs
 from experiments import run
-from experiments.cluster_plots import save_clusters
-from experiments.clustering import choose_partition
-from experiments.seps import DEFAULT, embed_seeds
+from experiments.analysis.cluster_plots import save_clusters
+from experiments.training.clustering import choose_partition
+from experiments.training.grouping import DEFAULT, embed_seeds
 from oatrpo_jax import Config, make_trainer
 from oatrpo_jax.identity import Embeddings
 

@@ -9,14 +9,14 @@ import pytest
 from rich.console import Console
 
 from experiments import run, sweep
-from experiments.checkpoints import load_run
-from experiments.errors import UsageError
-from experiments.experiment import Experiment, build
-from experiments.options import parse
-from experiments.preset_files import describe_preset
-from experiments.ranking import rank, save_ranking
-from experiments.results import read_result
-from experiments.search import search_points
+from experiments.analysis.ranking import rank, save_ranking
+from experiments.analysis.results import read_result
+from experiments.training.errors import UsageError
+from experiments.training.folder.checkpoints import load_run
+from experiments.training.settings.experiment import Experiment, build
+from experiments.training.settings.options import parse
+from experiments.training.settings.preset_files import describe_preset
+from experiments.training.settings.search import search_points
 from tests.experiments.made_up_runs import write_run
 
 TINY = "--env maze --env-option num_per_colour=1 time_limit=12 --num-envs 4 --hidden-sizes 8"

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.best import keep_better, no_best, save_best
-from experiments.checkpoints import FOLDER
-from experiments.experiment import Experiment, build
-from experiments.options import parse
-from experiments.provenance import describe_experiment
-from experiments.runner import make_init, make_keys
+from experiments.training.best import keep_better, no_best, save_best
+from experiments.training.folder.checkpoints import FOLDER
+from experiments.training.program import make_init, make_keys
+from experiments.training.settings.config_file import describe_experiment
+from experiments.training.settings.experiment import Experiment, build
+from experiments.training.settings.options import parse
 from oatrpo_jax.checkpoint import save_checkpoint, to_host
 from oatrpo_jax.learner import LearnerState
 from oatrpo_jax.train import TrainState

@@ -1,8 +1,8 @@
 """Golden metrics: what every algorithm computes on two tiny problems, number for number.
 
-``python -m tests.golden.record`` records them anew, and ``--check`` says which numbers are no longer
-the same to the bit.  They are kept so that a refactoring, or a new version of jax, that changes a
-result is noticed.
+``python -m tests.golden.record`` records them anew, and ``--check`` says which numbers are no
+longer the same to the bit.  They are kept so that a refactoring, or a new version of jax, that
+changes a result is noticed.
 """
 
 import json
@@ -77,7 +77,7 @@ def cases() -> tuple[str, ...]:
 
 
 def compute(env_name: str, case: str) -> dict[str, np.ndarray]:
-    """Returns metrics by name, ``[NUM_UPDATES, ...]``, and the norms of the parameters at the end."""
+    """Returns metrics by name, ``[NUM_UPDATES, ...]``, and the norms of the final parameters."""
     env = ENVS[env_name]()
     config = Config(**{**SIZES, **VARIANTS.get(case, {})})
     trainer = make_trainer(env, row_of(case.partition(",")[0], env), config)

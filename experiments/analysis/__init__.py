@@ -1,0 +1,1 @@
+"""Reads the folders of runs: statistics, tables and pictures."""

@@ -1,0 +1,1 @@
+"""How fast, and how large: what bench.py measures, and the memory of a run."""

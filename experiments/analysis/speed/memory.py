@@ -1,0 +1,57 @@
+"""How large a run would be: ``run.py --dry-run``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from rich.console import Console
+from rich.table import Table
+
+from experiments.analysis.speed.timing import first_rollout
+from experiments.training.console import status
+from experiments.training.program import Traced
+from experiments.training.settings.experiment import Experiment
+
+
+def report(experiment: Experiment, traced: Traced, console: Console) -> None:
+    """Compiles a run's program, and prints its size and the memory that it needs."""
+    with status(console, "compiling ..."):
+        memory = traced.advance.lower().compile().memory_analysis()
+    config, trainer = experiment.config, experiment.trainer
+    points, seeds = len(experiment.points), len(experiment.seeds)
+    _, trajectory = jax.eval_shape(lambda key: first_rollout(trainer, key), jax.random.key(0))
+    table = Table("", "", box=None, show_header=False)
+    rows = {
+        "updates": f"{config.num_updates:,}",
+        "environment steps per seed": f"{experiment.total_steps:,}",
+        "grid points x seeds": f"{points} x {seeds}",
+        "train state, all of them": _megabytes(num_bytes(traced.init.out_info)),
+        "metrics on the device, all of them": _megabytes(num_bytes(traced.advance.out_info[1])),
+        "trajectory of one rollout, one of them": _megabytes(num_bytes(trajectory)),
+        "temporaries of the program, that among them": _megabytes(memory.temp_size_in_bytes),
+        "program itself": _megabytes(memory.generated_code_size_in_bytes),
+        "at least in all": _megabytes(
+            memory.argument_size_in_bytes
+            + memory.output_size_in_bytes
+            - memory.alias_size_in_bytes
+            + memory.temp_size_in_bytes
+            + memory.generated_code_size_in_bytes
+        ),
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    console.print(table)
+
+
+def num_bytes(tree: Any) -> int:
+    """Returns what arrays of these shapes hold.
+
+    >>> num_bytes(jax.ShapeDtypeStruct((2, 3), "float32"))
+    24
+    """
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"

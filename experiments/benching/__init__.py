@@ -1,1 +1,0 @@
-"""The measurements of experiments/bench.py, one module each."""

@@ -1,0 +1,1 @@
+"""Trains, and writes a run's folder."""

@@ -1,0 +1,1 @@
+"""What to run: options, their layers of defaults, and the experiment that they come to."""

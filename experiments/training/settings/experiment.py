@@ -1,0 +1,193 @@
+"""From options to what can be run: environment, algorithm, trainer and grid, all checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.training.errors import UsageError
+from experiments.training.settings.env_options import make_env, parse_env_options
+from experiments.training.settings.options import Options, check_reads
+from experiments.training.settings.reuse_matrices import parse_reuse
+from experiments.training.settings.run_options import Run
+from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
+from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.train import Trainer, make_trainer
+
+MAX_SEED = 2**31 - 1
+MAX_SEEDS = 100_000
+MAX_UPDATES = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What to run, ready to compile.
+
+    Attributes:
+        options: where it comes from.
+        env_options: keyword arguments of the environment.
+        trainer: environment, algorithm and config joined.
+        points: the coefficients of each grid point, by name.
+        swept: names of the coefficients that differ between points.
+        seeds: the number of each seed.
+        is_sweep: whether the points are no product of lists.  --resume cannot make them again, and
+            one that diverges does not stop the others.
+    """
+
+    options: Options
+    env_options: dict[str, Any]
+    trainer: Trainer
+    points: tuple[dict[str, float], ...]
+    swept: tuple[str, ...]
+    seeds: tuple[int, ...]
+    is_sweep: bool = False
+
+    @property
+    def config(self) -> Config:
+        """The static settings."""
+        return self.trainer.config
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """The row of the table."""
+        return self.trainer.learner.algorithm
+
+    @property
+    def total_steps(self) -> int:
+        """Environment steps per seed of the whole run, in whole updates."""
+        return self.config.num_updates * self.config.steps_per_update
+
+    @property
+    def hparams(self) -> Hyperparams:
+        """The coefficients with leading axis ``[P]``."""
+        columns = {name: [point[name] for point in self.points] for name in self.points[0]}
+        return Hyperparams.create(**{name: jnp.asarray(v) for name, v in columns.items()})
+
+    def label(self, point: int) -> str:
+        """Returns a grid point's name: what is swept there, else the algorithm."""
+        values = (f"{name}={self.points[point][name]:g}" for name in self.swept)
+        return ", ".join(values) or self.algorithm.name
+
+
+def build(options: Options) -> Experiment:
+    """Returns the experiment that the options describe.
+
+    Raises:
+        UsageError: if there is none, saying what to change.
+    """
+    try:
+        return _build(options)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _build(options: Options) -> Experiment:
+    run = options.run
+    seeds = _seed_numbers(run.seed, run.seeds)
+    _check_checkpoints(run)
+    config = make_config(options.config, run.total_steps)
+    _check_evaluation(options, config.num_updates)
+    points = grid_points(options.grid)
+    env_options = parse_env_options(run.env_option)
+    env = make_env(run.env, env_options)
+    algorithm = make_algorithm(run.algorithm, run.reuse_matrix, run.env, env.agent_types)
+    check_reads(algorithm, config, options.given)
+    experiment = Experiment(
+        options=options,
+        env_options=env_options,
+        trainer=make_trainer(env, algorithm, config),
+        points=points,
+        swept=tuple(name for name, values in options.grid.items() if len(values) > 1),
+        seeds=seeds,
+    )
+    _ = experiment.hparams  # Checks the ranges.
+    return experiment
+
+
+def make_config(settings: Mapping[str, Any], total_steps: int) -> Config:
+    """Returns the config with as many whole updates as fit in ``total_steps`` per seed."""
+    config = Config(**settings, num_updates=1)
+    if total_steps < config.steps_per_update:
+        raise UsageError(
+            f"total_steps: expected at least one update, num_envs x rollout_length = "
+            f"{config.num_envs} x {config.rollout_length} = {config.steps_per_update} steps per "
+            f"seed, got {total_steps}; raise it, or lower one of the two"
+        )
+    num_updates = total_steps // config.steps_per_update
+    if num_updates > MAX_UPDATES:
+        raise UsageError(
+            f"total_steps: expected at most {MAX_UPDATES} updates of {config.steps_per_update} "
+            f"steps, got {total_steps}; lower it"
+        )
+    return dataclasses.replace(config, num_updates=num_updates)
+
+
+def grid_points(grid: Mapping[str, Sequence[float]]) -> tuple[dict[str, float], ...]:
+    """Returns the product of all values of all coefficients, the last name varying fastest.
+
+    >>> grid_points({"gamma": (0.9,), "reuse_sigma": (0.1, 1.0)})
+    ({'gamma': 0.9, 'reuse_sigma': 0.1}, {'gamma': 0.9, 'reuse_sigma': 1.0})
+    """
+    for name, values in grid.items():
+        if not values:
+            raise UsageError(f"{name}: expected one or several numbers, got none")
+        if len({np.float32(value) for value in values}) < len(values):
+            raise UsageError(f"{name}: expected values that differ, got {_listed(values)}")
+    return tuple(
+        dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
+    )
+
+
+def make_algorithm(
+    name: str, reuse_matrix: str | None, env: str, agent_types: Sequence[str]
+) -> Algorithm:
+    """Returns the row of that name; ``fixed`` takes the reuse matrix, the others none."""
+    if (name == "fixed") != (reuse_matrix is not None):
+        raise UsageError(
+            "reuse_matrix: expected nr, ur, rr, ar or a matrix of weights with --algorithm fixed"
+            if name == "fixed"
+            else f"reuse_matrix: expected only with --algorithm fixed, got it with {name}"
+        )
+    if reuse_matrix is None:
+        return get_algorithm(name)
+    return fixed_algorithm(parse_reuse(reuse_matrix, env, agent_types))
+
+
+def _seed_numbers(first: int, count: int) -> tuple[int, ...]:
+    if not 1 <= count <= MAX_SEEDS:
+        raise UsageError(f"seeds: expected 1 to {MAX_SEEDS}, got {count}")
+    if first < 0 or first + count - 1 > MAX_SEED:
+        raise UsageError(f"seed: expected numbers in [0, {MAX_SEED}], got {first} and on")
+    return tuple(range(first, first + count))
+
+
+def _check_checkpoints(run: Run) -> None:
+    if run.checkpoint_every < 0:
+        raise UsageError(
+            f"checkpoint_every: expected at least 0 updates, got {run.checkpoint_every}"
+        )
+    if run.keep_checkpoints < 1:
+        raise UsageError(f"keep_checkpoints: expected at least 1, got {run.keep_checkpoints}")
+
+
+def _listed(values: Sequence[float]) -> str:
+    return " ".join(f"{value:g}" for value in values)
+
+
+def _check_evaluation(options: Options, num_updates: int) -> None:
+    run = options.run
+    if not 0 <= run.eval_every <= num_updates:
+        raise UsageError(
+            f"eval_every: expected at most the {num_updates} updates of the run, or 0 for never, "
+            f"got {run.eval_every}"
+        )
+    if run.eval_episodes < 1:
+        raise UsageError(f"eval_episodes: expected at least 1, got {run.eval_episodes}")
+    if "eval_episodes" in options.given and not run.eval_every:
+        raise UsageError("eval_episodes: expected only with --eval-every, got it without")
