@@ -14,28 +14,50 @@ from tyro.conf import FlagCreatePairsOff, arg, create_mutex_group
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from experiments.training.errors import UsageError, exit_code_of
+from experiments.training.errors import UsageError, check_once, exit_code_of
 from experiments.training.settings.arguments import Checkpoint, EpisodeSeed, Point, RunDirectory
 
 if TYPE_CHECKING:
-    from experiments.training.team import Trained
+    import numpy as np
+
+    from experiments.training.team import Team
+    from oatrpo_jax.train import Trainer
+    from oatrpo_jax.types import MultiAgentEnv
 
 PROGRAM = "experiments/evaluate.py"
 
-DESCRIPTION = """Play whole episodes with the team that a run has trained.
+DESCRIPTION = """Play whole episodes with the team that a run has trained, there or elsewhere.
 
 Every seed plays exactly as many episodes as asked for, chosen before they begin, so that short ones
-are not favoured. Prints a table over seeds and leaves evaluation.json in the run's directory."""
+are not favoured. Prints a table over seeds and leaves evaluation.json in the run's directory.
+With --env the team also plays in that environment, which must have as many agents, actions and
+features of a view (football:SCENARIO and grf:SCENARIO, say); that leaves transfer.json instead."""
 
 HOW = create_mutex_group(required=False)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to evaluate, and how."""
+    """What to evaluate, where and how."""
 
     run: RunDirectory
-    episodes: Annotated[int, arg(help="episodes of each seed")] = 320
+    env: Annotated[
+        str | None,
+        arg(
+            metavar="NAME",
+            help_behavior_hint="(default: the run's own alone)",
+            help="family:scenario to play in besides the run's own",
+        ),
+    ] = None
+    env_option: Annotated[
+        tuple[str, ...],
+        arg(
+            metavar="NAME=VALUE [NAME=VALUE ...]",
+            help_behavior_hint="(default: those of the run)",
+            help="with --env: options of that environment",
+        ),
+    ] = ()
+    episodes: Annotated[int, arg(help="episodes of each seed, in each environment")] = 320
     greedy: Annotated[
         bool, HOW, FlagCreatePairsOff, arg(help="take the likeliest actions; this is the default")
     ] = False
@@ -50,14 +72,25 @@ class Options:
         arg(
             metavar="GIF",
             help_behavior_hint="(default: none)",
-            help="also draw one episode of the first seed here",
+            help="also draw one episode of the first seed here, with --env in that environment",
         ),
     ] = None
 
 
+@dataclass(frozen=True)
+class Place:
+    """An environment to play in."""
+
+    name: str
+    env_options: Mapping[str, Any]
+    trainer: Trainer
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
-    options = tyro.cli(Options, prog=PROGRAM, description=DESCRIPTION, args=argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    check_once(arguments, PROGRAM)
+    options = tyro.cli(Options, prog=PROGRAM, description=DESCRIPTION, args=arguments)
     return exit_code_of(lambda: evaluate(options), PROGRAM)
 
 
@@ -69,97 +102,161 @@ def check(options: Options) -> None:
         raise UsageError(f"seed: expected a number in [0, {2**32 - 1}], got {options.seed}")
     if options.replay and options.replay.suffix != ".gif":
         raise UsageError(f"replay: expected a file that ends in .gif, got {options.replay}")
+    if options.env_option and options.env is None:
+        raise UsageError("env_option: expected only with --env, got it without")
 
 
 def evaluate(options: Options) -> None:
     """Plays, prints the table and writes the files."""
     check(options)
     # Slow to import; help and mistakes that tyro finds do not wait for them.
-    from experiments.training import console as progress
-    from experiments.training import program as runner
+    from experiments.training.console import make_console, status
     from experiments.training.folder.files import write_json
-    from experiments.training.replay import save_replay
-    from experiments.training.team import choose_point, load_trained
+    from experiments.training.program import use_compilation_cache
+    from experiments.training.team import load_team, play, save_replay
 
-    runner.use_compilation_cache()
-    console = progress.make_console()
-    trained = load_trained(options.run, options.checkpoint)
-    experiment = trained.experiment
-    if options.replay and not hasattr(experiment.trainer.env, "animate"):
-        name = experiment.options.run.env
-        raise UsageError(f"replay: expected an environment that can be drawn, got {name}")
-    point = choose_point(experiment, options.run, options.point)
-    with progress.status(console, "playing ..."):
-        result = play(trained, point, options)
-    console.print(make_table(result, experiment.label(point)))
+    use_compilation_cache()
+    console = make_console()
+    team = load_team(options.run, options.checkpoint)
+    point = team.choose_point(options.point)
+    places = find_places(team, options)
+    last = places[-1]
+    if options.replay and not hasattr(last.trainer.env, "animate"):
+        raise UsageError(f"replay: expected an environment that can be drawn, got {last.name}")
+    how = {"num_episodes": options.episodes, "greedy": not options.sample, "number": options.seed}
+    with status(console, "playing ..."):
+        played = [play(team, place.trainer, point, **how) for place in places]
+    console.print(make_table(team, point, places, played, options))
+    file = "evaluation.json" if options.env is None else "transfer.json"
     try:
-        write_json(options.run / "evaluation.json", result)
+        write_json(options.run / file, describe_played(team, point, places, played, options))
         if options.replay:
             greedy, number = not options.sample, options.seed
-            save_replay(
-                experiment, trained.state, point, options.replay, greedy=greedy, number=number
-            )
+            save_replay(team, last.trainer, point, options.replay, greedy=greedy, number=number)
     except OSError as error:
         raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
 
 
-def play(trained: Trained, point: int, options: Options) -> dict[str, Any]:
-    """Returns what evaluation.json says."""
+def find_places(team: Team, options: Options) -> list[Place]:
+    """Returns the run's own environment, and the other one if there is to be one.
+
+    The other one gets the run's options that it knows, and those given.
+
+    Raises:
+        UsageError: if there is none of that name, or the team cannot play in it.
+    """
+    from envs.options import make_with_options, parse_options
+
+    import envs
+    from oatrpo_jax.train import Trainer
+
+    experiment = team.experiment
+    home = Place(experiment.options.run.env, experiment.env_options, experiment.trainer)
+    if options.env is None:
+        return [home]
+    try:
+        known = envs.option_names(options.env) if home.env_options else ()
+        inherited = {name: value for name, value in home.env_options.items() if name in known}
+        env_options = {**inherited, **parse_options(options.env_option)}
+        env = make_with_options(options.env, env_options)
+    except ImportError as error:
+        raise UsageError(f"env: {options.env} needs a package that is missing: {error}") from error
+    except ValueError as error:
+        raise UsageError(f"env: {error}") from error
+    check_sizes(home.trainer.env, env, home.name, options.env)
+    return [home, Place(options.env, env_options, Trainer(env, home.trainer.learner))]
+
+
+def check_sizes(home: MultiAgentEnv, other: MultiAgentEnv, home_name: str, name: str) -> None:
+    """Raises a UsageError unless policies trained in one environment can play in the other."""
+    from oatrpo_jax.config import EnvSpec
+
+    ours, theirs = EnvSpec.from_env(home), EnvSpec.from_env(other)
+    sizes = {"agents": "num_agents", "actions": "num_actions", "features of a view": "view_size"}
+    differ = [
+        f"{getattr(theirs, size)} {what}, not {getattr(ours, size)}"
+        for what, size in sizes.items()
+        if getattr(ours, size) != getattr(theirs, size)
+    ]
+    if differ:
+        raise UsageError(
+            f"env: a team trained in {home_name} cannot play in {name}, which has "
+            f"{' and '.join(differ)}; choose another, or other options with --env-option"
+        )
+
+
+def describe_played(
+    team: Team,
+    point: int,
+    places: Sequence[Place],
+    played: Sequence[Mapping[str, np.ndarray]],
+    options: Options,
+) -> dict[str, Any]:
+    """Returns what evaluation.json or transfer.json says."""
+    from experiments.analysis.summary import describe
+
+    experiment, updates = team.experiment, team.updates[point].tolist()
+    metrics = [{name: describe(value) for name, value in each.items()} for each in played]
+    about = {
+        "algorithm": experiment.algorithm.name,
+        "point": point,
+        "hyperparameters": experiment.points[point],
+        "seeds": experiment.seeds,
+        "checkpoint": options.checkpoint,
+        "updates": updates,
+        "env_steps": [count * experiment.config.steps_per_update for count in updates],
+        "episodes": options.episodes,
+        "policy": "sample" if options.sample else "greedy",
+        "seed": options.seed,
+    }
+    if len(places) == 1:
+        return {"environment": places[0].name, **about, "metrics": metrics[0]}
+    sides = (
+        {"environment": place.name, "env_options": place.env_options, "metrics": each}
+        for place, each in zip(places, metrics, strict=True)
+    )
+    return about | dict(zip(("home", "other"), sides, strict=True))
+
+
+def make_table(
+    team: Team,
+    point: int,
+    places: Sequence[Place],
+    played: Sequence[Mapping[str, np.ndarray]],
+    options: Options,
+) -> Any:
+    """Returns the metrics over seeds, of every place side by side.
+
+    With one seed the interval of a success is over episodes.
+    """
     import numpy as np
-
-    from experiments.analysis.summary import describe, finite_json
-    from experiments.training.evaluation import (
-        Purpose,
-        episode_keys,
-        make_evaluate,
-        select,
-        short_names,
-    )
-
-    experiment, updates = trained.experiment, trained.updates[point].tolist()
-    run = make_evaluate(experiment.trainer, options.episodes, greedy=not options.sample)
-    keys = episode_keys(experiment.seeds, Purpose.AFTERWARDS, options.seed)
-    metrics = short_names(run(select(trained.state.learner, point), keys))
-    return finite_json(
-        {
-            "environment": experiment.options.run.env,
-            "algorithm": experiment.algorithm.name,
-            "point": point,
-            "hyperparameters": experiment.points[point],
-            "seeds": experiment.seeds,
-            "checkpoint": options.checkpoint,
-            "updates": updates,
-            "env_steps": [count * experiment.config.steps_per_update for count in updates],
-            "episodes": options.episodes,
-            "policy": "sample" if options.sample else "greedy",
-            "seed": options.seed,
-            "metrics": {
-                name: describe(np.asarray(value, np.float64)[0]) for name, value in metrics.items()
-            },
-        }
-    )
-
-
-def make_table(result: Mapping[str, Any], label: str) -> Any:
-    """Returns the metrics over seeds as a table."""
     from rich.table import Table
 
-    title = (
-        f"{result['environment']}, {label}: {result['episodes']} {result['policy']} episodes of "
-        f"each of {len(result['seeds'])} seeds, {result['checkpoint']} policies"
+    from experiments.analysis.statistics import estimate, estimate_share, show
+
+    seeds, policy = team.experiment.seeds, "sampled" if options.sample else "greedy"
+    table = Table(
+        "metric",
+        title=f"{team.experiment.label(point)}: {options.episodes} {policy} episodes of each of "
+        f"{len(seeds)} seeds, {options.checkpoint} policies",
+        box=None,
     )
-    table = Table("metric", title=title, box=None)
-    for column in ("mean", "95% interval", "lowest seed", "highest seed"):
-        table.add_column(column, justify="right", no_wrap=True)
-    first = [name for name in ("success", "return", "length") if name in result["metrics"]]
-    for name in (*first, *sorted(result["metrics"].keys() - set(first))):
-        over_seeds = result["metrics"][name]
-        mean, *ends = (
-            f"{x:.3f}"
-            for x in (over_seeds["mean"], min(over_seeds["per_seed"]), max(over_seeds["per_seed"]))
-        )
-        interval = ", ".join(f"{x:.3f}" for x in over_seeds["ci95"] or ())
-        table.add_row(name, mean, interval and f"[{interval}]", *ends)
+    for place in places:
+        table.add_column(f"{place.name}\nmean and 95% interval", justify="right", no_wrap=True)
+        table.add_column("\nseeds from .. to", justify="right", no_wrap=True)
+    shared = [name for name in played[0] if all(name in each for each in played)]
+    first = [name for name in ("success", "return", "length") if name in shared]
+    for name in (*first, *sorted(set(shared) - set(first))):
+        cells = []
+        for each in (one[name] for one in played):
+            is_share = len(seeds) == 1 and name == "success"
+            mean = (
+                estimate_share(each[0], options.episodes)
+                if is_share
+                else estimate(each, statistic=np.mean)
+            )
+            cells += [show(mean), f"{each.min():.3f} .. {each.max():.3f}"]
+        table.add_row(name, *cells)
     return table
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from experiments.training.errors import UsageError, exit_code_of
 from experiments.training.settings.arguments import Checkpoint, Point, RunDirectory
 
 if TYPE_CHECKING:
-    from experiments.training.team import Trained
+    from experiments.training.team import Team
     from oatrpo_jax.learner import Learner, LearnerState
 
 PROGRAM = "experiments/export.py"
@@ -76,25 +75,25 @@ def export(options: Options) -> None:
 
     from experiments.training.console import make_console
     from experiments.training.folder.files import replace_bytes
-    from experiments.training.team import choose_point, choose_seed, load_trained
+    from experiments.training.team import load_team
 
     path = options.out or options.run / "policy.zip"
     if path.suffix != ".zip":
         raise UsageError(f"out: expected a file that ends in .zip, got {path}")
     # The file goes to others: leave out where on this machine the source lies.
     jax.config.update("jax_traceback_in_locations_limit", 0)
-    trained = load_trained(options.run, options.checkpoint)
-    point = choose_point(trained.experiment, options.run, options.point)
-    seed = choose_seed(trained.experiment, options.run, point, options.seed)
-    learner = jax.tree.map(lambda x: x[point, seed], trained.state.learner)
-    specs = describe_export(trained, point, seed, read_evaluation(options.run))
-    content = pack(trained.experiment.trainer.learner, learner, specs)
+    team = load_team(options.run, options.checkpoint)
+    point = team.choose_point(options.point)
+    seed = team.choose_seed(point, options.seed)
+    learner = jax.tree.map(lambda x: x[point, seed], team.learner)
+    specs = describe_export(team, point, seed, read_evaluation(options.run))
+    content = pack(team.experiment.trainer.learner, learner, specs)
     try:
         replace_bytes(path, content)
     except OSError as error:
         raise UsageError(f"out: cannot write {path}: {error.strerror}") from error
     make_console().print(
-        f"{path}: {specs['environment']}, {trained.experiment.label(point)}, seed {specs['seed']}, "
+        f"{path}: {specs['environment']}, {team.experiment.label(point)}, seed {specs['seed']}, "
         f"update {specs['update']}; {len(content):,} bytes",
         soft_wrap=True,
     )
@@ -111,6 +110,7 @@ def pack(learner: Learner, state: LearnerState, specs: Mapping[str, Any]) -> byt
     import numpy as np
     from safetensors.numpy import save
 
+    from experiments.training.folder.files import json_bytes
     from oatrpo_jax.export import PLATFORMS, actor_parameters, export_actors
 
     params = {name: np.asarray(value) for name, value in actor_parameters(state).items()}
@@ -125,7 +125,7 @@ def pack(learner: Learner, state: LearnerState, specs: Mapping[str, Any]) -> byt
         "platforms": list(PLATFORMS),
     }
     members = {
-        "specs.json": (json.dumps(about, indent=2, allow_nan=False) + "\n").encode(),
+        "specs.json": json_bytes(about),
         "policy.jax": bytes(export_actors(learner, labels=state.labels.tolist()).serialize()),
         "params.safetensors": save(params),
     }
@@ -155,43 +155,40 @@ def describe_call(learner: Learner) -> dict[str, Any]:
 
 
 def describe_export(
-    trained: Trained, point: int, seed: int, evaluation: Mapping[str, Any] | None
+    team: Team, point: int, seed: int, evaluation: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Returns where a team comes from, and how well it plays if that has been measured.
 
     Args:
-        trained: the run.
+        team: what the run has learnt.
         point: the grid point's number.
         seed: the seed's place.
         evaluation: what evaluation.json says.
     """
-    from experiments.analysis.summary import finite_json
     from experiments.training.settings.config_file import git_commit, versions
 
-    experiment = trained.experiment
-    update = int(trained.updates[point, seed])
-    labels = trained.state.learner.labels[point, seed]
-    return finite_json(
-        {
-            "environment": experiment.options.run.env,
-            "env_options": experiment.env_options,
-            "agents": [
-                {"type": kind, "policy": int(policy)}
-                for kind, policy in zip(experiment.trainer.env.agent_types, labels, strict=True)
-            ],
-            "algorithm": experiment.algorithm.name,
-            "point": point,
-            "hyperparameters": experiment.points[point],
-            "seed": experiment.seeds[seed],
-            "update": update,
-            "env_steps": update * experiment.config.steps_per_update,
-            "evaluation": scores_of(evaluation, point, seed, update)
-            if evaluation is not None
-            else None,
-            "versions": versions(),
-            "git_commit": git_commit(),
-        }
-    )
+    experiment = team.experiment
+    update = int(team.updates[point, seed])
+    labels = team.learner.labels[point, seed]
+    return {
+        "environment": experiment.options.run.env,
+        "env_options": experiment.env_options,
+        "agents": [
+            {"type": kind, "policy": int(policy)}
+            for kind, policy in zip(experiment.trainer.env.agent_types, labels, strict=True)
+        ],
+        "algorithm": experiment.algorithm.name,
+        "point": point,
+        "hyperparameters": experiment.points[point],
+        "seed": experiment.seeds[seed],
+        "update": update,
+        "env_steps": update * experiment.config.steps_per_update,
+        "evaluation": scores_of(evaluation, point, seed, update)
+        if evaluation is not None
+        else None,
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }
 
 
 def scores_of(

@@ -19,15 +19,16 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from experiments.training.errors import UsageError, check_once, exit_code_of
-from experiments.training.settings.options import Options, check_reads, parse
+from experiments.training.settings.command_line import parse
 
 if TYPE_CHECKING:
-    from experiments.training.settings.experiment import Experiment
+    from experiments.training.settings.options import Options
 
 PROGRAM = "experiments/sweep.py"
 
 FOOTER = """Every other option is one of experiments/run.py: --env, --algorithm, --seeds,
---total-steps, --out, the coefficients that are not searched, and so on.
+--total-steps, --out, the coefficients that are not searched, and so on. A sweep that was stopped
+goes on by experiments/run.py --resume DIR.
 
 Example:
   python experiments/sweep.py --env maze --algorithm happo --seeds 3 --total-steps 60000
@@ -66,38 +67,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not exit_.code:
             print(FOOTER)
         raise
-    options = parse(others)
-    return exit_code_of(lambda: search(sweep, options), PROGRAM)
+    advice = "experiments/run.py --resume goes on from there."
+    return exit_code_of(lambda: search(sweep, parse(others)), PROGRAM, advice)
 
 
 def search(sweep: Sweep, options: Options) -> int:
     """Trains every point, ranks them and saves the best; returns the exit code."""
-    from experiments import run
-    from experiments.analysis.ranking import save_ranking
-    from experiments.training import console as progress
-    from experiments.training.folder.files import read_json, write_json
-    from experiments.training.folder.lock import locked
-    from experiments.training.loop import Start, execute
-    from experiments.training.settings.config_file import describe_experiment
+    # Slow to import; help and mistakes that tyro finds do not wait for them.
+    from experiments.analysis.finish import finish
+    from experiments.training import process
 
-    directory = options.run.out or run.default_directory(options)
-    run.check_directory(directory)
-    experiment = build_sweep(sweep, options)
-    console = progress.make_console()
-    traced = run.trace(experiment, console)
-    run.make_directory(directory)
-    with locked(directory):
-        described = describe_experiment(experiment) | {"sweep": dataclasses.asdict(sweep)}
-        # Its points are no product of lists, from which --resume could make them again.
-        write_json(directory / "config.json", {**described, "run": None})
-        code = execute(experiment, traced, directory, console, Start())
-        if code == 0 and read_json(directory / "summary.json")["completed"]:
-            code = save_ranking(experiment, directory, sweep.rank_by, sweep.rank_over, console)
-    return code
+    return process.run(with_points(sweep, options), finish)
 
 
-def build_sweep(sweep: Sweep, options: Options) -> Experiment:
-    """Returns the experiment with the points of the sweep in place of a grid.
+def with_points(sweep: Sweep, options: Options) -> Options:
+    """Returns the options with the points of the sweep in place of a grid.
 
     Raises:
         UsageError: if a range, a name or a number makes no sense.
@@ -106,38 +90,22 @@ def build_sweep(sweep: Sweep, options: Options) -> Experiment:
     from experiments.training.settings.search import search_points
 
     if options.run.resume is not None:
-        raise UsageError("resume: a sweep cannot be resumed; start it anew with --out")
+        raise UsageError("resume: a sweep goes on by experiments/run.py --resume DIR")
     if options.run.dry_run:
         raise UsageError("dry_run: a sweep has none; run.py has, with the values as a grid")
-    if many := [name for name, values in options.grid.items() if len(values) > 1]:
-        raise UsageError(f"{many[0]}: expected one value in a sweep; several belong in --search")
     points = search_points(sweep.search, sweep.points, sweep.method, sweep.search_seed)
-    names = frozenset(points[0])
-    if twice := sorted(names & options.given):
-        raise UsageError(f"{twice[0]}: it is searched, so it cannot be given as well")
-    experiment = build(options)
-    check_reads(experiment.algorithm, experiment.config, names)
-    base = experiment.points[0]
-    swept = dataclasses.replace(
-        experiment,
-        points=tuple({**base, **point} for point in points),
-        swept=tuple(points[0]),
-        is_sweep=True,
-    )
-    try:
-        _ = swept.hparams  # Checks the ranges.
-    except ValueError as error:
-        raise UsageError(f"search: {error}") from error
-    if sweep.rank_by not in (known := episode_metrics(swept)):
+    options = dataclasses.replace(options, sweep=dataclasses.asdict(sweep), points=points)
+    known = episode_metrics(build(options).trainer.env)
+    if sweep.rank_by not in known:
         raise UsageError(f"rank_by: expected one of {', '.join(known)}, got {sweep.rank_by}")
-    return swept
+    return options
 
 
-def episode_metrics(experiment: Experiment) -> tuple[str, ...]:
+def episode_metrics(env) -> tuple[str, ...]:
     """Returns the episode metrics of which more is better."""
     import jax
 
-    _, timestep = jax.eval_shape(experiment.trainer.env.reset, jax.random.key(0))
+    _, timestep = jax.eval_shape(env.reset, jax.random.key(0))
     return ("return", *timestep.extras)
 
 

@@ -1,31 +1,86 @@
-"""Whole episodes played with what was trained: their keys and their program."""
+"""Whole episodes of the likeliest actions while training goes on, and the best policies so far."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from enum import IntEnum
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from oatrpo_jax.keys import Purpose, branch
 
+from experiments.training.folder.metrics import Log
+from experiments.training.settings.experiment import Experiment
+from oatrpo_jax.export import actor_parameters
 from oatrpo_jax.learner import LearnerState
 from oatrpo_jax.train import Metrics, Trainer
 
 Evaluate = Callable[[LearnerState, jax.Array], Metrics]
 """(learners ``[P, K]``, keys ``[K]``) -> metrics ``[P, K]``."""
 
+ABSOLUTE_SETS = 10
+"""How many times the episodes of one evaluation measure the best policies at a run's end."""
 
-class Purpose(IntEnum):
-    """What episodes are played for; each has keys that nothing else uses.
 
-    Training takes the first few branches of a seed's key, which is why these are far from zero.
+class Best(NamedTuple):
+    """The best policies of each grid point and seed so far; arrays have leading axes ``[P, K]``.
+
+    Attributes:
+        success: share of successes, 0 where the environment tells of none; minus infinity before
+            the first evaluation.
+        episode_return: mean return, which decides where successes are equal.
+        update: int32, when that was; 0 before the first evaluation.
+        actors: parameters by name.
     """
 
-    CURVE = 2**20
-    ABSOLUTE = 2**20 + 1
-    AFTERWARDS = 2**20 + 2
-    REPLAY = 2**20 + 3
+    success: jax.Array
+    episode_return: jax.Array
+    update: jax.Array
+    actors: dict[str, jax.Array]
+
+
+def no_best(learner: LearnerState) -> Best:
+    """Returns what stands before the first evaluation of ``[P, K]`` learners."""
+    actors = actor_parameters(learner)
+    shape = next(iter(actors.values())).shape[:2]
+    worst = jnp.full(shape, -jnp.inf)
+    zeros = {name: jnp.zeros(value.shape, value.dtype) for name, value in actors.items()}
+    return Best(worst, worst, jnp.zeros(shape, jnp.int32), zeros)
+
+
+@jax.jit
+def keep_better(best: Best, learner: LearnerState, metrics: Metrics, update: jax.Array) -> Best:
+    """Returns, per point and seed, the better of two; of equals the earlier.
+
+    Parameters that are not finite are never the better ones.
+    """
+    new = Best(
+        # An environment need not tell of success.
+        metrics.get("evaluation/success", jnp.zeros_like(best.success)),
+        metrics["evaluation/return"],
+        jnp.full_like(best.update, update),
+        actor_parameters(learner),
+    )
+    is_better = (new.success > best.success) | (
+        (new.success == best.success) & (new.episode_return > best.episode_return)
+    )
+    for value in new.actors.values():
+        is_better &= jnp.all(jnp.isfinite(value), axis=range(2, value.ndim))
+
+    def choose(new: jax.Array, old: jax.Array) -> jax.Array:
+        return jnp.where(is_better.reshape(*is_better.shape, *[1] * (new.ndim - 2)), new, old)
+
+    return jax.tree.map(choose, new, best)
+
+
+def with_actors(learner: LearnerState, actors: Mapping[str, jax.Array]) -> LearnerState:
+    """Returns the learner acting by other parameters."""
+    tree = jax.tree.structure(learner.policies.params)
+    params = jax.tree.unflatten(tree, [actors[name] for name in actor_parameters(learner)])
+    return learner._replace(policies=learner.policies._replace(params=params))
 
 
 def episode_keys(seeds: Sequence[int], purpose: Purpose, number: int = 0) -> jax.Array:
@@ -36,11 +91,8 @@ def episode_keys(seeds: Sequence[int], purpose: Purpose, number: int = 0) -> jax
         purpose: what the episodes are for.
         number: tells sets of episodes for one purpose apart: the update, say.
     """
-
-    def branch(seed: jax.Array) -> jax.Array:
-        return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), purpose), number)
-
-    return jax.vmap(branch)(jnp.asarray(seeds))
+    keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
+    return jax.vmap(lambda key: branch(key, purpose, number))(keys)
 
 
 def make_evaluate(trainer: Trainer, num_episodes: int, greedy: bool = True) -> Evaluate:
@@ -55,11 +107,6 @@ def make_evaluate(trainer: Trainer, num_episodes: int, greedy: bool = True) -> E
     return jax.jit(jax.vmap(jax.vmap(evaluate), (0, None)))
 
 
-def select(learner: LearnerState, point: int) -> LearnerState:
-    """Returns the learners of one grid point, ``[1, K]`` of ``[P, K]``."""
-    return jax.tree.map(lambda x: x[point : point + 1], learner)
-
-
 def short_names(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the same without the group in front of each name.
 
@@ -67,3 +114,75 @@ def short_names(metrics: Mapping[str, Any]) -> dict[str, Any]:
     {'success': 1.0}
     """
     return {name.partition("/")[2]: value for name, value in metrics.items()}
+
+
+class Evaluator:
+    """Evaluates every few updates, by keys that depend on seed and update alone.
+
+    A resumed run thus plays the same episodes, and training is the same to the bit without it.
+    """
+
+    def __init__(self, experiment: Experiment, directory: Path) -> None:
+        """Compiles nothing yet; does nothing at all where no evaluation is asked for."""
+        run = experiment.options.run
+        self.every, self._episodes = run.eval_every, run.eval_episodes
+        self.compile_seconds = 0.0
+        self._experiment = experiment
+        self.log = Log(
+            directory / "evaluation.csv",
+            len(experiment.points),
+            experiment.seeds,
+            experiment.config.steps_per_update,
+        )
+        self._evaluate: Any = None
+
+    def size_of(self, num_updates: int) -> int:
+        """Returns how many bytes of evaluation.csv so many updates take; see `Log.size_of`."""
+        return self.log.size_of(
+            range(self.every, num_updates + 1, self.every) if self.every else ()
+        )
+
+    def compile(self, learner: LearnerState) -> None:
+        """Compiles the evaluation of learners ``[P, K]`` of these shapes."""
+        if self.every:
+            start = time.perf_counter()
+            run = make_evaluate(self._experiment.trainer, self._episodes)
+            self._evaluate = run.lower(learner, self._keys(Purpose.CURVE, 0)).compile()
+            self.compile_seconds = time.perf_counter() - start
+
+    def is_due(self, update: int) -> bool:
+        """Returns whether to evaluate after an update."""
+        return self.every > 0 and update % self.every == 0
+
+    def play(self, learner: LearnerState, best: Best, update: int) -> tuple[Best, Metrics]:
+        """Evaluates and records that; returns the best policies so far, and ``[P, K]`` metrics."""
+        metrics = self._evaluate(learner, self._keys(Purpose.CURVE, update))
+        best = keep_better(best, learner, metrics, update)
+        metrics = {name: np.asarray(metrics[name]) for name in sorted(metrics)}
+        self.log.append({name: value[None] for name, value in metrics.items()}, [update])
+        return best, metrics
+
+    def absolute(self, learner: LearnerState, best: Best) -> list[dict[str, Any] | None]:
+        """Returns, per grid point, how well each seed's best policies play new episodes.
+
+        None for a point of which a seed has no best policy.
+        """
+        learner = with_actors(learner, best.actors)
+        sets = [
+            short_names(self._evaluate(learner, self._keys(Purpose.ABSOLUTE, number)))
+            for number in range(ABSOLUTE_SETS)
+        ]
+        means = jax.tree.map(lambda *each: np.mean(each, axis=0, dtype=np.float64), *sets)
+        return [
+            {
+                "episodes": ABSOLUTE_SETS * self._episodes,
+                "updates": updates.tolist(),
+                "per_seed": {name: value[point].tolist() for name, value in means.items()},
+            }
+            if updates.all()
+            else None
+            for point, updates in enumerate(np.asarray(best.update))
+        ]
+
+    def _keys(self, purpose: Purpose, number: int) -> jax.Array:
+        return episode_keys(self._experiment.seeds, purpose, number)

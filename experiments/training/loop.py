@@ -1,179 +1,197 @@
-"""One process's part of a run: it trains, records and saves until all is done or it must stop."""
+"""The training loop: chunks of updates, between which the host logs, evaluates and saves."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
-from rich.console import Console
 
-from experiments.analysis.summary import Timing, add_absolute, best_point, summarise
-from experiments.training import console as progress
-from experiments.training import grouping as seps
-from experiments.training import program as runner
+from experiments.training.console import ProgressLine
 from experiments.training.errors import UsageError
-from experiments.training.folder.files import read_json, write_json
-from experiments.training.folder.metrics import Recorder
-from experiments.training.folder.saving import Checkpoints
-from experiments.training.interrupts import StopRequest, stop_on_signals
-from experiments.training.monitor import Monitor
-from experiments.training.program import Chunk, NonFinite, Program, Traced
+from experiments.training.evaluation import Best, Evaluator, no_best
+from experiments.training.folder.checkpoints import Checkpoints
+from experiments.training.folder.metrics import Log
+from experiments.training.folder.tensorboard import Boards
+from experiments.training.program import CAPACITY, Program
 from experiments.training.settings.experiment import Experiment
-from experiments.training.stopping import End, conclude_run, conclude_sweep
+from experiments.training.stopping import NonFinite, StopRequest, find_diverged
 from oatrpo_jax.train import TrainState
+
+CHUNK_SECONDS = 1.0
+"""How long a chunk should take: what the user waits for news, and for an interruption."""
+
+
+class RunState(NamedTuple):
+    """What a checkpoint holds; arrays have leading axes ``[P, K]``.
+
+    Attributes:
+        train: the state of training.
+        best: the policies that did best when evaluated; None where nothing is evaluated.
+    """
+
+    train: TrainState
+    best: Best | None
+
+    @classmethod
+    def like(cls, train: TrainState, experiment: Experiment) -> RunState:
+        """Returns the shapes and dtypes of a run's state, given those of its training."""
+        is_evaluated = experiment.options.run.eval_every > 0
+        return cls(train, jax.eval_shape(no_best, train.learner) if is_evaluated else None)
+
+
+@dataclass
+class Position:
+    """Where a run stands.
+
+    Attributes:
+        state: of the run.
+        num_updates: updates done.
+        run_seconds: what they took, in all processes together.
+        diverged: by grid point, the first number that was not finite.
+    """
+
+    state: RunState
+    num_updates: int
+    run_seconds: float
+    diverged: dict[int, NonFinite]
+
+    def facts(self) -> dict[str, Any]:
+        """Returns what a checkpoint says beside its arrays."""
+        diverged = [one._asdict() for one in self.diverged.values()]
+        return {
+            "num_updates": self.num_updates,
+            "run_seconds": self.run_seconds,
+            "diverged": diverged,
+        }
 
 
 @dataclass(frozen=True)
-class Start:
-    """Where a process takes a run up.
+class Instruments:
+    """What records a run while it goes on."""
+
+    log: Log
+    boards: Boards
+    checkpoints: Checkpoints
+    evaluator: Evaluator
+    line: ProgressLine
+
+
+class Chunk(NamedTuple):
+    """What a few updates did.
 
     Attributes:
-        state: leading axes ``[P, K]``; None to begin at the beginning.
-        num_updates: updates done before.
-        run_seconds: what they took.
-        history: their metrics, ``[U, P, K, ...]``.
+        state: the state after them, leading axes ``[P, K]``; given away when the next one starts.
+        first_update: number of the first of them, from 1.
+        metrics: by name, ``[chunk, P, K, ...]`` on the host.
     """
 
-    state: TrainState | None = None
-    num_updates: int = 0
-    run_seconds: float = 0.0
-    history: Mapping[str, np.ndarray] = field(default_factory=dict)
+    state: TrainState
+    first_update: int
+    metrics: dict[str, np.ndarray]
 
+    @property
+    def updates(self) -> range:
+        """Numbers of its updates."""
+        count = len(next(iter(self.metrics.values())))
+        return range(self.first_update, self.first_update + count)
 
-def execute(
-    experiment: Experiment, traced: Traced, directory: Path, console: Console, start: Start
-) -> int:
-    """Trains from ``start`` on, leaves every file in the directory, returns the exit code."""
-    run = experiment.options.run
-    monitor = Monitor(experiment, directory, start.num_updates)
-    with (
-        stop_on_signals() as stop,
-        Recorder(experiment, directory, start.history) as recorder,
-        Checkpoints(directory, run.keep_checkpoints, run.checkpoint_every) as checkpoints,
-    ):
-        with progress.status(console, "compiling ..."):
-            program = runner.compile_program(traced)
-            monitor.compile(traced.init.out_info.learner)
-        if start.state is None and experiment.algorithm.finds_clusters:
-            program = seps.group_first(experiment, program, directory, console)
-        with progress.ProgressLine(experiment, console, start.num_updates) as line:
-            end = train(
-                experiment,
-                program,
-                start,
-                stop,
-                recorder=recorder,
-                checkpoints=checkpoints,
-                monitor=monitor,
-                line=line,
-            )
-        timing = Timing(program.compile_seconds + monitor.compile_seconds, end.run_seconds)
-        history = recorder.history
-    summary = summarise(experiment, history, timing, is_sound=not end.bad)
-    if experiment.algorithm.finds_clusters:
-        summary["seps"] = read_json(directory / seps.FILE)
-    if summary["completed"]:
-        add_absolute(summary, monitor.absolute(end.state.learner))
-    if history:
-        draw(experiment, history, end.state, best_sound_point(summary, end.diverged), directory)
-    # The last file of all: where it says "completed", nothing is left to do.
-    write_json(directory / "summary.json", summary)
-    progress.print_report(console, experiment, summary, directory)
-    conclude = conclude_sweep if experiment.is_sweep else conclude_run
-    return conclude(experiment, end, stop, directory)
+    def until(self, update: int) -> Chunk:
+        """Returns the chunk with the metrics of later updates left out."""
+        count = update - self.first_update + 1
+        return self._replace(metrics={k: value[:count] for k, value in self.metrics.items()})
 
 
 def train(
     experiment: Experiment,
     program: Program,
-    start: Start,
+    position: Position,
     stop: StopRequest,
-    *,
-    recorder: Recorder,
-    checkpoints: Checkpoints,
-    monitor: Monitor,
-    line: progress.ProgressLine,
-) -> End:
-    """Does the updates that are left, or as many as it can, and saves the last state."""
-    began, state, bad = time.perf_counter() - start.run_seconds, start.state, None
-    if state is None:
-        state = program.init()
-        checkpoints.save(state, 0)
-        if not checkpoints.wait():  # Better known at once than after hours.
-            raise UsageError("out: nothing can be saved there; make room, or choose another one")
-    done, diverged = start.num_updates, {}
-    last = done if stop else experiment.config.num_updates
-    every = [number for number in (checkpoints.every, monitor.every) if number]
-    for chunk in runner.train(program, state, done + 1, last, every):
-        state, done = chunk.state, chunk.last_update
-        diverged |= newly_diverged(chunk, diverged) if experiment.is_sweep else {}
-        bad = reason_to_stop(experiment, chunk, diverged)
-        recorder.write(chunk.until(bad.update) if bad else chunk)
-        line.show(chunk)
-        if bad:
-            break
-        if monitor.is_due(done):
-            monitor.play(state.learner, done, recorder)
-        if stop:
-            break
-        if checkpoints.is_due(done) and not diverged:
-            checkpoints.save(state, done, time.perf_counter() - began)
-    seconds = time.perf_counter() - began
-    if not (bad or diverged):
-        checkpoints.save(state, done, seconds)
-    return End(state, bad, diverged, seconds, checkpoints.wait(), checkpoints.newest)
+    instruments: Instruments,
+) -> Position:
+    """Returns where a run stands once it has done all updates, or as many as it can.
 
-
-def newly_diverged(chunk: Chunk, before: Container[int]) -> dict[int, NonFinite]:
-    """Returns the first number that is not finite of each point that had none before."""
-    if runner.find_non_finite(chunk) is None:
-        return {}
-    num_points = chunk.metrics["episode/count"].shape[1]
-    alone = {
-        point: chunk._replace(metrics={k: v[:, [point]] for k, v in chunk.metrics.items()})
-        for point in range(num_points)
-        if point not in before
-    }
-    found = {point: runner.find_non_finite(each) for point, each in alone.items()}
-    return {point: bad._replace(point=point) for point, bad in found.items() if bad}
-
-
-def reason_to_stop(
-    experiment: Experiment, chunk: Chunk, diverged: Mapping[int, NonFinite]
-) -> NonFinite | None:
-    """Returns the number that is not finite, if the run must stop for it.
-
-    The points of a sweep are alternatives, so one goes on while any of them is sound.
+    A grid point that diverged goes on unheeded; training stops when no sound one is left.
     """
-    if not experiment.is_sweep:
-        return runner.find_non_finite(chunk)
-    if len(diverged) < len(experiment.points):
-        return None
-    return max(diverged.values(), key=lambda bad: bad.update)
+    log, boards, checkpoints = instruments.log, instruments.boards, instruments.checkpoints
+    evaluator, last = instruments.evaluator, experiment.config.num_updates
+    began = time.perf_counter() - position.run_seconds
+    every = [number for number in (checkpoints.every, evaluator.every) if number]
+    first = position.num_updates + 1
+    for chunk in () if stop else chunks(program, position.state.train, first, last, every):
+        new = find_diverged(
+            chunk.metrics, chunk.first_update, experiment.seeds, position.diverged.keys()
+        )
+        position.diverged |= new
+        is_lost = len(position.diverged) == len(experiment.points)
+        if is_lost:
+            chunk = chunk.until(max(one.update for one in new.values()))
+        position.state = position.state._replace(train=chunk.state)
+        position.num_updates = chunk.updates[-1]
+        log.append(chunk.metrics, chunk.updates)
+        boards.write(chunk.metrics, chunk.updates)
+        instruments.line.show(chunk.metrics, position.num_updates)
+        if not is_lost and evaluator.is_due(position.num_updates):
+            best, metrics = evaluator.play(
+                chunk.state.learner, position.state.best, position.num_updates
+            )
+            position.state = position.state._replace(best=best)
+            boards.write({k: v[None] for k, v in metrics.items()}, [position.num_updates])
+        position.run_seconds = time.perf_counter() - began
+        if is_lost or stop:
+            break
+        if checkpoints.is_due(position.num_updates):
+            save(position, checkpoints)
+    if len(position.diverged) < len(experiment.points):
+        save(position, checkpoints)
+    return position
 
 
-def best_sound_point(summary: Mapping[str, Any], diverged: Container[int]) -> int:
-    """Returns the index of the best grid point of those that did not diverge."""
-    points = [{} if i in diverged else point for i, point in enumerate(summary["points"])]
-    return best_point({"points": points})
+def save(position: Position, checkpoints: Checkpoints) -> None:
+    """Starts to save where a run stands."""
+    checkpoints.save(
+        position.state, position.num_updates, position.facts(), left_out=position.diverged.keys()
+    )
 
 
-def draw(
-    experiment: Experiment,
-    history: Mapping[str, np.ndarray],
+def save_first(position: Position, checkpoints: Checkpoints) -> None:
+    """Saves the state before the first update: what cannot be is better known now than later."""
+    save(position, checkpoints)
+    if not checkpoints.wait():
+        raise UsageError("out: nothing can be saved there; make room, or choose another one")
+
+
+def chunks(
+    program: Program,
     state: TrainState,
-    point: int,
-    directory: Path,
-) -> None:
-    """Saves the pictures of what was trained; the replay is of one grid point."""
-    from experiments.analysis.curves import save_curves
-    from experiments.analysis.reuse import save_reuse
-    from experiments.training.replay import save_replay
+    first_update: int,
+    last_update: int,
+    every: Sequence[int] = (),
+) -> Iterator[Chunk]:
+    """Yields chunks of about `CHUNK_SECONDS` from one update to another, both included.
 
-    save_curves(experiment, history, directory / "curves.png")
-    save_reuse(experiment, history, directory / "reuse.png")
-    save_replay(experiment, state, point, directory / "replay.gif")
+    A chunk ends at each multiple of the numbers in ``every``, where the host has work to do.
+    """
+    done, length = first_update - 1, 1
+    while done < last_update:
+        start = time.perf_counter()
+        count = min(length, last_update - done, *(number - done % number for number in every))
+        state, log = program.advance(state, count)
+        metrics = {name: np.asarray(value)[:count] for name, value in log.items()}
+        seconds = max(time.perf_counter() - start, 1e-6)
+        length = next_length(count, seconds, CAPACITY)
+        yield Chunk(state, done + 1, metrics)
+        done += count
+
+
+def next_length(count: int, seconds: float, capacity: int) -> int:
+    """Returns how many updates to do next, given how long ``count`` of them took.
+
+    >>> next_length(1, seconds=0.1, capacity=256)
+    4
+    """
+    wanted = int(CHUNK_SECONDS * count / seconds)
+    return max(1, min(wanted, 4 * count, capacity))

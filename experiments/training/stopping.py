@@ -1,105 +1,172 @@
-"""How the training of a process ended, and what is said of it."""
+"""Why training stops before its end: a signal, or numbers that are not finite at every point."""
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import NamedTuple
 
-from experiments.training.interrupts import StopRequest
-from experiments.training.program import NonFinite
+import numpy as np
+
 from experiments.training.settings.experiment import Experiment
-from oatrpo_jax.train import TrainState
+
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 0}
+"""SIGTERM is how a scheduler ends a job that saves itself: no failure."""
 
 CALMING = ("actor_lr", "critic_lr", "kl_threshold")
 """Coefficients of which a lower value may keep numbers finite."""
 
 
-@dataclass(frozen=True)
-class End:
+class StopRequest:
+    """Whether, and by which signal, the run has been asked to stop."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+
+    def __bool__(self) -> bool:
+        return self.signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """The process's exit code: 0 if nothing was asked."""
+        return EXIT_CODES[self.signal] if self.signal is not None else 0
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Turns a first SIGINT or SIGTERM into a request to stop; a second one acts as usual."""
+    request = StopRequest()
+    before = {number: signal.getsignal(number) for number in EXIT_CODES}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        request.signal = signal.Signals(number)
+        signal.signal(number, before[request.signal])
+        print("Stopping soon, with everything saved; once more stops at once.", file=sys.stderr)
+
+    for number in EXIT_CODES:
+        signal.signal(number, note)
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class NonFinite(NamedTuple):
+    """The first quantity of a grid point that is no number any more.
+
+    Attributes:
+        point: number of the grid point.
+        seed: the seed's number.
+        update: in which update.
+        metric: the quantity.
+    """
+
+    point: int
+    seed: int
+    update: int
+    metric: str
+
+
+def find_diverged(
+    metrics: Mapping[str, np.ndarray],
+    first_update: int,
+    seeds: Sequence[int],
+    known: Collection[int] = (),
+) -> dict[int, NonFinite]:
+    """Returns, for each point that diverged, its first non-finite metric by update and seed.
+
+    A mean over episodes is NaN where no episode ended.
+
+    Args:
+        metrics: ``[U, P, K, ...]`` by name.
+        first_update: number of the first of the updates.
+        seeds: numbers, ``[K]``.
+        known: points that diverged before; they are left out.
+    """
+    ended = metrics["episode/count"] > 0
+    found: dict[int, NonFinite] = {}
+    for name, value in metrics.items():
+        is_bad = ~np.isfinite(value).reshape(*ended.shape, -1).all(axis=-1)
+        if name.startswith("episode/"):
+            is_bad &= ended | np.isinf(value)
+        for point in np.flatnonzero(is_bad.any(axis=(0, 2))).tolist():
+            update, seed = np.argwhere(is_bad[:, point])[0].tolist()
+            new = NonFinite(point, seeds[seed], first_update + update, name)
+            if point not in known and _order(new) < _order(found.get(point, new), is_last=True):
+                found[point] = new
+    return dict(sorted(found.items()))
+
+
+def _order(one: NonFinite, is_last: bool = False) -> tuple:
+    return one.update, one.seed, one.metric, is_last
+
+
+def describe_diverged(experiment: Experiment, one: NonFinite) -> str:
+    """Returns in words which number was not finite, where and when."""
+    return (
+        f"{one.metric} is not finite in update {one.update} at point {one.point} "
+        f"({experiment.label(one.point)}), seed {one.seed}"
+    )
+
+
+def advice(experiment: Experiment, directory: Path) -> str:
+    """Returns what can be done: only a coefficient of one value may change on resuming."""
+    reads = experiment.algorithm.reads(experiment.config)
+    names = [name for name in CALMING if name in reads and name not in experiment.swept]
+    if len(experiment.points) == 1:
+        return (
+            f"Lower {' or '.join(names)}: --resume {directory} with another value of "
+            f"{'it' if len(names) == 1 else 'one'} goes on from that checkpoint."
+        )
+    return f"Start anew with lower values of {' or '.join([*experiment.swept, *names])}."
+
+
+class Ending(NamedTuple):
     """How the training of a process ended.
 
     Attributes:
-        state: leading axes ``[P, K]``.
-        bad: the number that was not finite and for which it stopped, if one was.
-        diverged: the first such number of each point of a sweep that has one.
-        run_seconds: what all updates took, those of earlier processes included.
+        diverged: by grid point, the first number that was not finite.
         is_saved: whether the state is in a checkpoint, if it is worth one.
         newest: updates done at the newest checkpoint; None if there is none.
     """
 
-    state: TrainState
-    bad: NonFinite | None
     diverged: Mapping[int, NonFinite]
-    run_seconds: float
     is_saved: bool
     newest: int | None
 
 
-def conclude_run(experiment: Experiment, end: End, stop: StopRequest, directory: Path) -> int:
+def explain(experiment: Experiment, ending: Ending, stop: StopRequest, directory: Path) -> int:
     """Says on stderr why a run ended early, or is not safe, and returns the exit code."""
-    newest = "none" if end.newest is None else f"of update {end.newest}"
-    if end.bad:
-        print(
-            f"Training stopped: {_described(experiment, end.bad)}. "
-            f"What was logged so far, this update included, is in {directory}; the newest "
-            f"checkpoint is {newest}. {_advice(experiment, directory)}",
-            file=sys.stderr,
+    newest = "none" if ending.newest is None else f"of update {ending.newest}"
+    num_points, num_diverged = len(experiment.points), len(ending.diverged)
+    described = "; ".join(describe_diverged(experiment, one) for one in ending.diverged.values())
+    if num_diverged and num_points > 1:
+        _say(f"{num_diverged} of {num_points} points diverged: {described}.")
+    if num_diverged == num_points:
+        reason = described if num_points == 1 else "no point is left"
+        _say(
+            f"Training stopped: {reason}. What was logged so far, this update included, is in "
+            f"{directory}; the newest checkpoint is {newest}. {advice(experiment, directory)}"
         )
         return 1
     if stop.signal is not None:
-        print(
+        _say(
             f"Stopped by {stop.signal.name}; what was done so far is in {directory}, and "
-            f"--resume {directory} goes on.",
-            file=sys.stderr,
+            f"--resume {directory} goes on."
         )
-    if not end.is_saved:
-        print(
+    if not ending.is_saved:
+        _say(
             f"The last state could not be saved; the newest checkpoint is {newest}. Make room, "
-            f"then --resume {directory} does the updates since then again.",
-            file=sys.stderr,
+            f"then --resume {directory} does the updates since then again."
         )
         return 1
     return stop.exit_code
 
 
-def conclude_sweep(experiment: Experiment, end: End, stop: StopRequest, directory: Path) -> int:
-    """Says on stderr which points diverged, or why all ended early, and returns the exit code."""
-    if end.diverged:
-        listed = "; ".join(_described(experiment, bad) for bad in end.diverged.values())
-        num_points = len(experiment.points)
-        print(f"{len(end.diverged)} of {num_points} points diverged: {listed}.", file=sys.stderr)
-    if end.bad:
-        print(
-            "Training stopped: no point is left. Search lower values of "
-            f"{' or '.join(experiment.swept)}.",
-            file=sys.stderr,
-        )
-        return 1
-    if stop.signal is not None:
-        print(
-            f"Stopped by {stop.signal.name}; what was done so far is in {directory}, not ranked. "
-            "A sweep cannot go on: start it anew with another --out.",
-            file=sys.stderr,
-        )
-    return stop.exit_code
-
-
-def _described(experiment: Experiment, bad: NonFinite) -> str:
-    return (
-        f"{bad.name} is not finite in update {bad.update} at point {bad.point} "
-        f"({experiment.label(bad.point)}), seed {experiment.seeds[bad.seed]}"
-    )
-
-
-def _advice(experiment: Experiment, directory: Path) -> str:
-    """Returns what can be done: only a coefficient of one value may change on resuming."""
-    reads = experiment.algorithm.reads(experiment.config)
-    names = [name for name in CALMING if name in reads and name not in experiment.swept]
-    lower = f"ower {' or '.join(names)}: --resume {directory} with another value of "
-    lower += f"{'it' if len(names) == 1 else 'one'} goes on from that checkpoint."
-    if not experiment.swept:
-        return f"L{lower}"
-    without = f"Start anew without that point ({', '.join(experiment.swept)})"
-    return f"{without}, or l{lower}" if names else f"{without}."
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

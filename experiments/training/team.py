@@ -1,4 +1,4 @@
-"""What to take of a finished run: the last policies or the best, which grid point, which seed."""
+"""A trained team: loaded from its run's folder, chosen by point and seed, played and shown."""
 
 from __future__ import annotations
 
@@ -6,96 +6,177 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
 import numpy as np
+from oatrpo_jax.keys import Purpose
 
-from experiments.analysis.summary import best_point, best_seed
-from experiments.training.best import load_best, with_actors
 from experiments.training.errors import UsageError
-from experiments.training.folder.checkpoints import load_run
+from experiments.training.evaluation import (
+    episode_keys,
+    make_evaluate,
+    short_names,
+    with_actors,
+)
+from experiments.training.folder.checkpoints import restore
 from experiments.training.folder.files import read_json
-from experiments.training.settings.experiment import Experiment
-from oatrpo_jax.train import TrainState
+from experiments.training.loop import RunState
+from experiments.training.program import abstract_state
+from experiments.training.settings.documents import stored_options
+from experiments.training.settings.experiment import Experiment, build
+from oatrpo_jax.learner import LearnerState
+from oatrpo_jax.train import Trainer
+from oatrpo_jax.types import PyTree
+
+MAX_REPLAY_STEPS = 1000
+"""A replay is cut here if its episode is longer still."""
 
 
 @dataclass(frozen=True)
-class Trained:
+class Team:
     """What a run has learnt.
 
     Attributes:
+        directory: the run's.
         experiment: what was run.
-        state: leading axes ``[P, K]``.
+        learner: leading axes ``[P, K]``.
         updates: ``[P, K]`` how many updates the policies have seen.
     """
 
+    directory: Path
     experiment: Experiment
-    state: TrainState
+    learner: LearnerState
     updates: np.ndarray
 
+    def choose_point(self, asked: int | None) -> int:
+        """Returns the number of the grid point asked for, else of the best in summary.json.
 
-def load_trained(directory: Path, which: Literal["latest", "best"]) -> Trained:
+        Raises:
+            UsageError: if there is no such point, or none is known to be the best.
+        """
+        last = len(self.experiment.points) - 1
+        if asked is not None and not 0 <= asked <= last:
+            raise UsageError(f"point: expected a number in [0, {last}], got {asked}")
+        if asked is not None or last == 0:
+            return asked or 0
+        best = self._decided("point", lambda summary: summary["best_point"])
+        if best not in range(last + 1):
+            raise self._unknown("point", f"it speaks of number {best}")
+        return best
+
+    def choose_seed(self, point: int, asked: int | None) -> int:
+        """Returns the place among the seeds of the one asked for, else of the point's best.
+
+        Raises:
+            UsageError: if there is no such seed, or none is known to be the best.
+        """
+        seeds = self.experiment.seeds
+        if asked is not None and asked not in seeds:
+            raise UsageError(f"seed: expected one of {', '.join(map(str, seeds))}, got {asked}")
+        if asked is not None or len(seeds) == 1:
+            return seeds.index(seeds[0] if asked is None else asked)
+        best = self._decided("seed", lambda summary: summary["points"][point]["best_seed"])
+        if best not in seeds:
+            raise self._unknown("seed", f"it speaks of seed {best}")
+        return seeds.index(best)
+
+    def _decided(self, name: str, read: Any) -> Any:
+        try:
+            return read(read_json(self.directory / "summary.json"))
+        except (OSError, LookupError, TypeError, ValueError) as error:
+            raise self._unknown(name, str(error)) from error
+
+    def _unknown(self, name: str, problem: str) -> UsageError:
+        return UsageError(
+            f"{name}: {self.directory} has no summary.json that tells the best {name} ({problem}); "
+            f"choose one with --{name}"
+        )
+
+
+def load_team(directory: Path, which: Literal["latest", "best"] = "latest") -> Team:
     """Returns a run's policies as it last saved them, or each seed's as it played best.
 
     Raises:
         UsageError: if there is no run, no checkpoint that can be loaded, or no evaluation.
     """
-    loaded = load_run(directory)
-    state, experiment = loaded.state, loaded.experiment
+    experiment = build(stored_options(directory))
+    restored = restore(directory, RunState.like(abstract_state(experiment), experiment))
+    if restored is None:
+        raise UsageError(f"{directory} holds no checkpoint; resume it to train on")
+    learner, best = restored.state.train.learner, restored.state.best
     if which == "latest":
-        shape = len(experiment.points), len(experiment.seeds)
-        return Trained(experiment, state, np.full(shape, loaded.num_updates))
-    best = load_best(directory, state.learner)
-    if best is None:
+        return Team(directory, experiment, learner, np.full(experiment.lanes, restored.num_updates))
+    if best is None or not np.any(best.update):
         raise UsageError(
-            f"checkpoint: {directory} was trained without --eval-every, so that none is known to "
-            "be the best; take the latest"
+            f"checkpoint: {directory} was trained without --eval-every, or not yet evaluated, so "
+            "that no policies are known to be the best; take the latest"
         )
-    learner = with_actors(state.learner, best.actors)
-    return Trained(experiment, state._replace(learner=learner), np.asarray(best.update))
+    return Team(directory, experiment, with_actors(learner, best.actors), np.asarray(best.update))
 
 
-def choose_point(experiment: Experiment, directory: Path, asked: int | None) -> int:
-    """Returns the number of the grid point asked for, else of the best in summary.json.
+def play(
+    team: Team, trainer: Trainer, point: int, *, num_episodes: int, greedy: bool, number: int
+) -> dict[str, np.ndarray]:
+    """Returns ``[K]`` means of each metric over whole episodes of a grid point's teams.
 
-    Raises:
-        UsageError: if there is no such point, or none is known to be the best.
+    Seeds play one after another: an environment outside of JAX then holds the episodes of one.
+
+    Args:
+        team: who plays.
+        trainer: the run's own, or one with another environment of the same sizes.
+        point: grid point.
+        num_episodes: of each seed.
+        greedy: take the likeliest actions.
+        number: another one plays other episodes.
     """
-    last = len(experiment.points) - 1
-    if asked is not None and not 0 <= asked <= last:
-        raise UsageError(f"point: expected a number in [0, {last}], got {asked}")
-    if asked is not None or last == 0:
-        return asked or 0
-    try:
-        return _within(last + 1, best_point(read_json(directory / "summary.json")))
-    except (OSError, LookupError, TypeError, ValueError) as error:
-        raise UsageError(_unknown("point", last + 1, directory, error)) from error
+    run = make_evaluate(trainer, num_episodes, greedy)
+    keys = episode_keys(team.experiment.seeds, Purpose.AFTERWARDS, number)
+    rounds = []
+    for place in range(len(keys)):
+        one = slice(place, place + 1)
+        learner = jax.tree.map(lambda x, one=one: x[point : point + 1, one], team.learner)
+        rounds.append(jax.device_get(short_names(run(learner, keys[one]))))
+    return {name: np.array([each[name][0, 0] for each in rounds], np.float64) for name in rounds[0]}
 
 
-def choose_seed(experiment: Experiment, directory: Path, point: int, asked: int | None) -> int:
-    """Returns the place among the seeds of the one asked for, else of the point's best.
+def save_replay(
+    team: Team, trainer: Trainer, point: int, path: Path, *, greedy: bool = True, number: int = 0
+) -> bool:
+    """Saves one episode of the first seed at a grid point as a GIF; False if nothing can draw it.
 
-    Raises:
-        UsageError: if there is no such seed, or none is known to be the best.
+    Args:
+        team: who plays.
+        trainer: the run's own, or one with another environment of the same sizes.
+        point: grid point.
+        path: the GIF to write.
+        greedy: take the likeliest actions.
+        number: which episode.
     """
-    seeds = experiment.seeds
-    if asked is not None and asked not in seeds:
-        raise UsageError(f"seed: expected one of {', '.join(map(str, seeds))}, got {asked}")
-    if asked is not None or len(seeds) == 1:
-        return seeds.index(seeds[0] if asked is None else asked)
-    try:
-        return _within(len(seeds), best_seed(read_json(directory / "summary.json"), point))
-    except (OSError, LookupError, TypeError, ValueError) as error:
-        raise UsageError(_unknown("seed", len(seeds), directory, error)) from error
+    env: Any = trainer.env
+    if not hasattr(env, "animate"):
+        return False
+    learner = jax.tree.map(lambda x: x[point, 0], team.learner)
+    (key,) = episode_keys(team.experiment.seeds[:1], Purpose.REPLAY, number)
+    env.animate(play_episode(trainer, learner, key, greedy), save_path=str(path))
+    return True
 
 
-def _within(count: int, index: int) -> int:
-    """Returns the index, unless the file it was read from belongs to a larger run."""
-    if index >= count:
-        raise IndexError(f"it speaks of number {index}")
-    return index
+def play_episode(
+    trainer: Trainer, learner: LearnerState, key: jax.Array, greedy: bool = True
+) -> list[PyTree]:
+    """Returns the environment's states in one episode, the first one included; key is consumed."""
 
+    @jax.jit
+    def step(state: PyTree, observation: Any, key: jax.Array):
+        action, _ = trainer.learner.act(learner, observation, key, greedy)
+        state, timestep = trainer.env.step(state, action)
+        return state, timestep.observation, timestep.last()
 
-def _unknown(name: str, count: int, directory: Path, error: Any) -> str:
-    return (
-        f"{name}: {directory} has no summary.json that tells the best of {count} ({error}); choose "
-        f"one with --{name}"
-    )
+    reset_key, key = jax.random.split(key)
+    state, timestep = jax.jit(trainer.env.reset)(reset_key)
+    states, observation = [state], timestep.observation
+    for step_key in jax.random.split(key, MAX_REPLAY_STEPS):
+        state, observation, is_last = step(state, observation, step_key)
+        states.append(state)
+        if is_last:
+            break
+    return states

@@ -11,13 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments import run
-from experiments.training import console as progress
-from experiments.training import loop as training
-from experiments.training import program as runner
+from experiments.training import console, process, program
 from experiments.training.errors import UsageError
+from experiments.training.settings.command_line import parse
 from experiments.training.settings.defaults import AlgorithmName
 from experiments.training.settings.experiment import build
-from experiments.training.settings.options import parse
 from oatrpo_jax.config import Config, Hyperparams
 
 pytestmark = pytest.mark.slow
@@ -85,11 +83,11 @@ def test_any_command_line_is_accepted_or_refused_in_words(
     argv: list[str], outcomes: dict[str, int], tmp_path: Path, monkeypatch: Any, capfd: Any
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runner, "trace", lambda experiment: None)
-    monkeypatch.setattr(training, "execute", lambda *_: 0)
-    monkeypatch.setattr(progress, "make_console", lambda: progress.Console(quiet=True))
+    monkeypatch.setattr(program, "trace", lambda experiment: None)
+    monkeypatch.setattr(process.Part, "execute", lambda *_: 0)
+    monkeypatch.setattr(process, "make_console", lambda: console.Console(quiet=True))
     monkeypatch.setattr(
-        run, "default_directory", lambda _: tmp_path / f"run-{sum(outcomes.values())}"
+        process, "default_directory", lambda _: tmp_path / f"run-{sum(outcomes.values())}"
     )
     capfd.readouterr()
     try:
@@ -111,7 +109,7 @@ def test_what_the_command_line_accepts_can_be_traced(argv: list[str]):
         experiment = build(parse([*small, *argv]))
     except UsageError:
         return
-    assert runner.trace(experiment).capacity == runner.MAX_CHUNK
+    assert program.trace(experiment).metrics["critic/loss"].shape[0] == program.CAPACITY
 
 
 anything = st.one_of(

@@ -2,7 +2,7 @@ import jax
 import pytest
 
 from experiments import run
-from experiments.training import program as runner
+from experiments.training import program
 
 SIZES = ("--num-envs", "4", "--rollout-length", "8", "--hidden-sizes", "8")
 SMALL = ("--env", "maze", "--seeds", "2", *SIZES, "--total-steps", "64")
@@ -12,7 +12,7 @@ SMALL = ("--env", "maze", "--seeds", "2", *SIZES, "--total-steps", "64")
 def cache_uses(monkeypatch):
     """Every time that the cache of compiled programs is turned on; the user's is left alone."""
     uses = []
-    monkeypatch.setattr(runner, "use_compilation_cache", lambda: uses.append(1))
+    monkeypatch.setattr(program, "use_compilation_cache", lambda: uses.append(1))
     return uses
 
 
@@ -42,7 +42,7 @@ def test_cache_of_programs_lies_in_the_users_cache_and_is_bounded(tmp_path, monk
     names = ("jax_compilation_cache_dir", "jax_compilation_cache_max_size")
     before = {name: getattr(jax.config, name) for name in names}
     try:
-        runner.use_compilation_cache()
+        program.use_compilation_cache()
         assert jax.config.jax_compilation_cache_dir == str(tmp_path / "oatrpo_jax/programs")
         assert jax.config.jax_compilation_cache_max_size == 2**30
     finally:

@@ -1,17 +1,17 @@
 """Evaluation from the command line: how many episodes, of whom, and what it says."""
 
 import json
-import pickle
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from oatrpo_jax.keys import Purpose
 from PIL import Image
 
 from experiments import evaluate
-from experiments.training.evaluation import Purpose, episode_keys
-from tests.experiments.trained_run import make_trained_run
+from experiments.training.evaluation import episode_keys
+from tests.experiments.trained_run import ARGV, make_trained_run
 
 EPISODES = 7
 
@@ -145,25 +145,16 @@ def test_a_run_that_lacks_something_is_a_usage_error(trained, tmp_path, capfd):
     for name in ("config.json", "checkpoints"):
         (run / name).symlink_to(trained[0] / name)
     assert "choose one with --point" in usage_error([str(run)], capfd)
-    assert "take the latest" in usage_error([str(run), "--checkpoint", "best"], capfd)
-    (run / "summary.json").write_text('{"points": 5}')
+    (run / "summary.json").write_text('{"best_point": 5}')
     assert "choose one with --point" in usage_error([str(run)], capfd)
     (run / "checkpoints").unlink()
     assert "holds no checkpoint" in usage_error([str(run)], capfd)
 
 
-def test_damaged_best_policies_are_noticed(trained, tmp_path, capfd):
-    run = tmp_path / "run"
-    run.mkdir()
-    for name in ("config.json", "checkpoints", "summary.json"):
-        (run / name).symlink_to(trained[0] / name)
-    whole = (trained[0] / "best.safetensors").read_bytes()
-    flipped = whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:]
-    pickled = pickle.dumps(Path)
-    for content in (flipped, whole[:-9], whole[:4], b"", pickled):
-        (run / "best.safetensors").write_bytes(content)
-        errors = usage_error([str(run), "--checkpoint", "best"], capfd)
-        assert "is damaged" in errors or "cannot be read" in errors
+def test_without_evaluations_no_policies_are_the_best(tmp_path, capfd):
+    make_trained_run(tmp_path / "run", ARGV.replace("--eval-every 1", ""))
+    argv = [str(tmp_path / "run"), "--point", "0", "--checkpoint", "best"]
+    assert "take the latest" in usage_error(argv, capfd)
 
 
 def usage_error(argv: list[str], capfd) -> str:

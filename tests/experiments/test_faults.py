@@ -20,11 +20,13 @@ import numpy as np
 import pytest
 
 from experiments import run
-from experiments.training import program as runner
+from experiments.training import program
 from experiments.training.errors import UsageError
-from experiments.training.folder.checkpoints import find_checkpoints, load_run
+from experiments.training.folder.checkpoints import find_checkpoints
 from experiments.training.folder.lock import NAME as LOCK
+from experiments.training.team import load_team
 from oatrpo_jax.checkpoint import to_host
+from tests.experiments.trained_run import read_checkpoint
 
 ROOT = Path(__file__).parents[2]
 SMALL = "--env maze --env-option num_per_colour=1 time_limit=8 --num-envs 4 --hidden-sizes 8"
@@ -91,9 +93,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def assert_same(directory: Path, whole: Path) -> None:
-    for name in ("metrics.csv", "evaluation.csv", "best.safetensors"):
+    for name in ("metrics.csv", "evaluation.csv"):
         assert (directory / name).read_bytes() == (whole / name).read_bytes(), name
-    ours, theirs = load_run(directory), load_run(whole)
+    ours, theirs = read_checkpoint(directory), read_checkpoint(whole)
     assert ours.num_updates == theirs.num_updates == TOTAL
     left, right = to_host(ours.state), to_host(theirs.state)
     assert left.keys() == right.keys()
@@ -165,7 +167,7 @@ def test_damaged_files_never_pass_for_sound(kind: str, whole: Path, tmp_path: Pa
         alone = tmp_path / f"sound-{number}"
         shutil.copytree(path, alone / "checkpoints" / path.name)
         shutil.copy(whole / "config.json", alone)
-        sound[number] = to_host(load_run(alone).state)
+        sound[number] = to_host(read_checkpoint(alone).state)
     newest = max(sound)
     rng, used = random.Random(1), Counter[int]()
     for trial in range(30):
@@ -173,7 +175,7 @@ def test_damaged_files_never_pass_for_sound(kind: str, whole: Path, tmp_path: Pa
         shutil.copytree(whole / "checkpoints", directory / "checkpoints")
         shutil.copy(whole / "config.json", directory)
         damage(find_checkpoints(directory)[newest], kind, rng)
-        loaded = load_run(directory)
+        loaded = read_checkpoint(directory)
         used[loaded.num_updates] += 1
         state = to_host(loaded.state)
         expected = sound[loaded.num_updates]
@@ -219,7 +221,7 @@ def test_a_full_disk_costs_nothing_but_time(whole: Path, tmp_path: Path):
         assert "Traceback" not in errors, errors
         assert "--resume" in errors
         print(errors)
-        assert load_run(directory).num_updates >= 100
+        assert read_checkpoint(directory).num_updates >= 100
         filler.unlink(missing_ok=True)
         finish(start(directory))
         assert_same(directory, whole)
@@ -242,7 +244,7 @@ def test_a_second_process_is_refused_and_a_dead_one_taken_over(whole: Path, tmp_
 
 
 def test_a_state_that_is_not_finite_is_never_gone_on_from(tmp_path: Path, monkeypatch, capfd):
-    make_advance = runner.make_advance
+    make_advance = program.make_advance
 
     def poisoned(step: Any, capacity: int) -> Any:
         def bad_step(state: Any, hparams: Any) -> Any:
@@ -260,7 +262,7 @@ def test_a_state_that_is_not_finite_is_never_gone_on_from(tmp_path: Path, monkey
 
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "make_advance", poisoned)
+        patch.setattr(program, "make_advance", poisoned)
         steps = ["--total-steps", str(40 * STEPS)]
         # Checkpoints after 5, 10, ... 25: the last one is spoilt, though no metric tells yet.
         argv = [*SMALL, *steps, "--checkpoint-every", "5", "--out", str(out)]
@@ -269,7 +271,9 @@ def test_a_state_that_is_not_finite_is_never_gone_on_from(tmp_path: Path, monkey
     assert "checkpoint of update 25 could not be saved" in errors
     assert "is not finite in update 26" in errors
     assert "newest checkpoint is of update 20" in errors
-    assert all(np.isfinite(a).all() for a in to_host(load_run(out).state.learner).values())
+    assert all(
+        np.isfinite(a).all() for a in to_host(read_checkpoint(out).state.train.learner).values()
+    )
     assert run.main(["--resume", str(out)]) == 0
     assert json.loads((out / "summary.json").read_text())["completed"]
 
@@ -281,4 +285,4 @@ def test_a_first_checkpoint_that_cannot_be_saved_stops_the_run_at_once(tmp_path:
     assert "nothing can be saved there" in errors
     assert not size(tmp_path / "run" / "metrics.csv")
     with pytest.raises(UsageError, match="holds no checkpoint"):
-        load_run(tmp_path / "run")
+        load_team(tmp_path / "run")

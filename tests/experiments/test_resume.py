@@ -19,19 +19,20 @@ from hypothesis import strategies as st
 from tensorboardX.proto import event_pb2
 
 from experiments import run
-from experiments.training import console as progress
-from experiments.training import loop as training
-from experiments.training import program as runner
+from experiments.training import console, loop, program
 from experiments.training.errors import UsageError
-from experiments.training.folder.checkpoints import find_checkpoints, load_run
+from experiments.training.folder.checkpoints import find_checkpoints
+from experiments.training.folder.files import write_json
 from experiments.training.folder.lock import NAME as LOCK
 from experiments.training.folder.lock import locked
 from experiments.training.folder.metrics import as_text
-from experiments.training.folder.saving import Checkpoints
+from experiments.training.settings.command_line import parse
+from experiments.training.settings.config_file import describe_experiment
+from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import build
-from experiments.training.settings.options import parse
-from experiments.training.settings.stored import read_options, values
+from experiments.training.team import load_team
 from oatrpo_jax.checkpoint import to_host
+from tests.experiments.trained_run import read_checkpoint
 
 PROTO: Any = event_pb2
 SMALL = "--env maze --env-option num_per_colour=1 time_limit=8 --num-envs 2 --hidden-sizes 4"
@@ -67,11 +68,11 @@ def one_program() -> Iterator[None]:
 
     They differ in coefficients and in the number of updates, of which the program knows nothing.
     """
-    traced = runner.trace(build(parse([*SMALL, "--total-steps", "8"])))
+    traced = program.trace(build(parse([*SMALL, "--total-steps", "8"])))
     shared = traced._replace(init=CompiledOnce(traced.init), advance=CompiledOnce(traced.advance))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "trace", lambda e: shared._replace(hparams=e.hparams))
-        patch.setattr(training, "draw", lambda *_: None)
+        patch.setattr(program, "trace", lambda e: shared._replace(hparams=e.hparams))
+        patch.setattr("experiments.analysis.finish.draw", lambda *_: None)
         yield
 
 
@@ -124,9 +125,9 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 def state_of(directory: Path) -> dict[str, bytes]:
-    loaded = load_run(directory)
-    assert loaded.num_updates == TOTAL
-    return {name: array.tobytes() for name, array in to_host(loaded.state).items()}
+    restored = read_checkpoint(directory)
+    assert restored.num_updates == TOTAL
+    return {name: array.tobytes() for name, array in to_host(restored.state).items()}
 
 
 def summary_of(directory: Path) -> dict[str, Any]:
@@ -168,13 +169,13 @@ def test_rows_after_the_last_checkpoint_are_written_again(tmp_path: Path, whole:
     class Killed(Exception):
         pass
 
-    def die(line: progress.ProgressLine, chunk: runner.Chunk) -> None:
-        if chunk.last_update == 7:
+    def die(line: console.ProgressLine, metrics: Any, done: int) -> None:
+        if done == 7:
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(progress.ProgressLine, "show", die)
-        patch.setattr(runner, "next_length", lambda *_, **__: 3)  # Chunks of 1, 3 and 3 updates.
+        patch.setattr(console.ProgressLine, "show", die)
+        patch.setattr(loop, "next_length", lambda *_, **__: 3)  # Chunks of 1, 3 and 3 updates.
         with pytest.raises(Killed):
             begin(tmp_path / "run", TOTAL)
     num_lines = len((tmp_path / "run" / "metrics.csv").read_text().splitlines())
@@ -189,20 +190,19 @@ def test_rows_after_the_last_checkpoint_are_written_again(tmp_path: Path, whole:
 def test_the_length_of_chunks_changes_nothing(
     length: int, tmp_path: Path, whole: Path, monkeypatch
 ):
-    monkeypatch.setattr(runner, "next_length", lambda *_, **__: length)
+    monkeypatch.setattr(loop, "next_length", lambda *_, **__: length)
     assert begin(tmp_path / "run", TOTAL, every=0) == 0
     assert_same(tmp_path / "run", whole)
 
 
 def test_chunks_end_where_the_host_has_work():
-    program = runner.Program(
-        init=lambda: None,  # type: ignore[arg-type, return-value]
+    compiled: Any = program.Program(
+        init=lambda: (None, None),  # type: ignore[arg-type, return-value]
         advance=lambda state, count: (state, {"x": jnp.zeros(count)}),
-        capacity=100,
         compile_seconds=0.0,
     )
-    chunks = runner.train(program, None, 3, 14, every=[4, 6])  # type: ignore[arg-type]
-    assert {4, 6, 8, 12, 14} <= {chunk.last_update for chunk in chunks}
+    chunks = loop.chunks(compiled, None, 3, 14, every=[4, 6])  # type: ignore[arg-type]
+    assert {4, 6, 8, 12, 14} <= {chunk.updates[-1] for chunk in chunks}
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_again(tmp_path: Path, whole: Path):
@@ -258,22 +258,15 @@ def test_a_coefficient_may_change_for_the_updates_to_come(stopped: Path, whole: 
     (entry,) = config["resumed"]
     assert entry["after_update"] == 8
     assert entry["changed"] == {"actor_lr": [0.25]}
-    assert values(read_options(stopped))["actor_lr"] == (0.25,)
+    assert stored_options(stopped).coefficients["actor_lr"] == (0.25,)
 
 
 def test_options_read_back_to_the_bit(tmp_path: Path):
     argv = ["--actor-lr", "0.1234567890123456789", "--reuse-sigma", "1e-30", "3e7", "--layer-norm"]
     more = ["--total-steps", "100", "--num-minibatches", "2", "--hidden-sizes", "3", "5"]
     options = parse([*SMALL, *argv, *more, "--out", str(tmp_path / "run")])
-    training.write_json(tmp_path / "config.json", run_description(options))
-    read = values(read_options(tmp_path))
-    assert read == values(options) | {"out": None}
-
-
-def run_description(options: Any) -> dict[str, Any]:
-    from experiments.training.settings.config_file import describe_experiment
-
-    return describe_experiment(build(options))
+    write_json(tmp_path / "config.json", describe_experiment(build(options)))
+    assert stored_options(tmp_path).by_name() == options.by_name() | {"out": None}
 
 
 def test_other_versions_are_named_and_the_run_goes_on(stopped: Path, whole: Path, capfd):
@@ -306,7 +299,7 @@ def damage(path: Path) -> None:
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(stopped: Path, whole: Path, capfd):
     damage(find_checkpoints(stopped)[8])
     capfd.readouterr()
-    assert load_run(stopped).num_updates == 4
+    assert load_team(stopped).updates[0, 0] == 4
     assert "000000008" in capfd.readouterr().err
     assert go_on(stopped) == 0
     assert "Warning: a checkpoint cannot be loaded" in capfd.readouterr().err
@@ -332,14 +325,14 @@ def test_metrics_that_do_not_reach_the_checkpoint_are_refused(stopped: Path, cut
     else:
         path.write_text(text[: text.rindex("\n", 0, -1) + 1] if cut == "row" else text[:-2])
     more = ["--total-steps", str(TOTAL * STEPS)]
-    assert "does not hold the 8 updates" in refused(stopped, *more, capfd=capfd)
+    assert "does not hold the rows of 8 updates" in refused(stopped, *more, capfd=capfd)
 
 
 def test_no_run_is_no_run(tmp_path: Path, capfd):
     assert "holds no run" in refused(tmp_path, capfd=capfd)
     assert "holds no run" in refused(tmp_path / "nowhere", capfd=capfd)
     with pytest.raises(UsageError, match="holds no run"):
-        load_run(tmp_path)
+        load_team(tmp_path)
 
 
 MALICIOUS = {
@@ -368,7 +361,7 @@ def test_a_malicious_config_is_refused(content: Any, whole: Path, tmp_path: Path
     (directory / "config.json").write_text(content)
     refused(directory, "--total-steps", "800", capfd=capfd)
     with pytest.raises(UsageError):
-        load_run(directory)
+        load_team(directory)
     assert not Path("/tmp/escaped").exists()
 
 
@@ -395,33 +388,12 @@ def full_disk(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, before)
 
 
-def test_a_save_that_fails_is_told_and_harms_nothing(whole: Path, tmp_path: Path, capfd):
-    loaded = load_run(whole)
-    before = to_host(loaded.state)
-    with Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(loaded.state, 1)
-        assert checkpoints.wait()
-        with full_disk(1000):
-            checkpoints.save(loaded.state, 2)
-            assert not checkpoints.wait()
-        assert "checkpoint of update 2 could not be saved" in (errors := capfd.readouterr().err)
-        assert "newest is of update 1" in errors and "File too large" in errors
-        assert "Traceback" not in errors
-        assert list(find_checkpoints(tmp_path)) == [1]
-        checkpoints.save(loaded.state, 3)
-        assert checkpoints.wait()
-    left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
-    assert left == ["000000001", "000000003"]
-    after = to_host(loaded.state)
-    assert all(before[name].tobytes() == after[name].tobytes() for name in before)
-
-
 def test_a_full_disk_ends_the_run_clearly_and_it_goes_on_later(stopped: Path, whole: Path, capfd):
     with full_disk((stopped / "metrics.csv").stat().st_size + 10):
         assert go_on(stopped) == 1
     errors = capfd.readouterr().err
     assert "cannot write" in errors and "Traceback" not in errors
-    assert load_run(stopped).num_updates == 8
+    assert load_team(stopped).updates[0, 0] == 8
     assert go_on(stopped) == 0
     assert_same(stopped, whole)
 
@@ -431,7 +403,7 @@ def test_a_failed_last_save_is_a_failure(stopped: Path, whole: Path, monkeypatch
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("experiments.training.folder.saving.save_checkpoint", fail)
+        patch.setattr("experiments.training.folder.checkpoints.save_checkpoint", fail)
         assert go_on(stopped) == 1
     errors = capfd.readouterr().err
     assert "No space left on device" in errors
@@ -440,41 +412,17 @@ def test_a_failed_last_save_is_a_failure(stopped: Path, whole: Path, monkeypatch
     assert_same(stopped, whole)
 
 
-def test_the_newest_few_are_kept(whole: Path, tmp_path: Path):
-    state = load_run(whole).state
-    with Checkpoints(tmp_path, keep=2) as checkpoints:
-        for number in (1, 2, 3):
-            checkpoints.save(state, number)
-    assert list(find_checkpoints(tmp_path)) == [2, 3]
-    with Checkpoints(tmp_path, keep=1) as checkpoints:
-        assert checkpoints.newest == 3
-        checkpoints.save(state, 4)
-    assert list(find_checkpoints(tmp_path)) == [4]
-
-
-def test_what_cannot_be_gone_on_from_is_not_saved(whole: Path, tmp_path: Path, capfd):
-    state = load_run(whole).state
-    policies = state.learner.policies
-    bad = {"params": {"MLP_0": {"Dense_0": {"bias": jnp.array([1.0, jnp.nan])}}}}
-    with Checkpoints(tmp_path) as checkpoints:
-        learner = state.learner._replace(policies=policies._replace(params=bad))
-        checkpoints.save(state._replace(learner=learner), 1)
-    assert "Dense_0/bias is not finite" in capfd.readouterr().err
-    assert not find_checkpoints(tmp_path)
-
-
 def test_a_fault_leaves_a_checkpoint_from_before(stopped: Path, monkeypatch, capfd):
-    find = runner.find_non_finite
+    find = loop.find_diverged
 
-    def poisoned(chunk: runner.Chunk) -> runner.NonFinite | None:
-        if chunk.first_update <= 10 <= chunk.last_update:
-            loss = chunk.metrics["critic/loss"].copy()
-            loss[10 - chunk.first_update] = np.nan
-            chunk = chunk._replace(metrics=chunk.metrics | {"critic/loss": loss})
-        return find(chunk)
+    def poisoned(metrics: Any, first_update: int, *others: Any) -> dict:
+        loss = metrics["critic/loss"]
+        if first_update <= 10 < first_update + len(loss):
+            loss[10 - first_update] = np.nan
+        return find(metrics, first_update, *others)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "find_non_finite", poisoned)
+        patch.setattr(loop, "find_diverged", poisoned)
         assert go_on(stopped) == 1
     errors = capfd.readouterr().err
     assert "critic/loss is not finite in update 10" in errors

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,14 +16,12 @@ import pytest
 from PIL import Image
 
 from experiments import run
-from experiments.training import loop as training
-from experiments.training import program as runner
-from experiments.training.folder.checkpoints import load_run
-from experiments.training.interrupts import StopRequest
-from experiments.training.program import NonFinite
+from experiments.training import program
+from experiments.training.errors import typed_names
+from experiments.training.settings.command_line import parse
 from experiments.training.settings.experiment import build
-from experiments.training.settings.options import given_names, parse
-from experiments.training.stopping import End, conclude_run
+from experiments.training.stopping import Ending, NonFinite, StopRequest, explain
+from experiments.training.team import load_team
 
 ROOT = Path(__file__).parents[2]
 SMALL = "--env maze --env-option num_per_colour=1 time_limit=12 --num-envs 4 --hidden-sizes 8"
@@ -55,7 +52,8 @@ def read_rows(directory: Path) -> list[dict[str, str]]:
 
 def test_a_run_leaves_its_files_and_names_them(finished: tuple[Path, str]):
     directory, output = finished
-    names = {"config.json", "metrics.csv", "summary.json", "curves.png", "reuse.png", "replay.gif"}
+    names = {"config.json", "metrics.csv", "training.json", "summary.json"}
+    names |= {"curves.png", "reuse.png", "replay.gif"}
     folders = {"tensorboard", "checkpoints"}
     assert {path.name for path in directory.iterdir()} == names | folders | {".lock"}
     assert all(name in output for name in names)
@@ -142,16 +140,16 @@ def test_a_signal_ends_the_run_with_everything_saved(
     summary = json.loads((out / "summary.json").read_text())
     assert not summary["completed"]
     assert summary["env_steps"] == int(rows[-1]["env_steps"])
-    assert load_run(out).num_updates == int(rows[-1]["update"])
+    assert load_team(out).updates.item() == int(rows[-1]["update"])
     assert (out / "curves.png").exists()
 
 
-def without(argv: Sequence[str], names: frozenset[str]) -> list[str]:
+def without(argv: Sequence[str], names: Sequence[str]) -> list[str]:
     """Returns a command line without some options and their values: none may stand there twice."""
     kept, is_kept = [], True
     for token in argv:
         if token.startswith("--"):
-            is_kept = not given_names([token]) & names
+            is_kept = not set(typed_names([token])) & set(names)
         kept += [token] * is_kept
     return kept
 
@@ -220,7 +218,7 @@ def test_bad_input_is_a_usage_error_that_leaves_nothing(
 ):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as exit_:
-        run.main([*without(SMALL, given_names(argv)), *argv])
+        run.main([*without(SMALL, typed_names(argv)), *argv])
     errors = " ".join(capfd.readouterr().err.replace("│", " ").split())
     assert exit_.value.code == 2
     assert expected in errors, errors
@@ -242,8 +240,7 @@ def test_what_the_machine_lacks_is_said_without_a_traceback(
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(runner, "trace", lambda _: None)
-    monkeypatch.setattr(training, "execute", fail)
+    monkeypatch.setattr(program, "trace", fail)
     assert run.main([*SMALL, "--out", str(tmp_path / "result")]) == exit_code
     assert expected in capfd.readouterr().err
 
@@ -259,7 +256,7 @@ def test_a_directory_that_holds_files_stays_as_it_is(tmp_path: Path, capfd):
 def test_a_number_that_is_not_finite_stops_the_run_and_keeps_its_rows(
     tmp_path: Path, monkeypatch, capfd
 ):
-    make_advance = runner.make_advance
+    make_advance = program.make_advance
 
     def poisoned(step, capacity):
         def bad_step(state, hparams):
@@ -272,7 +269,7 @@ def test_a_number_that_is_not_finite_stops_the_run_and_keeps_its_rows(
 
         return make_advance(bad_step, capacity)
 
-    monkeypatch.setattr(runner, "make_advance", poisoned)
+    monkeypatch.setattr(program, "make_advance", poisoned)
     out = tmp_path / "result"
     numbers = ["--seeds", "2", "--seed", "7", "--total-steps", "320"]
     assert run.main([*SMALL, *numbers, "--out", str(out)]) == 1
@@ -290,20 +287,41 @@ def test_a_number_that_is_not_finite_stops_the_run_and_keeps_its_rows(
         (["--algorithm", "hatrpo"], "kl_threshold: --resume", "actor_lr"),
         (
             ["--actor-lr", "0.1", "0.2"],
-            "Start anew without that point (actor_lr), or lower critic_lr: --resume",
-            "lower actor_lr",
-        ),
-        (
-            ["--actor-lr", "0.1", "0.2", "--critic-lr", "0.1", "0.2"],
-            "Start anew without that point (actor_lr, critic_lr).",
+            "Start anew with lower values of actor_lr or critic_lr.",
             "--resume",
         ),
     ],
 )
 def test_the_advice_after_a_divergence_can_be_followed(argv, expected, unexpected, capfd):
     experiment = build(parse([*SMALL, *argv]))
-    state: Any = None
-    end = End(state, NonFinite(0, 0, 3, "critic/loss"), {}, 1.0, True, 2)
-    assert conclude_run(experiment, end, StopRequest(), Path("runs/a")) == 1
+    points = range(len(experiment.points))
+    diverged = {point: NonFinite(point, 0, 3, "critic/loss") for point in points}
+    ending = Ending(diverged, is_saved=True, newest=2)
+    assert explain(experiment, ending, StopRequest(), Path("runs/a")) == 1
     errors = capfd.readouterr().err
     assert expected in errors and unexpected not in errors
+
+
+def test_a_point_that_diverged_is_named_and_the_others_go_on(tmp_path: Path, monkeypatch, capfd):
+    make_advance = program.make_advance
+
+    def poisoned(step, capacity):
+        def bad_step(state, hparams):
+            state, metrics = step(state, hparams)
+            is_bad = (hparams.reuse_sigma == 10)[:, None] & (state.num_updates >= 2)
+            loss = jnp.where(is_bad, jnp.nan, metrics["critic/loss"])
+            return state, metrics | {"critic/loss": loss}
+
+        return make_advance(bad_step, capacity)
+
+    monkeypatch.setattr(program, "make_advance", poisoned)
+    out = tmp_path / "result"
+    numbers = ["--seeds", "1", "--total-steps", "320", "--reuse-sigma", "0.1", "10"]
+    assert run.main([*SMALL, *numbers, "--out", str(out)]) == 0
+    errors = capfd.readouterr().err
+    assert "1 of 2 points diverged: critic/loss is not finite in update 2 at point 1" in errors
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["completed"] and summary["best_point"] == 0
+    # What goes on knows of it still.
+    assert run.main(["--resume", str(out), "--total-steps", "384"]) == 0
+    assert "1 of 2 points diverged" in capfd.readouterr().err

@@ -6,12 +6,9 @@ ROOT = Path(__file__).parents[2]
 
 UNTIL_THE_FIRST_UPDATE = """
 import sys
-from experiments.training.settings import options
-from experiments.training import console as progress
-from experiments.training import program as runner
-from experiments.training import loop as training
-from experiments.training.settings import experiment
-experiment.build(options.parse(["--env", "maze"]))
+from experiments.training import process
+from experiments.training.settings.command_line import parse
+process.build(parse(["--env", "maze"]))
 print(*{"scipy.stats", "sklearn", "jaxmarl", "pandas", "jax", "orbax"} & set(sys.modules))
 """
 

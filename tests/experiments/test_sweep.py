@@ -1,81 +1,19 @@
-import csv
 import json
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from experiments import run, sweep
-from experiments.analysis.ranking import rank, save_ranking
+from experiments import evaluate, export, run, sweep
 from experiments.analysis.results import read_result
-from experiments.training.errors import UsageError
-from experiments.training.folder.checkpoints import load_run
-from experiments.training.settings.experiment import Experiment, build
-from experiments.training.settings.options import parse
-from experiments.training.settings.preset_files import describe_preset
-from experiments.training.settings.search import search_points
-from tests.experiments.made_up_runs import write_run
+from experiments.training.settings.command_line import parse
+from experiments.training.settings.experiment import build
 
 TINY = "--env maze --env-option num_per_colour=1 time_limit=12 --num-envs 4 --hidden-sizes 8"
 TINY = f"{TINY} --rollout-length 16 --total-steps 128 --seeds 2".split()
-
-
-def test_a_grid_takes_all_combinations_evenly_on_the_scale_of_each_range():
-    points = search_points(["actor_lr=log:1e-4:1e-2", "gamma=uniform:0.9:0.98"], 3, "grid", 0)
-    # Factors of 10, and steps of 0.04.
-    expected = [(lr, gamma) for lr in (1e-4, 1e-3, 1e-2) for gamma in (0.9, 0.94, 0.98)]
-    assert [(point["actor_lr"], point["gamma"]) for point in points] == expected
-
-
-def test_random_points_are_in_range_repeatable_and_even_in_the_logarithm():
-    searches = ["reuse_sigma=log:0.01:1", "gamma=0.9,0.99"]
-    points = search_points(searches, 400, "random", 0)
-    assert points == search_points(searches, 400, "random", 0)
-    assert points != search_points(searches, 400, "random", 1)
-    sigma = np.array([point["reuse_sigma"] for point in points])
-    assert sigma.min() >= 0.01 and sigma.max() <= 1
-    # Half of them below the geometric mean: 200 with standard deviation 10.
-    assert abs(np.sum(sigma < 0.1) - 200) < 40
-    assert {point["gamma"] for point in points} == {0.9, 0.99}
-
-
-LISTS = ["gamma=0.9,0.95,0.99", "ent_coef=0,0.01"]
-
-
-def test_lists_that_are_tried_at_random_are_tried_without_repeats():
-    everything = search_points(LISTS, 1, "grid", 0)
-    assert len(everything) == 6  # 3 x 2.
-    assert search_points(LISTS, 6, "random", 0) == everything
-    assert search_points(LISTS, 5000, "random", 0) == everything
-    some = search_points(LISTS, 5, "random", 0)
-    assert len({tuple(point.values()) for point in some}) == len(some) == 5
-    assert all(point in everything for point in some)
-    assert some != search_points(LISTS, 5, "random", 1)
-
-
-BAD_SEARCHES = {
-    "nothing": ([], "expected at least one"),
-    "no range": (["gamma"], "NAME=log:LOW:HIGH"),
-    "unknown name": (["learning_rate=log:1:2"], "actor_lr"),
-    "unknown scale": (["gamma=cubic:0.1:0.2"], "scale log or uniform"),
-    "no numbers": (["gamma=log:a:b"], "NAME=log:LOW:HIGH"),
-    "one bound": (["gamma=log:0.1"], "NAME=log:LOW:HIGH"),
-    "empty range": (["gamma=uniform:0.9:0.9"], "LOW < HIGH"),
-    "log of zero": (["ent_coef=log:0:1"], "LOW above 0"),
-    "endless": (["ent_coef=uniform:0:inf"], "LOW < HIGH"),
-    "twice": (["gamma=0.9,0.99", "gamma=0.5,0.6"], "gamma again"),
-    "equal values": (["gamma=0.9,0.9"], "values that differ"),
-    "too many": ([f"{n}=uniform:0.1:0.2" for n in ("gamma", "actor_lr", "ent_coef")], "at most"),
-}
-
-
-@pytest.mark.parametrize(("searches", "expected"), BAD_SEARCHES.values(), ids=BAD_SEARCHES.keys())
-def test_a_search_that_makes_no_sense_is_refused(searches, expected):
-    with pytest.raises(UsageError, match=expected):
-        search_points(searches, 20, "grid", 0)
 
 
 BAD_SWEEPS = {
@@ -90,7 +28,7 @@ BAD_SWEEPS = {
     ),
     "seed below zero": (["--search", "gamma=0.9,0.95", "--search-seed", "-1"], "search_seed"),
     "no points": (["--search", "gamma=0.9,0.95", "--points", "0"], "points"),
-    "resume": (["--search", "gamma=0.9,0.95", "--resume", "x"], "cannot be resumed"),
+    "resume": (["--search", "gamma=0.9,0.95", "--resume", "x"], "holds no run"),
     "dry run": (["--search", "gamma=0.9,0.95", "--dry-run"], "a sweep has none"),
     "option of nobody": (["--search", "gamma=0.9,0.95", "--speed", "9"], "--speed"),
 }
@@ -110,23 +48,6 @@ def refused(capfd, command) -> str:
     errors = " ".join(capfd.readouterr().err.replace("│", " ").split())
     assert exit_.value.code == 2 and "Traceback" not in errors
     return errors
-
-
-def test_points_are_ranked_by_their_end_or_by_the_whole_run(tmp_path):
-    # One learns within two updates, the other within ten of ten: both end at the optimum.
-    needed = {np.float32(0.1): 10, np.float32(0.2): 2, np.float32(0.3): 30}
-    write_run(
-        [*TINY[:-4], "--total-steps", "640", "--seeds", "2", "--reuse-sigma", "0.1", "0.2", "0.3"],
-        tmp_path / "run",
-        lambda _, point, seed: needed[np.float32(point["reuse_sigma"])],
-    )
-    result = read_result(tmp_path / "run")
-    over_end, over_run = (rank(result, "success", over) for over in ("end", "run"))
-    assert [one.score.value for one in over_end] == pytest.approx([1, 1, 1 / 3], abs=1e-6)
-    assert [one.point for one in over_run] == [1, 0, 2]
-    # (0.5 + 9) / 10, (0.1 + ... + 1) / 10, and a third of that.
-    expected = [0.95, 0.55, 0.55 / 3]
-    assert [one.score.value for one in over_run] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -152,12 +73,32 @@ def test_a_sweep_trains_all_points_and_ranks_them_in_a_table(swept: Path):
     assert lines[4].startswith(f"| 1 | {best['actor_lr']:g} | {best['ent_coef']:g} |")
 
 
-def test_a_sweep_is_not_taken_for_a_run_and_its_preset_is_pointed_at(swept: Path, capfd):
-    errors = refused(capfd, lambda: run.main(["--resume", str(swept)]))
-    assert "holds a sweep" in errors and "damaged" not in errors
-    preset = swept / "preset.json"
-    with pytest.raises(UsageError, match=rf"holds a sweep.* --preset {preset}"):
-        load_run(swept)  # As evaluate.py and export.py do.
+def test_a_sweep_evaluates_and_exports_like_every_run(swept: Path):
+    assert evaluate.main([str(swept), "--episodes", "4"]) == 0
+    best = json.loads((swept / "summary.json").read_text())["best_point"]
+    assert json.loads((swept / "evaluation.json").read_text())["point"] == best
+    assert export.main([str(swept), "--point", "2", "--seed", "1"]) == 0
+    with zipfile.ZipFile(swept / "policy.zip") as archive:
+        specs = json.loads(archive.read("specs.json"))
+    config = json.loads((swept / "config.json").read_text())
+    assert specs["hyperparameters"] == config["points"][2] and specs["seed"] == 1
+
+
+def test_a_sweep_that_was_stopped_goes_on_to_the_bit(swept: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    search = ["--search", "actor_lr=log:1e-4:1e-2", "ent_coef=uniform:0:0.1", "--points", "3"]
+    shorter = [*TINY[:-3], "64", "--seeds", "2"]  # One update of two.
+    assert sweep.main([*search, *shorter, "--algorithm", "happo", "--out", str(out)]) == 0
+    assert run.main(["--resume", str(out), "--total-steps", "128"]) == 0
+    for name in ("metrics.csv", "table.md"):
+        assert (out / name).read_bytes() == (swept / name).read_bytes(), name
+    preset = json.loads((out / "preset.json").read_text())
+    assert preset == json.loads((swept / "preset.json").read_text())
+
+
+def test_what_is_searched_cannot_be_changed_on_resuming(swept: Path, capfd):
+    argv = ["--resume", str(swept), "--actor-lr", "0.1", "--total-steps", "192"]
+    assert "actor_lr: it is searched" in refused(capfd, lambda: run.main(argv))
 
 
 def test_a_point_that_diverges_comes_last_and_the_others_go_on(tmp_path, capfd):
@@ -185,34 +126,6 @@ def test_a_sweep_of_which_nothing_is_left_stops(tmp_path, capfd):
     assert not (out / "preset.json").exists()
 
 
-def made_up(directory: Path, **replaced: str | None) -> tuple[Experiment, Path]:
-    """Returns a finished run with some columns given one value, or left out if it is None."""
-    write_run([*TINY, "--reuse-sigma", "0.1", "0.2"], directory, lambda *_: 2)
-    with (directory / "metrics.csv").open(newline="") as file:
-        rows = [row | replaced for row in csv.DictReader(file)]
-    kept = [name for name in rows[0] if rows[0][name] is not None]
-    with (directory / "metrics.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, kept, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
-    return build(parse([*TINY, "--reuse-sigma", "0.1", "0.2"])), directory
-
-
-def test_an_environment_without_success_is_ranked_by_return(tmp_path):
-    experiment, directory = made_up(tmp_path / "run", **{"episode/success": None})
-    assert save_ranking(experiment, directory, "return", "end", Console()) == 0
-    head = (directory / "table.md").read_text().splitlines()[2]
-    assert head == "| rank | reuse_sigma | return, last tenth | return | length |"
-
-
-def test_no_preset_is_made_of_points_in_which_no_episode_ended(tmp_path, capfd):
-    nothing = dict.fromkeys(["episode/return", "episode/success", "episode/length"], "")
-    experiment, directory = made_up(tmp_path / "run", **{**nothing, "episode/count": "0"})
-    assert save_ranking(experiment, directory, "return", "end", Console()) == 1
-    assert "No point has a return" in capfd.readouterr().err
-    assert not (directory / "preset.json").exists()
-
-
 def test_the_preset_says_all_that_the_best_point_was_trained_with(swept: Path):
     options = parse(["--preset", str(swept / "preset.json"), "--seeds", "2"])
     experiment = build(options)
@@ -222,9 +135,6 @@ def test_the_preset_says_all_that_the_best_point_was_trained_with(swept: Path):
     trained = experiment.config
     assert (trained.num_envs, trained.hidden_sizes, trained.num_updates) == (4, (8,), 2)
     assert experiment.points[0] in config["points"]
-    # Written again it is the same file.
-    again = json.loads(json.dumps(describe_preset(experiment, 0)))
-    assert again == json.loads((swept / "preset.json").read_text())
 
 
 def test_options_that_are_given_count_more_than_the_preset(swept: Path):
@@ -248,12 +158,12 @@ BAD_PRESETS = {
     "code for a name": ({"env": CODE}, "Expected the name"),
     "code for an option": ({"env_option": [f"num_per_colour={CODE}"]}, "num_per_colour"),
     "code for a number": ({"hyperparameters": {"gamma": CODE}}, "gamma"),
-    "code for a setting": ({"config": {"num_envs": CODE}}, "num-envs"),
+    "code for a setting": ({"config": {"num_envs": CODE}}, "num_envs"),
     "another option as a value": ({"env_option": ["--out", "harmed"]}, "env_option"),
-    "a path": ({"out": "harmed"}, "out, which is no setting"),
-    "a setting of nobody": ({"config": {"speed": 9}}, "config.speed"),
-    "a coefficient of nobody": ({"hyperparameters": {"speed": 9}}, "hyperparameters.speed"),
-    "updates": ({"config": {"num_updates": 9}}, "config.num_updates"),
+    "a path": ({"out": "harmed"}, "out is no setting"),
+    "a setting of nobody": ({"config": {"speed": 9}}, "speed is no setting"),
+    "a coefficient of nobody": ({"hyperparameters": {"speed": 9}}, "speed is no setting"),
+    "updates": ({"config": {"num_updates": 9}}, "num_updates is no setting"),
     "an object for a value": ({"config": {"num_envs": {"a": 1}}}, "num_envs"),
     "a number out of range": ({"hyperparameters": {"gamma": 2}}, "gamma"),
     "not a number": (b'{"hyperparameters": {"gamma": NaN}}', "gamma"),

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from experiments.training.best import keep_better, no_best, save_best
-from experiments.training.folder.checkpoints import FOLDER
-from experiments.training.program import make_init, make_keys
+from experiments.training.evaluation import keep_better, no_best
+from experiments.training.folder.checkpoints import FOLDER, Restored, restore
+from experiments.training.loop import RunState
+from experiments.training.program import abstract_state, make_init, make_keys
+from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment
+from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import Experiment, build
-from experiments.training.settings.options import parse
 from oatrpo_jax.checkpoint import save_checkpoint, to_host
 from oatrpo_jax.learner import LearnerState
 from oatrpo_jax.train import TrainState
@@ -20,7 +21,8 @@ from oatrpo_jax.train import TrainState
 NUM_UPDATES = 3
 ARGV = (
     r"--env maze --env-option num_per_colour=1 time_limit=12 layout='sss\n.T.\nsss' --num-envs 4 "
-    "--hidden-sizes 8 --rollout-length 16 --total-steps 192 --seeds 2 --seed 3 --reuse-sigma 0.1 10"
+    "--hidden-sizes 8 --rollout-length 16 --total-steps 192 --seeds 2 --seed 3 --reuse-sigma 0.1 10 "
+    "--eval-every 1"
 )
 
 
@@ -30,18 +32,29 @@ def make_trained_run(directory: Path, argv: str = ARGV) -> tuple[Experiment, Tra
     The policies of point 1 and seed 4 are said to be the best; those of update 2 were better.
     """
     experiment = build(parse(argv.split()))
-    state = jax.jit(make_init(experiment))(make_keys(experiment))
+    state, _ = jax.jit(make_init(experiment))(make_keys(experiment))
     state = state._replace(learner=with_random_policies(state.learner, 0))
     directory.mkdir()
     (directory / "config.json").write_text(json.dumps(describe_experiment(experiment)))
-    folder = directory / FOLDER
-    folder.mkdir()
-    save_checkpoint(folder / f"{NUM_UPDATES:09d}", to_host(state), {})
-    (directory / "summary.json").write_text(json.dumps({"points": [ends(0, 0.5), ends(0.5, 1)]}))
+    (directory / "summary.json").write_text(
+        json.dumps({"best_point": 1, "points": [{"best_seed": 3}, {"best_seed": 4}]})
+    )
     earlier = with_random_policies(state.learner, 1)
     metrics = {f"evaluation/{name}": jnp.ones((2, 2)) for name in ("success", "return")}
-    save_best(keep_better(no_best(earlier), earlier, metrics, jnp.int32(2)), directory)
+    best = None
+    if experiment.options.run.eval_every:
+        best = keep_better(no_best(earlier), earlier, metrics, jnp.int32(2))
+    path = directory / FOLDER / f"{NUM_UPDATES:09d}"
+    save_checkpoint(path, to_host(RunState(state, best)), {"num_updates": NUM_UPDATES})
     return experiment, state
+
+
+def read_checkpoint(directory: Path) -> Restored:
+    """Returns the newest checkpoint of a run that can be loaded."""
+    experiment = build(stored_options(directory))
+    restored = restore(directory, RunState.like(abstract_state(experiment), experiment))
+    assert restored is not None
+    return restored
 
 
 def with_random_policies(learner: LearnerState, seed: int) -> LearnerState:
@@ -52,13 +65,3 @@ def with_random_policies(learner: LearnerState, seed: int) -> LearnerState:
         0.5 * jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)
     ]
     return learner._replace(policies=learner.policies._replace(params=tree.unflatten(drawn)))
-
-
-def ends(*success: float) -> dict:
-    """Returns a point of summary.json."""
-    return {f"episode/{name}": describe(success) for name in ("success", "return")}
-
-
-def describe(values) -> dict:
-    """Returns what summary.json says of one metric."""
-    return {"per_seed": list(values), "mean": float(np.mean(values))}

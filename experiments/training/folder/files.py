@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 
 def read_json(path: Path) -> Any:
@@ -16,7 +19,27 @@ def read_json(path: Path) -> Any:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Writes a dictionary for people and programs; a process that dies leaves the file before."""
-    replace_bytes(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    replace_bytes(path, json_bytes(content))
+
+
+def json_bytes(content: Mapping[str, Any]) -> bytes:
+    """Returns a dictionary as JSON, with null for what is not finite.
+
+    >>> json_bytes({"mean": float("nan")})
+    b'{\\n  "mean": null\\n}\\n'
+    """
+    return (json.dumps(_finite(content), indent=2, allow_nan=False) + "\n").encode()
+
+
+def _finite(value: Any) -> Any:
+    """Returns the same with plain Python numbers, and None for those that JSON cannot say."""
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    return value
 
 
 def replace_bytes(path: Path, content: bytes) -> None:

@@ -1,180 +1,95 @@
-"""What a run leaves while it goes on: rows of metrics.csv, TensorBoard events, and the history."""
+"""metrics.csv and evaluation.csv: rows per update, grid point and seed, appended and kept."""
 
 from __future__ import annotations
 
 import csv
 import itertools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 import numpy as np
 
 from experiments.training.errors import UsageError
-from experiments.training.folder.tensorboard import Board
-from experiments.training.program import Chunk
-from experiments.training.settings.experiment import Experiment
 
 INDEX_COLUMNS = ("point", "seed", "update", "env_steps")
 GROUPS = ("episode", "policy", "critic", "reuse")
 """Prefixes of metrics, in the order of the columns; others follow."""
 
 
-class Recorder:
-    """Writes each chunk to metrics.csv and TensorBoard, and keeps it for summary and plots.
+class Log:
+    """A CSV file to which rows are appended; what it was given is on the disk when it returns."""
 
-    Use it as a context manager: the files are closed at its end, whatever happened.
-    """
-
-    def __init__(
-        self, experiment: Experiment, directory: Path, history: Mapping[str, np.ndarray]
-    ) -> None:
-        """Opens the files in ``directory``.
+    def __init__(self, path: Path, num_points: int, seeds: Sequence[int], steps: int) -> None:
+        """Says what the rows are of; opens nothing.
 
         Args:
-            experiment: what is run.
-            directory: where; a metrics.csv that is there is cut after the history.
-            history: metrics ``[U, P, K, ...]`` of the updates done before, as `read_history`
-                returns them; empty for a new run.
+            path: the file.
+            num_points: grid points.
+            seeds: their numbers.
+            steps: environment steps of an update.
         """
-        self._experiment = experiment
-        self._chunks = [dict(history)] if history else []
-        num_updates = len(next(iter(history.values()), ()))
-        path = directory / "metrics.csv"
-        cut_lines(path, num_lines(experiment, num_updates) if history else 0)
-        self._csv = path.open("a", newline="")
-        self._writer = csv.writer(self._csv, lineterminator="\n")
-        root = directory / "tensorboard"
-        labels = [experiment.label(point) for point in range(len(experiment.points))]
-        folders = [root] if len(labels) == 1 else [root / label for label in labels]
-        first_step = (num_updates + 1) * experiment.config.steps_per_update
-        self._boards = [Board(folder, first_step) for folder in folders]
+        self.path = path
+        self._lanes = [(point, seed) for point in range(num_points) for seed in seeds]
+        self._steps = steps
 
-    def __enter__(self) -> Recorder:
-        return self
+    def size_of(self, updates: Sequence[int]) -> int:
+        """Returns how many bytes the head and the rows of the file's first updates take.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._csv.close()
-        for board in self._boards:
-            board.close()
+        Raises:
+            UsageError: if the file does not hold them, as they were written.
+        """
+        if not updates:
+            return 0
+        try:
+            with self.path.open(newline="") as file:
+                lines = list(itertools.islice(file, 1 + len(updates) * len(self._lanes)))
+            self._check(lines, updates)
+        except (OSError, ValueError, IndexError) as error:
+            raise UsageError(
+                f"resume: {self.path} does not hold the rows of {len(updates)} updates before the "
+                f"checkpoint ({error}); nothing was changed"
+            ) from error
+        return sum(len(line.encode()) for line in lines)
 
-    @property
-    def history(self) -> dict[str, np.ndarray]:
-        """All metrics so far by name, ``[U, P, K, ...]``; empty before the first chunk."""
-        if not self._chunks:
-            return {}
-        return {
-            name: np.concatenate([chunk[name] for chunk in self._chunks])
-            for name in self._chunks[0]
-        }
+    def cut(self, size: int) -> None:
+        """Keeps so many bytes of the file, which is made if it does not exist."""
+        with self.path.open("ab") as file:
+            file.truncate(size)
 
-    def write(self, chunk: Chunk) -> None:
-        """Appends a chunk to everything, and flushes."""
-        columns = flatten(chunk.metrics)
-        if not self._chunks:
-            self._writer.writerow([*INDEX_COLUMNS, *columns])
-        self._chunks.append(chunk.metrics)
-        self._writer.writerows(self._rows(chunk, columns))
-        self._csv.flush()
-        # On the disk before any checkpoint that follows: a resumed run needs the rows until there.
-        os.fsync(self._csv.fileno())
-        self._write_boards(chunk)
+    def append(self, metrics: Mapping[str, np.ndarray], updates: Sequence[int]) -> None:
+        """Appends metrics ``[U, P, K, ...]`` of so many updates, after a head in an empty file."""
+        columns = flatten(metrics)
+        with self.path.open("a", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if not file.tell():
+                writer.writerow([*INDEX_COLUMNS, *columns])
+            writer.writerows(self._rows(columns, updates))
+            file.flush()
+            # On the disk before any checkpoint that follows: a resumed run needs the rows.
+            os.fsync(file.fileno())
 
-    def _rows(self, chunk: Chunk, columns: Mapping[str, np.ndarray]) -> Iterable[list[str]]:
+    def _rows(
+        self, columns: Mapping[str, np.ndarray], updates: Sequence[int]
+    ) -> Iterator[list[str]]:
         cells = np.stack([as_text(column) for column in columns.values()], axis=-1)
-        steps = self._experiment.config.steps_per_update
-        for (index, point, seed), _ in np.ndenumerate(cells[..., 0]):
-            update = chunk.first_update + index
-            position = (point, self._experiment.seeds[seed], update, update * steps)
-            yield [*map(str, position), *cells[index, point, seed]]
+        flat = cells.reshape(len(updates), len(self._lanes), -1)
+        for update, of_update in zip(updates, flat, strict=True):
+            for (point, seed), row in zip(self._lanes, of_update, strict=True):
+                yield [*map(str, (point, seed, update, update * self._steps)), *row]
 
-    def write_evaluation(self, metrics: Mapping[str, np.ndarray], update: int) -> None:
-        """Appends an evaluation ``[P, K]`` to TensorBoard, and flushes."""
-        self._add_scalars(metrics, update)
-        for board in self._boards:
-            board.flush()
-
-    def _write_boards(self, chunk: Chunk) -> None:
-        scalars = {name: value for name, value in chunk.metrics.items() if value.ndim == 3}
-        for index in range(chunk.num_updates):
-            self._add_scalars({k: v[index] for k, v in scalars.items()}, chunk.first_update + index)
-        for board in self._boards:
-            board.flush()
-
-    def _add_scalars(self, metrics: Mapping[str, np.ndarray], update: int) -> None:
-        """Appends to TensorBoard the mean over seeds of each ``[P, K]`` metric."""
-        env_steps = update * self._experiment.config.steps_per_update
-        for name, value in metrics.items():
-            for board, per_seed in zip(self._boards, value, strict=True):
-                finite = per_seed[np.isfinite(per_seed)]
-                if finite.size:
-                    board.add_scalar(name, float(finite.mean()), env_steps)
-
-
-def num_lines(experiment: Experiment, num_updates: int) -> int:
-    """Returns how many lines of metrics.csv, its head included, so many updates fill."""
-    return 1 + num_updates * len(experiment.points) * len(experiment.seeds)
-
-
-def cut_lines(path: Path, count: int) -> None:
-    """Keeps the first ``count`` lines of a file, which is made if it does not exist."""
-    with path.open("a+b") as file:
-        file.seek(0)
-        kept = sum(len(line) for line in itertools.islice(file, count))
-        file.truncate(kept)
-
-
-def read_history(
-    experiment: Experiment, directory: Path, shapes: Mapping[str, Any], num_updates: int
-) -> dict[str, np.ndarray]:
-    """Returns the metrics ``[U, P, K, ...]`` of the first updates, as metrics.csv has them.
-
-    They are the numbers that were written, to the bit; rows of later updates are not looked at.
-
-    Args:
-        experiment: what was run.
-        directory: where.
-        shapes: ``[..., P, K, ...]`` shape and dtype of each metric.
-        num_updates: how many updates; none make an empty history.
-
-    Raises:
-        UsageError: if the file does not hold these updates.
-    """
-    if num_updates == 0:
-        return {}
-    path = directory / "metrics.csv"
-    lanes = (len(experiment.points), len(experiment.seeds))
-    empty = {k: np.zeros((num_updates, *v.shape[1:]), v.dtype) for k, v in shapes.items()}
-    columns = flatten(empty)
-    expected = [
-        [str(point), str(experiment.seeds[seed]), str(update + 1)]
-        for update, point, seed in np.ndindex(num_updates, *lanes)
-    ]
-    try:
-        with path.open(newline="") as file:
-            lines = list(itertools.islice(file, num_lines(experiment, num_updates)))
+    def _check(self, lines: Sequence[str], updates: Sequence[int]) -> None:
+        """Raises a ValueError unless the lines are a head and the rows of these updates."""
+        expected = [
+            [str(point), str(seed), str(update)]
+            for update in updates
+            for point, seed in self._lanes
+        ]
         rows = list(csv.reader(lines))
-        cells = np.array(rows[1:], dtype=object)
-        if rows[0] != [*INDEX_COLUMNS, *columns] or cells[:, :3].tolist() != expected:
+        if [row[:3] for row in rows[1:]] != expected:
             raise ValueError("its rows are not those of the run")
-        if not lines[-1].endswith("\n"):
+        if len({len(row) for row in rows}) != 1 or not lines[-1].endswith("\n"):
             raise ValueError("a row is cut off")
-        for index, column in enumerate(columns.values(), len(INDEX_COLUMNS)):
-            text = np.where(cells[:, index] == "", "nan", cells[:, index]).astype(str)
-            column[...] = text.astype(column.dtype).reshape(column.shape)
-    except (OSError, ValueError, IndexError) as error:
-        raise UsageError(
-            f"resume: {path} does not hold the {num_updates} updates before the checkpoint "
-            f"({error}); nothing was changed"
-        ) from error
-    return empty
 
 
 def flatten(metrics: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

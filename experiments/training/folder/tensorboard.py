@@ -1,11 +1,14 @@
-"""A TensorBoard event file written at once, so that a full disk is an error where it happens."""
+"""TensorBoard event files, written at once, so that a full disk is an error where it happens."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
+import numpy as np
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2
 from tensorboardX.summary import scalar
@@ -13,32 +16,63 @@ from tensorboardX.summary import scalar
 _PROTO: Any = event_pb2
 
 
-class Board:
-    """Scalars of one run.
+class Boards:
+    """Scalars of a run, a board per grid point, means over seeds.
 
     tensorboardX's own `SummaryWriter` hands them to a thread, and waits for ever once that thread
     has met an error.
     """
 
-    def __init__(self, folder: Path, first_step: int) -> None:
-        """Opens a new file in which events from ``first_step`` on replace those of older files."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._writer = EventsWriter(str(folder / "events"), f".{first_step}")
-        start = _PROTO.SessionLog(status=_PROTO.SessionLog.START)
-        self._write(_PROTO.Event(step=first_step, session_log=start))
+    def __init__(self, directory: Path, labels: Sequence[str], steps: int, first: int) -> None:
+        """Says what is written and where; entering the context opens the files.
 
-    def add_scalar(self, name: str, value: float, step: int) -> None:
-        """Appends a value."""
-        self._write(_PROTO.Event(step=step, summary=scalar(name, value)))
+        Args:
+            directory: the run's.
+            labels: of the grid points.
+            steps: environment steps of an update.
+            first: number of the first update to come; its events replace those of older files.
+        """
+        root = directory / "tensorboard"
+        self._folders = [root] if len(labels) == 1 else [root / label for label in labels]
+        self._steps, self._first = steps, first
+        self._writers: list[EventsWriter] = []
 
-    def flush(self) -> None:
-        """Hands to the system what was appended."""
-        self._writer.flush()
+    def __enter__(self) -> Boards:
+        self._writers = [_open(folder, self._first * self._steps) for folder in self._folders]
+        return self
 
-    def close(self) -> None:
-        """Flushes and closes the file."""
-        self._writer.close()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for writer in self._writers:
+            writer.close()
 
-    def _write(self, event: Any) -> None:
-        event.wall_time = time.time()
-        self._writer.write_event(event)
+    def write(self, metrics: Mapping[str, np.ndarray], updates: Sequence[int]) -> None:
+        """Appends the scalars among metrics ``[U, P, K, ...]`` of so many updates, and flushes."""
+        scalars = {name: value for name, value in metrics.items() if value.ndim == 3}
+        for index, update in enumerate(updates):
+            for name, value in scalars.items():
+                for writer, per_seed in zip(self._writers, value[index], strict=True):
+                    finite = per_seed[np.isfinite(per_seed)]
+                    if finite.size:
+                        summary = scalar(name, float(finite.mean()))
+                        _write(writer, _PROTO.Event(step=update * self._steps, summary=summary))
+        for writer in self._writers:
+            writer.flush()
+
+
+def _open(folder: Path, first_step: int) -> EventsWriter:
+    """Returns a new file in which events from ``first_step`` on replace those of older files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = EventsWriter(str(folder / "events"), f".{first_step}")
+    start = _PROTO.SessionLog(status=_PROTO.SessionLog.START)
+    _write(writer, _PROTO.Event(step=first_step, session_log=start))
+    return writer
+
+
+def _write(writer: EventsWriter, event: Any) -> None:
+    event.wall_time = time.time()
+    writer.write_event(event)

@@ -6,14 +6,17 @@ import dataclasses
 import importlib.util
 import platform
 import subprocess
+import sys
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from experiments.training.errors import UsageError
 from experiments.training.settings.experiment import Experiment
-from experiments.training.settings.run_options import OF_THE_PROCESS, Run
+from experiments.training.settings.options import OF_THE_PROCESS
 
 PACKAGES = (
     "jax",
@@ -22,39 +25,93 @@ PACKAGES = (
     "optax",
     "distrax",
     "jumanji",
-    "scikit-learn",
     "oatrpo-jax",
 )
 
+OF_PROCESS = ("command_line", "versions", "git_commit", "device")
+"""Keys that say how the first process ran; later ones are listed under ``resumed``."""
+
 
 def describe_experiment(experiment: Experiment) -> dict[str, Any]:
-    """Returns everything that it takes to run the same again, as JSON-able data."""
-    run = experiment.options.run
+    """Returns all that it takes to run the same again, or to read the run without running it."""
+    options, learner = experiment.options, experiment.trainer.learner
+    run, env = options.run, experiment.trainer.env
+    of_run = {k: v for k, v in dataclasses.asdict(run).items() if k not in OF_THE_PROCESS}
     return {
-        "run": resumable(experiment.options.run),
+        "run": of_run,
         "environment": run.env,
         "env_options": experiment.env_options,
-        "env_settings": getattr(experiment.trainer.env, "settings", {}),
-        "agent_types": list(experiment.trainer.env.agent_types),
+        "env_settings": getattr(env, "settings", {}),
+        "agent_types": list(env.agent_types),
+        "policy_of_agent": learner.policy_of.tolist(),
+        "num_policies": int(learner.num_policies),
+        "optimal_episode_length": _optimal_length(env),
         "algorithm": run.algorithm,
         "reuse_matrix": run.reuse_matrix,
         "seeds": list(experiment.seeds),
         "total_steps_asked": run.total_steps,
         "total_steps": experiment.total_steps,
+        "num_updates": experiment.config.num_updates,
         "config": dataclasses.asdict(experiment.config),
-        "hyperparameters": {k: list(v) for k, v in experiment.options.grid.items()},
+        "hyperparameters": {k: list(v) for k, v in options.coefficients.items()},
         "points": list(experiment.points),
+        "swept": list(experiment.swept),
+        **({} if options.sweep is None else {"sweep": dict(options.sweep)}),
+        "reads": sorted(experiment.algorithm.reads(experiment.config)),
         "versions": versions(),
         "git_commit": git_commit(),
         "device": device(),
-        "command_line": list(experiment.options.argv),
+        "command_line": list(options.argv),
     }
 
 
-def resumable(run: Run) -> dict[str, Any]:
-    """Returns the options of a run that are no settings of `Config` and part of it."""
-    options = dataclasses.asdict(run)
-    return {name: options[name] for name in options if name not in OF_THE_PROCESS}
+def describe_resumption(
+    before: Mapping[str, Any], experiment: Experiment, num_updates: int
+) -> dict[str, Any]:
+    """Returns config.json with the new settings, and who goes on from where with what changed.
+
+    Args:
+        before: config.json as it is.
+        experiment: what goes on.
+        num_updates: updates done before.
+    """
+    now = describe_experiment(experiment)
+    of_first = {name: before[name] for name in OF_PROCESS if name in before}
+    old = before["hyperparameters"]
+    changed = {k: v for k, v in now["hyperparameters"].items() if v != old.get(k)}
+    this = {name: now[name] for name in (*OF_PROCESS, "total_steps")}
+    entry = {"after_update": num_updates, **this, "changed": changed}
+    return {**now, **of_first, "resumed": [*before.get("resumed", []), entry]}
+
+
+def compare_versions(config: Mapping[str, Any]) -> None:
+    """Says on stderr which versions of packages, or which device, differ from those of the run.
+
+    Raises:
+        UsageError: if oatrpo_jax itself differs: what its arrays mean may have changed.
+    """
+    differ = [*_differences(config.get("versions"), versions())]
+    if ours := [difference for difference in differ if difference.startswith("oatrpo_jax ")]:
+        raise UsageError(
+            f"resume: the run began with {ours[0]}; install the version that it began with"
+        )
+    differ += _differences(config.get("device"), device())
+    if differ:
+        print(
+            f"Warning: the run began with {', '.join(differ)}. It goes on, but maybe not to the "
+            "bit as it would have there.",
+            file=sys.stderr,
+        )
+
+
+def _differences(before: Any, now: Mapping[str, str]) -> Iterable[str]:
+    known = before if isinstance(before, dict) else {}
+    return (f"{k} {known[k]}, now {v}" for k, v in now.items() if known.get(k, v) != v)
+
+
+def _optimal_length(env: Any) -> float | None:
+    optimal = getattr(env, "optimal_episode_length", None)
+    return None if optimal is None else float(optimal)
 
 
 def device() -> dict[str, str]:

@@ -147,24 +147,6 @@ PRESETS: dict[str, Preset] = {
 }
 """By environment: ``family`` holds for all its scenarios, ``family:scenario`` adds to it."""
 
-TypePairs = frozenset[frozenset[str]]
-
-
-def _pairs(*pairs: tuple[str, str]) -> TypePairs:
-    return frozenset(map(frozenset, pairs))
-
-
-REUSE_PAIRS: dict[str, dict[str, TypePairs]] = {
-    "maze:black-blue-red": {
-        "rr": _pairs(("black", "blue"), ("red", "red"), ("black", "black"), ("blue", "blue")),
-        "ur": _pairs(("red", "black")),
-    },
-}
-"""By environment and name of a reuse matrix: the agent types that reuse each other's experience.
-
-Elsewhere ``rr`` pairs agents of the same type and ``ur`` agents of different types.
-"""
-
 
 def get_preset(env: str, algorithm: str) -> Preset:
     """Returns the defaults of an environment and algorithm, all layers added up.

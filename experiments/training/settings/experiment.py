@@ -10,12 +10,11 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from envs.options import make_with_options, parse_options
 
 from experiments.training.errors import UsageError
-from experiments.training.settings.env_options import make_env, parse_env_options
-from experiments.training.settings.options import Options, check_reads
-from experiments.training.settings.reuse_matrices import parse_reuse
-from experiments.training.settings.run_options import Run
+from experiments.training.settings.options import Coefficients, Options, Program, Run
+from experiments.training.settings.reuse_matrix import parse_reuse
 from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.train import Trainer, make_trainer
@@ -23,6 +22,9 @@ from oatrpo_jax.train import Trainer, make_trainer
 MAX_SEED = 2**31 - 1
 MAX_SEEDS = 100_000
 MAX_UPDATES = 2**31 - 1
+
+Point = dict[str, float]
+"""The coefficients of a grid point, by name."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +35,17 @@ class Experiment:
         options: where it comes from.
         env_options: keyword arguments of the environment.
         trainer: environment, algorithm and config joined.
-        points: the coefficients of each grid point, by name.
+        points: the grid, P of them.
         swept: names of the coefficients that differ between points.
-        seeds: the number of each seed.
-        is_sweep: whether the points are no product of lists.  --resume cannot make them again, and
-            one that diverges does not stop the others.
+        seeds: the number of each seed, K of them.
     """
 
     options: Options
     env_options: dict[str, Any]
     trainer: Trainer
-    points: tuple[dict[str, float], ...]
+    points: tuple[Point, ...]
     swept: tuple[str, ...]
     seeds: tuple[int, ...]
-    is_sweep: bool = False
 
     @property
     def config(self) -> Config:
@@ -62,6 +61,11 @@ class Experiment:
     def total_steps(self) -> int:
         """Environment steps per seed of the whole run, in whole updates."""
         return self.config.num_updates * self.config.steps_per_update
+
+    @property
+    def lanes(self) -> tuple[int, int]:
+        """(P, K): how many points and seeds train side by side."""
+        return len(self.points), len(self.seeds)
 
     @property
     def hparams(self) -> Hyperparams:
@@ -91,28 +95,30 @@ def _build(options: Options) -> Experiment:
     run = options.run
     seeds = _seed_numbers(run.seed, run.seeds)
     _check_checkpoints(run)
-    config = make_config(options.config, run.total_steps)
+    config = make_config(options.program, run.total_steps)
     _check_evaluation(options, config.num_updates)
-    points = grid_points(options.grid)
-    env_options = parse_env_options(run.env_option)
-    env = make_env(run.env, env_options)
+    points, swept = make_points(options)
+    env_options = parse_options(run.env_option)
+    env = make_with_options(run.env, env_options)
     algorithm = make_algorithm(run.algorithm, run.reuse_matrix, run.env, env.agent_types)
-    check_reads(algorithm, config, options.given)
+    # What is searched was asked for as well.
+    searched = swept if options.sweep else ()
+    check_reads(algorithm, config, options.given | frozenset(searched))
     experiment = Experiment(
         options=options,
         env_options=env_options,
         trainer=make_trainer(env, algorithm, config),
         points=points,
-        swept=tuple(name for name, values in options.grid.items() if len(values) > 1),
+        swept=swept,
         seeds=seeds,
     )
     _ = experiment.hparams  # Checks the ranges.
     return experiment
 
 
-def make_config(settings: Mapping[str, Any], total_steps: int) -> Config:
+def make_config(program: Mapping[str, Any], total_steps: int) -> Config:
     """Returns the config with as many whole updates as fit in ``total_steps`` per seed."""
-    config = Config(**settings, num_updates=1)
+    config = Config(**program, num_updates=1)
     if total_steps < config.steps_per_update:
         raise UsageError(
             f"total_steps: expected at least one update, num_envs x rollout_length = "
@@ -128,7 +134,20 @@ def make_config(settings: Mapping[str, Any], total_steps: int) -> Config:
     return dataclasses.replace(config, num_updates=num_updates)
 
 
-def grid_points(grid: Mapping[str, Sequence[float]]) -> tuple[dict[str, float], ...]:
+def make_points(options: Options) -> tuple[tuple[Point, ...], tuple[str, ...]]:
+    """Returns the grid points, and the names of the coefficients that differ between them."""
+    grid = options.coefficients
+    if options.sweep is None:
+        return grid_points(grid), tuple(name for name, values in grid.items() if len(values) > 1)
+    if many := [name for name, values in grid.items() if len(values) > 1]:
+        raise UsageError(f"{many[0]}: expected one value in a sweep; several belong in --search")
+    if twice := sorted(options.points[0].keys() & options.given):
+        raise UsageError(f"{twice[0]}: it is searched, so it cannot be given as well")
+    (base,) = grid_points(grid)
+    return tuple({**base, **point} for point in options.points), tuple(options.points[0])
+
+
+def grid_points(grid: Mapping[str, Sequence[float]]) -> tuple[Point, ...]:
     """Returns the product of all values of all coefficients, the last name varying fastest.
 
     >>> grid_points({"gamma": (0.9,), "reuse_sigma": (0.1, 1.0)})
@@ -138,7 +157,8 @@ def grid_points(grid: Mapping[str, Sequence[float]]) -> tuple[dict[str, float], 
         if not values:
             raise UsageError(f"{name}: expected one or several numbers, got none")
         if len({np.float32(value) for value in values}) < len(values):
-            raise UsageError(f"{name}: expected values that differ, got {_listed(values)}")
+            listed = " ".join(f"{value:g}" for value in values)
+            raise UsageError(f"{name}: expected values that differ, got {listed}")
     return tuple(
         dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
     )
@@ -159,6 +179,19 @@ def make_algorithm(
     return fixed_algorithm(parse_reuse(reuse_matrix, env, agent_types))
 
 
+def check_reads(algorithm: Algorithm, config: Config, given: frozenset[str]) -> None:
+    """Raises a UsageError if an option was given that the algorithm does not read."""
+    reads = algorithm.reads(config)
+    known = {each.name for kind in (Program, Coefficients) for each in kind.declared()}
+    if ignored := sorted(given & (known - reads)):
+        listed = ", ".join(sorted(reads - {"num_updates"}))
+        verb = "is" if len(ignored) == 1 else "are"
+        raise UsageError(
+            f"{', '.join(ignored)} {verb} not read by {algorithm.name} with these settings; "
+            f"it reads {listed}. Leave {'it' if verb == 'is' else 'them'} out."
+        )
+
+
 def _seed_numbers(first: int, count: int) -> tuple[int, ...]:
     if not 1 <= count <= MAX_SEEDS:
         raise UsageError(f"seeds: expected 1 to {MAX_SEEDS}, got {count}")
@@ -174,10 +207,6 @@ def _check_checkpoints(run: Run) -> None:
         )
     if run.keep_checkpoints < 1:
         raise UsageError(f"keep_checkpoints: expected at least 1, got {run.keep_checkpoints}")
-
-
-def _listed(values: Sequence[float]) -> str:
-    return " ".join(f"{value:g}" for value in values)
 
 
 def _check_evaluation(options: Options, num_updates: int) -> None:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
 from experiments.training.errors import UsageError
 from oatrpo_jax.config import Hyperparams
-
-Values = Callable[[np.ndarray], list[float]]
-"""Shares in [0, 1] -> values of a range."""
-
-Space = Values | list[float]
-"""A range, or the values to choose from."""
 
 MAX_POINTS = 1024
 """More do not fit side by side."""
@@ -25,9 +20,40 @@ MAX_POINTS = 1024
 SYNTAX = "NAME=log:LOW:HIGH, NAME=uniform:LOW:HIGH or NAME=A,B,C"
 
 
+@dataclass(frozen=True)
+class Range:
+    """Numbers between two ends, evenly on a linear or a logarithmic scale."""
+
+    low: float
+    high: float
+    is_log: bool
+
+    def rvs(self, random_state: Any = None) -> float:
+        """Returns one number drawn at random, as `ParameterSampler` asks for it."""
+        from scipy import stats  # Slow to import.
+
+        scale = stats.loguniform(self.low, self.high)
+        even = stats.uniform(self.low, self.high - self.low)
+        return self.typed((scale if self.is_log else even).rvs(random_state=random_state))
+
+    def spread(self, count: int) -> list[float]:
+        """Returns so many numbers from end to end; the middle if it is one."""
+        space = np.geomspace if self.is_log else np.linspace
+        ends = space(self.low, self.high, 3) if count == 1 else space(self.low, self.high, count)
+        return [self.typed(value) for value in (ends[1:2] if count == 1 else ends)]
+
+    def typed(self, value: float) -> float:
+        """Returns the number, short enough to be typed again, within the range."""
+        return min(self.high, max(self.low, float(f"{value:.4g}")))
+
+
+Space = Range | list[float]
+"""A range, or the values to choose from."""
+
+
 def search_points(
     searches: Sequence[str], count: int, method: Literal["random", "grid"], seed: int
-) -> list[dict[str, float]]:
+) -> tuple[dict[str, float], ...]:
     """Returns the points to try, each a value by name.
 
     Args:
@@ -41,59 +67,44 @@ def search_points(
         UsageError: if a text cannot be read, or there would be no point or too many.
 
     >>> search_points(["reuse_sigma=log:0.01:1", "gamma=0.9,0.99"], 3, "grid", 0)[:3]
-    [{'reuse_sigma': 0.01, 'gamma': 0.9}, {'reuse_sigma': 0.01, 'gamma': 0.99}, \
-{'reuse_sigma': 0.1, 'gamma': 0.9}]
+    ({'gamma': 0.9, 'reuse_sigma': 0.01}, {'gamma': 0.9, 'reuse_sigma': 0.1}, \
+{'gamma': 0.9, 'reuse_sigma': 1.0})
     """
     if not searches:
         raise UsageError(f"search: expected at least one {SYNTAX}")
     if count < 1:
         raise UsageError(f"points: expected at least 1, got {count}")
-    if seed < 0:
-        raise UsageError(f"search_seed: expected at least 0, got {seed}; choose another")
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"search_seed: expected a number in [0, {2**32 - 1}], got {seed}")
     spaces: dict[str, Space] = {}
     for text in searches:
         name, space = parse_search(text)
         if name in spaces:
             raise UsageError(f"search: expected each name once, got {name} again")
         spaces[name] = space
-    return _random(spaces, count, seed) if method == "random" else _grid(spaces, count)
+    return _drawn(spaces, count, seed) if method == "random" else _grid(spaces, count)
 
 
-def _random(spaces: Mapping[str, Space], count: int, seed: int) -> list[dict[str, float]]:
-    """Returns points drawn independently; of lists alone, every combination once at most."""
-    lists = {name: space for name, space in spaces.items() if not callable(space)}
+def _drawn(spaces: Mapping[str, Space], count: int, seed: int) -> tuple[dict[str, float], ...]:
+    from sklearn.model_selection import ParameterSampler  # Slow to import.
+
+    lists = [space for space in spaces.values() if isinstance(space, list)]
     is_finite = len(lists) == len(spaces)
-    if is_finite and count >= math.prod(map(len, lists.values())):
-        return _grid(spaces, count)
-    _check_number(count)
-    generator = np.random.default_rng(seed)
-    if not is_finite:
-        return _draw(spaces, count, generator)
-    drawn: dict[tuple[float, ...], None] = {}
-    while len(drawn) < count:
-        (point,) = _draw(spaces, 1, generator)
-        drawn[tuple(point.values())] = None
-    return [dict(zip(spaces, values, strict=True)) for values in drawn]
+    _check_number(min(count, math.prod(map(len, lists))) if is_finite else count)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The total space of parameters")  # Then all are taken.
+        return tuple(ParameterSampler(dict(spaces), count, random_state=seed))
 
 
-def _draw(
-    spaces: Mapping[str, Space], count: int, generator: np.random.Generator
-) -> list[dict[str, float]]:
-    columns = {
-        name: space(generator.random(count))
-        if callable(space)
-        else generator.choice(space, count).tolist()
+def _grid(spaces: Mapping[str, Space], count: int) -> tuple[dict[str, float], ...]:
+    from sklearn.model_selection import ParameterGrid  # Slow to import.
+
+    values = {
+        name: space.spread(count) if isinstance(space, Range) else space
         for name, space in spaces.items()
     }
-    rows = zip(*columns.values(), strict=True)
-    return [dict(zip(columns, row, strict=True)) for row in rows]
-
-
-def _grid(spaces: Mapping[str, Space], count: int) -> list[dict[str, float]]:
-    shares = np.linspace(0, 1, count) if count > 1 else np.array([0.5])
-    values = [space(shares) if callable(space) else space for space in spaces.values()]
-    _check_number(math.prod(map(len, values)))
-    return [dict(zip(spaces, row, strict=True)) for row in itertools.product(*values)]
+    _check_number(math.prod(map(len, values.values())))
+    return tuple(ParameterGrid(values))
 
 
 def _check_number(count: int) -> None:
@@ -124,22 +135,7 @@ def parse_search(text: str) -> tuple[str, Space]:
         raise UsageError(f"search: expected LOW < HIGH, both finite, got {text!r}")
     if scale == "log" and low <= 0:
         raise UsageError(f"search: expected LOW above 0 on a logarithmic scale, got {text!r}")
-    return name, _Range(low, high, scale == "log")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Range:
-    low: float
-    high: float
-    is_log: bool
-
-    def __call__(self, shares: np.ndarray) -> list[float]:
-        if self.is_log:
-            values = np.exp(np.log(self.low) + shares * np.log(self.high / self.low))
-        else:
-            values = self.low + shares * (self.high - self.low)
-        # Short enough to be typed again.
-        return [min(self.high, max(self.low, float(f"{value:.4g}"))) for value in values]
+    return name, Range(low, high, scale == "log")
 
 
 def _distinct(text: str, values: list[float]) -> list[float]:

@@ -7,8 +7,25 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.training.errors import UsageError
-from experiments.training.settings.defaults import REUSE_PAIRS
 from oatrpo_jax.reuse import ReuseRule, allowed_reuse, fixed_reuse
+
+TypePairs = frozenset[frozenset[str]]
+
+
+def _pairs(*pairs: tuple[str, str]) -> TypePairs:
+    return frozenset(map(frozenset, pairs))
+
+
+REUSE_PAIRS: dict[str, dict[str, TypePairs]] = {
+    "maze:black-blue-red": {
+        "rr": _pairs(("black", "blue"), ("red", "red"), ("black", "black"), ("blue", "blue")),
+        "ur": _pairs(("red", "black")),
+    },
+}
+"""By environment and name of a reuse matrix: the agent types that reuse each other's experience.
+
+Elsewhere ``rr`` pairs agents of the same type and ``ur`` agents of different types.
+"""
 
 NAMES = ("nr", "ur", "rr", "ar")
 """No reuse, unreasonable, reasonable, all reuse (the paper's section 6.1)."""

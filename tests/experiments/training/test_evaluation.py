@@ -9,37 +9,44 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from oatrpo_jax.keys import Purpose
 
 from experiments import run
-from experiments.training import loop as training
-from experiments.training import program as runner
-from experiments.training.best import keep_better, load_best, no_best, save_best, with_actors
-from experiments.training.evaluation import Purpose, episode_keys, make_evaluate
-from experiments.training.folder.checkpoints import find_checkpoints, load_run
+from experiments.training import program
+from experiments.training.evaluation import (
+    Evaluator,
+    episode_keys,
+    keep_better,
+    make_evaluate,
+    no_best,
+    with_actors,
+)
+from experiments.training.folder.checkpoints import find_checkpoints
 from experiments.training.folder.metrics import as_text
-from experiments.training.monitor import Monitor
+from experiments.training.settings.command_line import parse
 from experiments.training.settings.experiment import build
-from experiments.training.settings.options import parse
+from experiments.training.team import load_team
 from oatrpo_jax.checkpoint import to_host
-from tests.experiments.trained_run import ARGV, with_random_policies
+from tests.experiments.trained_run import ARGV, read_checkpoint, with_random_policies
 from tests.probe_envs import tree_equal
 
 STEPS = 64
 """Environment steps of an update: 4 environments x 16 steps."""
 TOTAL, EPISODES = 6, 7
-SMALL = [*ARGV.replace("--total-steps 192", "--actor-lr 0.05").split(), "--checkpoint-every", "3"]
+SMALL = ARGV.replace("--total-steps 192", "--actor-lr 0.05").replace("--eval-every 1", "")
+SMALL = [*SMALL.split(), "--checkpoint-every", "3"]
 WATCHED = ["--eval-every", "2", "--eval-episodes", str(EPISODES)]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def one_program():
     """Compiles training once for all runs of this module, and draws no pictures."""
-    traced = runner.trace(build(parse([*SMALL, "--total-steps", str(STEPS)])))
-    program = runner.compile_program(traced)
+    traced = program.trace(build(parse([*SMALL, "--total-steps", str(STEPS)])))
+    compiled = program.compile_program(traced)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "trace", lambda _: traced)
-        patch.setattr(runner, "compile_program", lambda _: program)
-        patch.setattr(training, "draw", lambda *_: None)
+        patch.setattr(program, "trace", lambda _: traced)
+        patch.setattr(program, "compile_program", lambda _: compiled)
+        patch.setattr("experiments.analysis.finish.draw", lambda *_: None)
         yield
 
 
@@ -72,20 +79,22 @@ def absolute_of(directory: Path) -> list[dict]:
 
 
 def assert_same(directory: Path, whole: Path) -> None:
-    for name in ("metrics.csv", "evaluation.csv", "best.safetensors"):
+    for name in ("metrics.csv", "evaluation.csv"):
         assert (directory / name).read_bytes() == (whole / name).read_bytes(), name
+    left, right = (to_host(read_checkpoint(each).state) for each in (directory, whole))
+    assert all(left[name].tobytes() == right[name].tobytes() for name in left)
     assert absolute_of(directory) == absolute_of(whole)
 
 
 def test_training_is_the_same_to_the_bit_with_and_without(watched: Path, plain: Path):
     assert (watched / "metrics.csv").read_bytes() == (plain / "metrics.csv").read_bytes()
-    left, right = (to_host(load_run(directory).state) for directory in (watched, plain))
+    left, right = (to_host(read_checkpoint(each).state.train) for each in (watched, plain))
     assert all(left[name].tobytes() == right[name].tobytes() for name in left)
 
 
 def test_without_evaluation_nothing_is_left_of_it(plain: Path):
     assert not (plain / "evaluation.csv").exists()
-    assert not (plain / "best.safetensors").exists()
+    assert read_checkpoint(plain).state.best is None
     assert "absolute" not in (plain / "summary.json").read_text()
 
 
@@ -99,10 +108,9 @@ def test_there_is_a_row_per_evaluation_point_and_seed(watched: Path):
 
 
 def test_the_figures_are_those_of_the_policies_at_that_update(watched: Path):
-    loaded = load_run(watched)
-    experiment = loaded.experiment
-    keys = episode_keys(experiment.seeds, Purpose.CURVE, loaded.num_updates)
-    metrics = make_evaluate(experiment.trainer, EPISODES)(loaded.state.learner, keys)
+    team = load_team(watched)
+    keys = episode_keys(team.experiment.seeds, Purpose.CURVE, TOTAL)
+    metrics = make_evaluate(team.experiment.trainer, EPISODES)(team.learner, keys)
     last = [row for row in rows_of(watched) if row["update"] == "6"]
     for name, value in metrics.items():
         assert [row[name] for row in last] == as_text(np.asarray(value)).ravel().tolist()
@@ -117,8 +125,7 @@ def test_tensorboard_has_the_curve(watched: Path, plain: Path):
 
 
 def test_the_best_is_the_highest_success_then_return_then_the_earliest(watched: Path):
-    best = load_best(watched, load_run(watched).state.learner)
-    assert best is not None
+    best = read_checkpoint(watched).state.best
     for point, seed in np.ndindex(2, 2):
         mine = [row for row in rows_of(watched) if row["point"] == str(point)]
         mine = [row for row in mine if row["seed"] == str(3 + seed)]
@@ -129,19 +136,15 @@ def test_the_best_is_the_highest_success_then_return_then_the_earliest(watched: 
 
 
 def test_the_absolute_metric_is_a_mean_over_ten_times_the_episodes(watched: Path):
-    loaded = load_run(watched)
-    learner = loaded.state.learner
-    best = load_best(watched, learner)
-    assert best is not None
-    play = make_evaluate(loaded.experiment.trainer, EPISODES)
-    seeds = loaded.experiment.seeds
+    team = load_team(watched, "best")
+    play = make_evaluate(team.experiment.trainer, EPISODES)
+    seeds = team.experiment.seeds
     sets = [
-        play(with_actors(learner, best.actors), episode_keys(seeds, Purpose.ABSOLUTE, number))
-        for number in range(10)
+        play(team.learner, episode_keys(seeds, Purpose.ABSOLUTE, number)) for number in range(10)
     ]
     for point, absolute in enumerate(absolute_of(watched)):
         assert absolute["episodes"] == 70
-        assert absolute["updates"] == best.update[point].tolist()
+        assert absolute["updates"] == team.updates[point].tolist()
         for name in ("success", "return", "length"):
             expected = np.mean([each[f"evaluation/{name}"][point] for each in sets], axis=0)
             np.testing.assert_allclose(absolute[name]["per_seed"], expected, rtol=1e-6)
@@ -164,15 +167,16 @@ def test_a_resumed_run_evaluates_alike(tmp_path: Path, watched: Path):
 def test_a_run_killed_after_an_evaluation_evaluates_again(
     tmp_path: Path, watched: Path, monkeypatch, killed_at: int
 ):
-    play = Monitor.play
+    play = Evaluator.play
 
-    def die(monitor, learner, update, recorder):
-        play(monitor, learner, update, recorder)
+    def die(evaluator, learner, best, update):
+        found = play(evaluator, learner, best, update)
         if update == killed_at:
             raise RuntimeError("killed")
+        return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(Monitor, "play", die)
+        patch.setattr(Evaluator, "play", die)
         with pytest.raises(RuntimeError):
             begin(tmp_path / "run", TOTAL, *WATCHED)
     assert run.main(["--resume", str(tmp_path / "run")]) == 0
@@ -189,18 +193,8 @@ def test_evaluations_that_do_not_reach_the_checkpoint_are_refused(tmp_path: Path
         else:
             rows.write_bytes(content)
         errors = usage_error(["--resume", str(directory), "--total-steps", "384"], capfd)
-        assert "does not hold the 1 evaluations before the checkpoint" in errors
+        assert "does not hold the rows of 1 updates before the checkpoint" in errors
         assert content is None or rows.read_bytes() == content
-
-
-def test_damaged_best_policies_are_told_and_the_run_goes_on(tmp_path: Path, watched, capfd):
-    directory = begin(tmp_path / "run", 3, *WATCHED)
-    best = directory / "best.safetensors"
-    best.write_bytes(best.read_bytes()[:-1])
-    assert run.main(["--resume", str(directory), "--total-steps", str(TOTAL * STEPS)]) == 0
-    assert "only policies to come can be the best" in capfd.readouterr().err
-    assert (directory / "evaluation.csv").read_bytes() == (watched / "evaluation.csv").read_bytes()
-    assert all(update > 3 for point in absolute_of(directory) for update in point["updates"])
 
 
 BAD_INPUT = {
@@ -235,7 +229,7 @@ def usage_error(argv: list[str], capfd) -> str:
 def some_evaluations():
     """Four learners ``[1, 2]``, with scores in which every rule decides something."""
     experiment = build(parse(ARGV.split()))
-    state = runner.abstract_state(experiment)
+    state = program.abstract_state(experiment)
     zeros = jax.tree.map(lambda x: jnp.zeros((1, 2, *x.shape[2:]), x.dtype), state.learner)
     learners = [with_random_policies(zeros, seed) for seed in range(4)]
     success = [[[0.5, 0.5]], [[1.0, 0.5]], [[1.0, 0.5]], [[0.0, 0.5]]]
@@ -247,21 +241,19 @@ def some_evaluations():
     return list(zip(learners, metrics, range(1, 5), strict=True))
 
 
-def test_the_best_of_a_set_does_not_depend_on_order_or_repetition():
+def test_the_best_is_kept_and_of_equals_the_earlier():
     seen = some_evaluations()
-    for order in [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1), (1, 1, 0, 2, 3, 0)]:
-        best = no_best(seen[0][0])
-        for index in order:
-            best = keep_better(best, *seen[index])
-        # Seed 0: success 1.0 and return 0.2; seed 1: return 2.0, first seen in update 2.
-        assert best.update.tolist() == [[2, 2]]
-        assert tree_equal(with_actors(seen[0][0], best.actors).policies, seen[1][0].policies)
+    best = no_best(seen[0][0])
+    for learner, metrics, update in seen:
+        best = keep_better(best, learner, metrics, update)
+    # Seed 0: success 1.0 and return 0.2; seed 1: return 2.0, first seen in update 2.
+    assert best.update.tolist() == [[2, 2]]
+    assert tree_equal(with_actors(seen[0][0], best.actors).policies, seen[1][0].policies)
 
 
-def test_the_best_policies_are_read_back_to_the_bit(tmp_path: Path):
-    learner, metrics, update = some_evaluations()[0]
-    best = keep_better(no_best(learner), learner, metrics, update)
-    save_best(best, tmp_path)
-    read = load_best(tmp_path, learner)
-    assert read is not None and tree_equal(read, best)
-    assert load_best(tmp_path / "elsewhere", learner) is None
+def test_policies_that_are_not_finite_are_never_the_best():
+    learner, metrics, update = some_evaluations()[1]
+    params = jax.tree.map(lambda x: x.at[0, 1].set(jnp.nan), learner.policies.params)
+    bad = learner._replace(policies=learner.policies._replace(params=params))
+    best = keep_better(no_best(learner), bad, metrics, update)
+    assert best.update.tolist() == [[2, 0]]

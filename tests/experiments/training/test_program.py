@@ -5,20 +5,28 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import oatrpo_jax as oa
 from envs import make
-from experiments.training import program as runner
-from experiments.training.program import over_lanes
+from experiments.training import program
+from experiments.training.program import make_advance, over_lanes
+from experiments.training.settings.command_line import parse
 from experiments.training.settings.experiment import build
-from experiments.training.settings.options import parse
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SIZES = ("--num-envs", "4", "--rollout-length", "8", "--hidden-sizes", "8")
 LIMIT_SECONDS = 300
 """For three updates of a tiny run in a process of its own: time to compile, none to hang."""
+
+
+def test_advance_takes_as_many_steps_as_asked_and_says_what_each_did():
+    advance = make_advance(lambda x, add: (x + add, {"x": x}), capacity=4)
+    state, metrics = advance(jnp.float32(1), jnp.float32(2), jnp.int32(3))
+    assert state == 7
+    np.testing.assert_array_equal(metrics["x"], [1, 3, 5, 0])
 
 
 @pytest.mark.parametrize("algorithm", ["oappo", "oatrpo"])
@@ -57,10 +65,10 @@ def test_nothing_crosses_to_the_host_inside_a_chunk_and_the_step_is_traced_once(
         return step(self, state, hparams)
 
     monkeypatch.setattr(oa.Trainer, "step", counted)
-    traced = runner.trace(experiment)
+    traced = program.trace(experiment)
     assert len(traces) == 1
     advance = traced.advance.lower().compile()
-    state = traced.init.lower().compile()(traced.keys)
+    state, _ = traced.init.lower().compile()(traced.keys)
     count = jax.device_put(np.int32(3))
     traces.clear()
     with jax.transfer_guard("disallow"):

@@ -1,0 +1,221 @@
+"""The command line: layers of defaults, with what was typed on top.
+
+The library's defaults, those of the environment, a preset file or the run that goes on, and what
+stands on the command line: each layer counts more than those before it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Suppress, arg
+from tyro.constructors import (
+    ConstructorRegistry,
+    StructConstructorSpec,
+    StructFieldSpec,
+    StructTypeInfo,
+)
+
+from experiments.training.errors import UsageError, typed_names
+from experiments.training.settings.defaults import AlgorithmName, get_preset
+from experiments.training.settings.documents import read_preset, stored_options
+from experiments.training.settings.options import (
+    OF_THE_PROCESS,
+    Coefficients,
+    Layer,
+    Options,
+    Program,
+    Run,
+    Settings,
+)
+from oatrpo_jax.algorithms import fixed_algorithm, get_algorithm
+from oatrpo_jax.config import Config
+from oatrpo_jax.reuse import allowed_reuse
+
+PROGRAM = "experiments/run.py"
+
+DESCRIPTION = """Train a team of agents; every seed and every setting of the grid in one program.
+
+Leaves config.json, metrics.csv, summary.json, curves.png, reuse.png, replay.gif, TensorBoard files
+and checkpoints; with --eval-every also evaluation.csv. The defaults shown are those of the
+environment and the algorithm on the command line."""
+
+EXAMPLES = """Examples:
+  python experiments/run.py --env maze
+      OAPPO on the Black and Red maze, five seeds
+  python experiments/run.py --env maze --algorithm happo --seeds 10 --out runs/happo
+  python experiments/run.py --env maze --reuse-sigma 0.01 0.1 1 10 --reuse-lambda 0.4 0.7
+      a grid of 8 points x 5 seeds in one program
+  python experiments/run.py --env maze:black-blue-red --algorithm fixed --reuse-matrix rr
+  python experiments/run.py --env maze --env-option num_per_colour=4 time_limit=60
+  python experiments/run.py --resume runs/happo --total-steps 300000
+      go on with a run that was stopped, killed, or is to be longer
+  python experiments/run.py --env maze --eval-every 10
+      evaluated on the way; the best policies play once more at the end
+  python experiments/run.py --env maze --algorithm oatrpo --help
+      the options and defaults of another algorithm
+"""
+
+CHANGEABLE = OF_THE_PROCESS - {"out", "preset"} | {
+    "total_steps",
+    "checkpoint_every",
+    "keep_checkpoints",
+}
+"""Options that change nothing about the updates already done."""
+
+
+@dataclass(frozen=True)
+class _Choice:
+    env: str | None = None
+    algorithm: AlgorithmName | None = None
+    preset: Path | None = None
+    resume: Path | None = None
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Returns the options of a command line; shows help or a usage error and exits if need be.
+
+    Raises:
+        UsageError: if a preset or a stored run cannot be read, or cannot go on as asked.
+    """
+    choice, _ = tyro.cli(
+        _Choice, prog=PROGRAM, args=list(argv), add_help=False, return_unknown_args=True
+    )
+    given = frozenset(typed_names(argv))
+    if choice.resume is None:
+        settings = _typed_over(_defaults(choice), argv)
+        return Options(**_groups(settings), given=given, argv=tuple(argv))
+    if choice.preset is not None:
+        raise UsageError(
+            "preset: expected only for a new run, got it beside --resume; leave it out"
+        )
+    stored = stored_options(choice.resume)
+    settings = _typed_over(Settings(**_groups(stored)), argv)
+    _check_changes(stored, settings, choice.resume)
+    return dataclasses.replace(stored, **_groups(settings), given=given, argv=tuple(argv))
+
+
+def _groups(settings: Settings) -> dict[str, Any]:
+    return {each.name: getattr(settings, each.name) for each in dataclasses.fields(Settings)}
+
+
+def _defaults(choice: _Choice) -> Settings:
+    """Returns the layers below the command line of a new run."""
+    of_file = Layer() if choice.preset is None else read_preset(choice.preset)
+    chosen = Run(
+        **{name: of_file.run[name] for name in ("env", "algorithm") if name in of_file.run}
+    )
+    env, algorithm = choice.env or chosen.env, choice.algorithm or chosen.algorithm
+    preset = get_preset(env, algorithm)
+    of_env = Layer(
+        {"total_steps": preset.total_steps},
+        preset.config,
+        {name: (value,) for name, value in preset.hyperparams.items()},
+    )
+    of_choice = Layer({"env": env, "algorithm": algorithm})
+    return Settings().with_layer(of_env).with_layer(of_file).with_layer(of_choice)
+
+
+def _typed_over(defaults: Settings, argv: Sequence[str]) -> Settings:
+    """Returns the defaults with what was typed in their place; shows help and exits if asked."""
+    try:
+        settings = tyro.cli(
+            Settings,
+            default=defaults,
+            prog=PROGRAM,
+            description=DESCRIPTION,
+            args=list(argv),
+            config=(OmitArgPrefixes,),
+            registry=_registry(_shown(defaults.run.algorithm, argv)),
+        )
+    except SystemExit as exit_:
+        if not exit_.code:
+            print(EXAMPLES)
+        raise
+    # All that a preset says is in the other options.
+    return dataclasses.replace(settings, run=dataclasses.replace(settings.run, preset=None))
+
+
+def _registry(shown: frozenset[str]) -> ConstructorRegistry:
+    """Returns how tyro reads `Program` and `Coefficients`; help lists what is shown alone."""
+    registry = ConstructorRegistry()
+
+    @registry.struct_rule
+    def group(info: StructTypeInfo) -> StructConstructorSpec | None:
+        kind = info.type
+        if kind not in (Program, Coefficients):
+            return None
+        types = _program_types() if kind is Program else _coefficient_types()
+        hidden = {name: Annotated[each, Suppress] for name, each in types.items()}
+        fields = (
+            StructFieldSpec(name, (types if name in shown else hidden)[name], info.default[name])
+            for name in types
+        )
+        return StructConstructorSpec(lambda **values: kind(values), tuple(fields))
+
+    return registry
+
+
+def _program_types() -> dict[str, Any]:
+    hints = get_type_hints(Config)
+    return {
+        each.name: Annotated[hints[each.name], arg(help=each.metadata["doc"])]
+        for each in Program.declared()
+    }
+
+
+def _coefficient_types() -> dict[str, Any]:
+    return {
+        each.name: Annotated[
+            tuple[float, ...],
+            arg(
+                help=f"{each.metadata['doc']}, in {each.metadata['range'].interval}",
+                metavar="FLOAT [FLOAT ...]",
+            ),
+        ]
+        for each in Coefficients.declared()
+    }
+
+
+def _shown(name: str, argv: Sequence[str]) -> frozenset[str]:
+    """Returns the settings and coefficients to offer.
+
+    Help lists those that the algorithm reads under some configuration.  Parsing takes all, as tyro
+    would call the others unknown, where `experiment.check_reads` has something better to say.
+    """
+    if not {"-h", "--help"} & set(argv):
+        return frozenset(each.name for kind in (Program, Coefficients) for each in kind.declared())
+    algorithm = fixed_algorithm(allowed_reuse([[True]])) if name == "fixed" else get_algorithm(name)
+    return algorithm.reads(Config(divergence="quantile", value_loss="clipped"))
+
+
+def _check_changes(stored: Settings, settings: Settings, directory: Path) -> None:
+    """Raises a UsageError if an option differs that must not, naming it.
+
+    A coefficient that has one value may get another one, for the updates to come.
+    """
+    before, after = stored.by_name(), settings.by_name()
+    wrong = [
+        name
+        for name, value in after.items()
+        if value != before[name]
+        and name not in CHANGEABLE
+        and not (name in settings.coefficients and len(value) == len(before[name]) == 1)
+    ]
+    if wrong:
+        changes = "; ".join(
+            f"{name} was {_as_typed(before[name])}, got {_as_typed(after[name])}" for name in wrong
+        )
+        raise UsageError(
+            f"resume: the run in {directory} cannot go on with other settings: {changes}. Leave "
+            f"{'it' if len(wrong) == 1 else 'them'} out, or start a new run with --out"
+        )
+
+
+def _as_typed(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

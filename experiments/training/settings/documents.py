@@ -1,0 +1,166 @@
+"""Settings that are stored as JSON, a preset's or a run's: read into the declared types."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_origin, get_type_hints
+
+import typeguard
+
+from experiments.training.errors import UsageError
+from experiments.training.settings.options import (
+    OF_THE_PROCESS,
+    Coefficients,
+    Layer,
+    Options,
+    Program,
+    Run,
+    Settings,
+)
+from oatrpo_jax.config import Config
+
+OF_A_PRESET = ("env", "env_option", "algorithm", "reuse_matrix", "total_steps")
+MAX_PRESET_BYTES = 100_000
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """Returns the content of a run's config.json.
+
+    Raises:
+        UsageError: if there is none that can be read.
+    """
+    path = directory / "config.json"
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise UsageError(f"{directory} holds no run: it has no config.json") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} is damaged: expected an object, got {type(content).__name__}")
+    return content
+
+
+def stored_options(directory: Path) -> Options:
+    """Returns the options of the run in a directory, to the bit.
+
+    Raises:
+        UsageError: if its config.json is missing or damaged.
+    """
+    content = read_config(directory)
+    try:
+        program = {k: v for k, v in content["config"].items() if k != "num_updates"}
+        settings = Settings().with_layer(
+            typed_layer(content["run"], program, content["hyperparameters"])
+        )
+        options = Options(settings.run, settings.program, settings.coefficients)
+        if content.get("sweep") is None:
+            return options
+        points = (
+            typed_layer({}, {}, {name: point[name] for name in content["swept"]}).coefficients
+            for point in content["points"]
+        )
+        return dataclasses.replace(
+            options,
+            sweep=dict(content["sweep"]),
+            points=tuple({name: value for name, (value,) in point.items()} for point in points),
+        )
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise UsageError(
+            f"{directory / 'config.json'} is damaged, or of a version that cannot be resumed "
+            f"({problem})"
+        ) from error
+
+
+def read_preset(path: Path) -> Layer:
+    """Returns the settings of a preset file.
+
+    Raises:
+        UsageError: if it is no preset, saying what is wrong with it.
+    """
+    content = _read_preset(path)
+    program, coefficients = (content.pop(name, {}) for name in ("config", "hyperparameters"))
+    try:
+        for name, group in (("config", program), ("hyperparameters", coefficients)):
+            if not isinstance(group, dict):
+                raise ValueError(f"expected {name} to be an object, got {group!r}")
+        if unknown := sorted(content.keys() - set(OF_A_PRESET)):
+            raise ValueError(_not_a_setting(unknown, OF_A_PRESET))
+        return typed_layer(content, program, coefficients)
+    except ValueError as error:
+        raise UsageError(f"preset: {path}: {error}") from error
+
+
+def typed_layer(
+    run: Mapping[str, Any], program: Mapping[str, Any], coefficients: Mapping[str, Any]
+) -> Layer:
+    """Returns settings that JSON holds, in the types of Python.
+
+    Raises:
+        ValueError: if there is no setting of a name, or a value is not of its type.
+    """
+    of_run = [each.name for each in dataclasses.fields(Run) if each.name not in OF_THE_PROCESS]
+    of_program = [each.name for each in Program.declared()]
+    of_coefficients = [each.name for each in Coefficients.declared()]
+    for group, known in ((run, of_run), (program, of_program), (coefficients, of_coefficients)):
+        if unknown := sorted(group.keys() - set(known)):
+            raise ValueError(_not_a_setting(unknown, known))
+    return Layer(
+        _typed(run, get_type_hints(Run)),
+        _typed(program, get_type_hints(Config)),
+        {name: _numbers(name, value) for name, value in coefficients.items()},
+    )
+
+
+def _typed(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the values of JSON as those of Python; a ValueError names one of another type."""
+    typed = {}
+    for name, value in values.items():
+        value = tuple(value) if isinstance(value, list) else value
+        is_truth_for_number = hints[name] is int and isinstance(value, bool)
+        try:
+            if is_truth_for_number:
+                raise typeguard.TypeCheckError("is no number")
+            typeguard.check_type(
+                value,
+                hints[name],
+                collection_check_strategy=typeguard.CollectionCheckStrategy.ALL_ITEMS,
+            )
+        except typeguard.TypeCheckError as error:
+            kind = "a list" if get_origin(hints[name]) is tuple else "another value"
+            raise ValueError(f"{name}: expected {kind}, got {value!r}, which {error}") from error
+        typed[name] = value
+    return typed
+
+
+def _numbers(name: str, value: Any) -> tuple[float, ...]:
+    """Returns a number or a list of them; a ValueError says that it is something else."""
+    entries = value if isinstance(value, list) else [value]
+    if not all(isinstance(entry, int | float) and not isinstance(entry, bool) for entry in entries):
+        raise ValueError(f"{name}: expected a number or a list of numbers, got {value!r}")
+    return tuple(float(entry) for entry in entries)
+
+
+def _read_preset(path: Path) -> dict[str, Any]:
+    """Returns the content of a file that is JSON, an object, and no larger than a preset is."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_PRESET_BYTES + 1)
+        if len(raw) > MAX_PRESET_BYTES:
+            raise ValueError(f"more than {MAX_PRESET_BYTES:,} bytes")
+        content = json.loads(raw.decode())
+    except OSError as error:
+        raise UsageError(f"preset: cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"preset: {path} is no preset, which is JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"preset: {path}: expected an object, got {type(content).__name__}")
+    return content
+
+
+def _not_a_setting(unknown: list[str], known: Any) -> str:
+    return f"{', '.join(unknown)} is no setting; expected {', '.join(known)}"
