@@ -416,10 +416,10 @@ def test_a_fault_leaves_a_checkpoint_from_before(stopped: Path, monkeypatch, cap
     find = loop.find_diverged
 
     def poisoned(metrics: Any, first_update: int, *others: Any) -> dict:
-        loss = metrics["critic/loss"]
+        loss = metrics["critic/loss"].copy()
         if first_update <= 10 < first_update + len(loss):
             loss[10 - first_update] = np.nan
-        return find(metrics, first_update, *others)
+        return find(metrics | {"critic/loss": loss}, first_update, *others)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "find_diverged", poisoned)
