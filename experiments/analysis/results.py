@@ -86,19 +86,20 @@ class Result:
         return frozenset(entry["point"] for entry in self.training.get("diverged", ()))
 
     @property
-    def swept(self) -> list[str]:
-        """Names of the coefficients that differ between grid points."""
-        return self.config["swept"]
-
-    @property
     def agents(self) -> list[str]:
         """Names of the N agents."""
         return [f"{kind} {index}" for index, kind in enumerate(self.config["agent_types"])]
 
     def label(self, point: int) -> str:
         """Returns a grid point's name: what is swept there, else the algorithm."""
-        values = (f"{name}={self.config['points'][point][name]:g}" for name in self.swept)
+        values = (f"{name}={self.config['points'][point][name]:g}" for name in self.config["swept"])
         return ", ".join(values) or self.config["algorithm"]
+
+    @property
+    def episode_metrics(self) -> list[str]:
+        """What the environment reports of its episodes, in the order of metrics.csv."""
+        names = (name.split("/", 1) for name in self.columns)
+        return [name[1] for name in names if name[0] == "episode"]
 
     def has(self, name: str) -> bool:
         """Returns whether the environment reports that episode metric."""
@@ -117,11 +118,16 @@ class Result:
         """Returns how a grid point's best policies play new episodes; empty if none did."""
         return (self.training.get("absolute") or {point: None})[point] or {}
 
+    def num_sound(self, point: int) -> int:
+        """Returns how many updates a grid point did before it diverged, if it did."""
+        for first in self.training.get("diverged", ()):
+            if first["point"] == point:
+                return first["update"] - 1
+        return self.num_updates
+
     def curve(self, name: str, point: int, statistic: Statistic = np.mean) -> Curve:
         """Returns the learning curve of an episode metric over seeds, until the point diverged."""
-        updates = [e["update"] for e in self.training.get("diverged", ()) if e["point"] == point]
-        sound = updates[0] - 1 if updates else self.num_updates
-        value, count = (column[:sound] for column in self._episodes(name, point))
+        value, count = (each[: self.num_sound(point)] for each in self._episodes(name, point))
         ends = bin_ends(count, self.config["config"]["num_envs"])
         env_steps = np.array(ends, int) * self.steps_per_update
         return curve_over_seeds(env_steps, bin_means(value, count, ends), statistic)
@@ -150,15 +156,12 @@ class Result:
                 steps[seed], reached[seed] = env_steps[above[0]], True
         return steps, reached
 
-    def policies(self) -> np.ndarray:
-        """Returns ``[K, N]`` the policy with which each seed's agents act."""
-        if self.clusters:
-            return np.array([each["labels"] for each in self.clusters["seeds"]])
-        return np.tile(self.config["policy_of_agent"], (self.num_seeds, 1))
-
     def own(self) -> np.ndarray:
-        """Returns ``[K, G, N]`` where agent n acts with policy g."""
-        return self.policies()[:, None, :] == np.arange(self.config["num_policies"])[:, None]
+        """Returns ``[K, G, N]`` where agent n acts with policy g; SEPS groups agents per seed."""
+        policies = [self.config["policy_of_agent"]] * self.num_seeds
+        if self.clusters:
+            policies = [each["labels"] for each in self.clusters["seeds"]]
+        return np.array(policies)[:, None] == np.arange(self.config["num_policies"])[:, None]
 
     def matrices(self, name: str, point: int) -> np.ndarray:
         """Returns ``[U, G, N]`` a metric that is a matrix, mean over seeds."""

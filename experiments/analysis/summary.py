@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from experiments.analysis.ranking import rank
 from experiments.analysis.results import Result
-from experiments.analysis.statistics import Estimate, estimate, iqm
+from experiments.analysis.statistics import estimate, iqm
+
+DECISIVE = ("success", "return")
+"""The episode metrics that decide what is best; an environment need not report success."""
 
 
 def summarise(result: Result) -> dict[str, Any]:
@@ -18,8 +22,8 @@ def summarise(result: Result) -> dict[str, Any]:
     What it says of the best point and the best seeds nobody decides again.
     """
     training, config = result.training, result.config
-    lanes = result.num_points * result.num_seeds
     points = [_point(result, point) for point in range(result.num_points if result.columns else 0)]
+    lane_steps = result.env_steps * result.num_points * result.num_seeds
     summary = {
         "environment": config["environment"],
         "algorithm": config["algorithm"],
@@ -28,11 +32,14 @@ def summarise(result: Result) -> dict[str, Any]:
         "env_steps": result.env_steps,
         "compile_seconds": training["compile_seconds"],
         "run_seconds": training["run_seconds"],
-        "env_steps_per_second": result.env_steps * lanes / training["run_seconds"],
-        "best_point": _best_point(result, points),
+        "env_steps_per_second": lane_steps / training["run_seconds"],
         "diverged": training["diverged"],
+        "best_point": _best_point(result, points),
         "points": points,
     }
+    if "sweep" in config and result.is_complete:
+        best, *_ = rank(result)
+        summary |= {"best_point": best.point, "best_score": best.score.value}
     if config.get("optimal_episode_length") is not None:
         summary["optimal_episode_length"] = config["optimal_episode_length"]
     if result.clusters:
@@ -43,37 +50,39 @@ def summarise(result: Result) -> dict[str, Any]:
 def _point(result: Result, point: int) -> dict[str, Any]:
     """Returns what it says of a grid point."""
     coefficients = result.config["points"][point].items()
-    names = [name.removeprefix("episode/") for name in result.columns if "episode/" in name]
-    names.remove("count")
-    ends = {name: result.ends(name, point) for name in names}
+    names = [name for name in result.episode_metrics if name != "count"]
+    decisive = [result.ends(name, point) for name in DECISIVE if name in names]
     described = {
         "hyperparameters": {k: v for k, v in coefficients if k in result.config["reads"]},
-        "best_seed": result.seeds[_best_seed(ends)],
-        **{f"episode/{name}": describe(per_seed) for name, per_seed in ends.items()},
+        "best_seed": result.seeds[_best_place(decisive)],
+        **{f"episode/{name}": describe(result.ends(name, point)) for name in names},
     }
-    if absolute := result.absolute(point):
-        measured = {name: describe(np.array(v, float)) for name, v in absolute["per_seed"].items()}
-        rest = {name: value for name, value in absolute.items() if name != "per_seed"}
-        described["absolute"] = rest | measured
+    if absolute := dict(result.absolute(point)):
+        per_seed = absolute.pop("per_seed")
+        played = {name: describe(result.evaluated(name, point)) for name in per_seed}
+        described["absolute"] = absolute | played
     return described
 
 
-def _best_point(result: Result, points: list[dict[str, Any]]) -> int | None:
-    """Returns the sound grid point with the highest mean success, then return, if one is sound."""
-
-    def score(point: int) -> tuple[float, ...]:
-        means = (points[point].get(f"episode/{name}", {}) for name in ("success", "return"))
-        return tuple(-math.inf if mean.get("mean") is None else mean["mean"] for mean in means)
-
+def _best_point(result: Result, points: Sequence[Mapping[str, Any]]) -> int | None:
+    """Returns the best by its means of the grid points that did not diverge, if there is one."""
     sound = [point for point in range(len(points)) if point not in result.diverged]
-    return max(sound, key=score, default=None)
+    if not sound:
+        return None
+    names = [f"episode/{name}" for name in DECISIVE if result.has(name)]
+    return sound[_best_place([[points[p][name]["mean"] for p in sound] for name in names])]
 
 
-def _best_seed(ends: Mapping[str, np.ndarray]) -> int:
-    """Returns the place of the seed with the highest success, then return."""
-    # An environment need not report success, and NaN stands where no episode ended.
-    columns = [np.nan_to_num(ends[n], nan=-np.inf) for n in ("success", "return") if n in ends]
-    return max(range(len(columns[0])), key=lambda seed: [column[seed] for column in columns])
+def _best_place(columns: Sequence[Any]) -> int:
+    """Returns the place of the highest number of the first column, of equals that of the next.
+
+    What is not known is below all; of equals in every column it is the first.
+
+    >>> _best_place([[None, 0.5, 0.5], [9.0, 1.0, 2.0]])
+    2
+    """
+    scores = np.nan_to_num(np.array(columns, float), nan=-np.inf)
+    return max(range(scores.shape[1]), key=lambda place: tuple(scores[:, place]))
 
 
 def describe(per_seed: np.ndarray) -> dict[str, Any]:
@@ -90,15 +99,6 @@ def describe(per_seed: np.ndarray) -> dict[str, Any]:
         "iqm": float(iqm(known)) if known.size else None,
         "ci95": [mean.low, mean.high] if mean.has_interval else None,
     }
-
-
-def described_mean(described: Mapping[str, Any]) -> Estimate:
-    """Returns the mean and its interval out of what `describe` says."""
-    mean, known = described["mean"], [x for x in described["per_seed"] if x is not None]
-    if mean is None:
-        return Estimate(math.nan, math.nan, math.nan, 0)
-    low, high = described["ci95"] or (mean, mean)
-    return Estimate(mean, low, high, len(known))
 
 
 def finite_json(value: Any) -> Any:
