@@ -1,19 +1,18 @@
-"""Learning curves, and how curves look in every picture of a run."""
+"""Learning curves: the one way in which they are drawn, for a run, a comparison or a figure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
-from experiments.analysis.legends import draw_legend, with_legend
-from experiments.analysis.statistics import bootstrap_interval
-from experiments.analysis.summary import episode_mean
-from experiments.training.settings.experiment import Experiment
+from experiments.analysis.results import Result
+from experiments.analysis.statistics import Curve
 
 COLOURS = (
     "#0072B2",
@@ -27,161 +26,143 @@ COLOURS = (
 )
 """Okabe and Ito's palette, told apart by colour-blind readers too (yellow darkened)."""
 
-MAX_BINS = 60
-"""Points per learning curve at most: neighbouring updates are averaged."""
-
 STYLES = ("-", "--", ":", "-.")
 """Distinguish curves once all colours are used."""
 
+METRICS = ("success", "return", "length", "optimality")
+"""The episode metrics that curves.png shows, where the environment reports them."""
 
-class Curve(NamedTuple):
-    """Mean (or another statistic) over seeds and its 95% interval; ``[bins]`` each."""
-
-    env_steps: np.ndarray
-    mean: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+SHARES = ("success", "optimality", "path_optimality")
+"""Episode metrics in [0, 1]."""
 
 
-def save_curves(experiment: Experiment, history: Mapping[str, np.ndarray], path: Path) -> None:
+class Mark(NamedTuple):
+    """A level to compare curves with, and its name."""
+
+    height: float
+    name: str = ""
+
+
+def draw_curves(
+    curves: Mapping[str, Sequence[Curve]],
+    labels: Sequence[str],
+    *,
+    title: str,
+    names: Mapping[str, str] = MappingProxyType({}),
+    marks: Mapping[str, Mark] = MappingProxyType({}),
+    panel_inches: tuple[float, float] = (4.2, 4.0),
+) -> Figure:
+    """Returns a figure with a panel per episode metric, and the labels of the curves below.
+
+    Args:
+        curves: by metric.
+        labels: of the curves, the same for each metric; a curve called "" is not named.
+        title: of the figure.
+        names: what panels call the metrics, where it is not ``episode <metric>``.
+        marks: levels to compare with, by metric.
+        panel_inches: width and height of each panel.
+    """
+    width, height = panel_inches
+    figure = Figure(figsize=(width * len(curves), height), layout="constrained")
+    panels = figure.subplots(1, len(curves), squeeze=False)[0]
+    for axes, (metric, each) in zip(panels, curves.items(), strict=True):
+        for index, (label, curve) in enumerate(zip(labels, each, strict=True)):
+            draw_curve(axes, curve, index, label)
+        axes.set_title(names.get(metric, f"episode {metric}"))
+        dress_over_steps(axes)
+        if metric in SHARES:
+            axes.set_ylim(-0.03, 1.03)
+        if metric in marks:
+            _draw_mark(axes, marks[metric])
+    figure.suptitle(title)
+    add_legend(figure, panels[0])
+    return figure
+
+
+def save_curves(result: Result, path: Path) -> None:
     """Saves success, return, length and, where reported, optimality over environment steps."""
-    names = [
-        name
-        for name in ("success", "return", "length", "optimality")
-        if f"episode/{name}" in history
-    ]
-    labels = point_labels(experiment)
-    size = with_legend(4.2 * len(names), 4.0, labels)
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(1, len(names), squeeze=False)[0]
-    for axes, name in zip(panels, names, strict=True):
-        for point in range(len(experiment.points)):
-            draw_curve(axes, point_curve(experiment, history, name, point), point)
-        dress(axes, name, getattr(experiment.trainer.env, "optimal_episode_length", None))
-    draw_legend(figure, panels[0], labels, size[0])
-    remark = "mean and 95% interval over seeds" if len(experiment.seeds) > 1 else ""
-    figure.suptitle(make_title(experiment, remark))
+    points = range(result.num_points)
+    curves = {
+        metric: [result.curve(metric, point) for point in points]
+        for metric in METRICS
+        if result.has(metric)
+    }
+    remark = "mean and 95% interval over seeds" if result.num_seeds > 1 else ""
+    figure = draw_curves(
+        curves, point_labels(result), title=make_title(result, remark), marks=find_marks(result)
+    )
     figure.savefig(path, dpi=120)
 
 
-def point_curve(
-    experiment: Experiment, history: Mapping[str, np.ndarray], name: str, point: int
-) -> Curve:
-    """Returns one metric's curve at a grid point, neighbouring updates averaged by episodes."""
-    return learning_curve(
-        history[f"episode/{name}"][:, point],
-        history["episode/count"][:, point],
-        experiment.config.num_envs,
-        experiment.config.steps_per_update,
-    )
-
-
-def learning_curve(
-    value: np.ndarray,
-    count: np.ndarray,
-    num_envs: int,
-    steps_per_update: int,
-    statistic: Callable[..., np.ndarray] = np.mean,
-) -> Curve:
-    """Returns the curve of ``[U, K]`` means over the episodes that ended, ``count`` of them."""
-    ends = bin_ends(count, num_envs)
-    starts = [0, *ends][:-1]
-    per_seed = [
-        episode_mean(value[first:end], count[first:end])
-        for first, end in zip(starts, ends, strict=True)
+def point_labels(result: Result) -> list[str]:
+    """Returns the names of the grid points; a single one needs none."""
+    if result.num_points == 1:
+        return [""]
+    return [
+        f"{result.label(point)}{', diverged' * (point in result.diverged)}"
+        for point in range(result.num_points)
     ]
-    num_seeds = count.shape[1]
-    centre, low, high = interval(np.reshape(per_seed, (len(ends), num_seeds)), statistic)
-    return Curve(np.array(ends, int) * steps_per_update, centre, low, high)
 
 
-def bin_ends(count: np.ndarray, num_envs: int, max_bins: int = MAX_BINS) -> list[int]:
-    """Returns where each bin of updates ends.
-
-    A bin closes once every seed has ended as many episodes as it has environments: early on,
-    updates in which only the luckiest episodes end would look better than they are.
-
-    Args:
-        count: ``[U, K]`` episodes that ended.
-        num_envs: environments per seed.
-        max_bins: how many bins there may be.
-    """
-    shortest = -(-len(count) // max_bins)
-    ends, start = [], 0
-    total = np.concatenate([np.zeros((1, count.shape[1])), np.cumsum(count, axis=0)])
-    for end in range(1, len(count) + 1):
-        is_full = np.min(total[end] - total[start]) >= num_envs
-        if is_full and end - start >= shortest:
-            ends.append(end)
-            start = end
-    return ends
-
-
-def interval(
-    per_seed: np.ndarray, statistic: Callable[..., np.ndarray] = np.mean
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns a statistic over seeds and its 95% interval; ``[bins, K]`` -> 3 x ``[bins]``."""
-    if not len(per_seed):
-        return np.empty(0), np.empty(0), np.empty(0)
-    return statistic(per_seed, axis=-1), *bootstrap_interval(per_seed, statistic=statistic)
-
-
-def draw_curve(axes: Axes, curve: Curve, index: int) -> None:
+def draw_curve(axes: Axes, curve: Curve, index: int, label: str) -> None:
     """Draws a curve and its band in the colour of its index; a dot and a bar of a single point."""
     colour = COLOURS[index % len(COLOURS)]
     style = STYLES[index // len(COLOURS) % len(STYLES)]
     is_single = len(curve.env_steps) == 1
     marker = "o" if is_single else ""
-    axes.plot(curve.env_steps, curve.mean, style, marker=marker, color=colour, label=str(index))
+    axes.plot(curve.env_steps, curve.mean, style, marker=marker, color=colour, label=label)
     if is_single:
         axes.vlines(curve.env_steps, curve.low, curve.high, color=colour, alpha=0.5)
     axes.fill_between(curve.env_steps, curve.low, curve.high, color=colour, alpha=0.2, lw=0)
 
 
-def point_labels(experiment: Experiment) -> list[str]:
-    """Returns the names of the grid points; a single one needs none."""
-    count = len(experiment.points)
-    return [experiment.label(point) for point in range(count)] if count > 1 else []
-
-
-def dress(axes: Axes, name: str, optimal_length: float | None) -> None:
-    """Labels a panel of learning curves, and marks the shortest possible episode if known."""
+def dress_over_steps(axes: Axes) -> None:
+    """Labels a panel whose horizontal axis is environment steps."""
     axes.set_xlabel("environment steps per seed")
-    axes.set_title(f"episode {name}")
-    axes.xaxis.set_major_formatter(lambda x, _: short_number(x))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.locator_params(axis="x", nbins=5)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    if name in ("success", "optimality"):
-        axes.set_ylim(-0.03, 1.03)
-    if name == "length" and optimal_length is not None:
-        axes.axhline(optimal_length, color="grey", ls=":", label="_")
-        axes.annotate(
-            "optimal",
-            (1, optimal_length),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="right",
-            color="grey",
-        )
 
 
-def make_title(experiment: Experiment, remark: str) -> str:
+def add_legend(figure: Figure, axes: Axes) -> None:
+    """Names a panel's curves below the figure, which grows by what that takes; "" is no name."""
+    handles, labels = axes.get_legend_handles_labels()
+    if not labels:
+        return
+    # With these paddings n columns are at most n times as wide as one.
+    style: Any = {"loc": "outside lower center", "borderpad": 1.0, "columnspacing": 2.0}
+    trial = figure.legend(handles, labels, frameon=False, **style)
+    num_columns = int(figure.bbox.width / trial.get_window_extent().width)
+    trial.remove()
+    style["ncols"] = min(max(num_columns, 1), len(labels))
+    box = figure.legend(handles, labels, frameon=False, **style).get_window_extent()
+    width, height = figure.bbox.size
+    figure.set_size_inches(max(width, box.width) / figure.dpi, (height + box.height) / figure.dpi)
+
+
+def find_marks(result: Result) -> dict[str, Mark]:
+    """Returns the mark of the shortest possible episodes, where their length is known."""
+    length = result.config.get("optimal_episode_length")
+    return {} if length is None else {"length": Mark(length, "optimal")}
+
+
+def make_title(result: Result, remark: str) -> str:
     """Returns environment, algorithm and number of seeds, and a remark if there is one."""
-    env, seeds = experiment.options.run.env, len(experiment.seeds)
-    plural = "s" if seeds > 1 else ""
-    title = f"{env}, {experiment.algorithm.name}, {seeds} seed{plural}"
+    plural = "s" if result.num_seeds > 1 else ""
+    names = f"{result.config['environment']}, {result.config['algorithm']}"
+    title = f"{names}, {result.num_seeds} seed{plural}"
     return f"{title} ({remark})" if remark else title
 
 
-def short_number(number: float) -> str:
-    """Returns a count for an axis.
-
-    >>> short_number(150_000), short_number(2_500_000), short_number(1_024), short_number(512)
-    ('150k', '2.5M', '1k', '512')
-    """
-    for size, letter in ((1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{round(number / size, 1):g}{letter}"
-    return f"{number:g}"
+def _draw_mark(axes: Axes, mark: Mark) -> None:
+    """Draws a level, and its name at the left: lengths end near their optimum at the right."""
+    axes.axhline(mark.height, color="grey", ls=":", label="_")
+    axes.annotate(
+        mark.name,
+        (0, mark.height),
+        xycoords=("axes fraction", "data"),
+        xytext=(3, 3),
+        textcoords="offset points",
+        color="grey",
+    )

@@ -1,54 +1,105 @@
-"""A finished run read back from its directory."""
+"""A run read back from its directory: the one reader of what experiments/training writes."""
 
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.analysis.curves import Curve, bin_ends, learning_curve
-from experiments.analysis.summary import episode_mean, tail_means
+from experiments.analysis.statistics import (
+    Curve,
+    Statistic,
+    bin_ends,
+    bin_means,
+    curve_over_seeds,
+    tail_means,
+)
 from experiments.training.errors import UsageError
+from experiments.training.folder.files import read_json
 
 SEED_BINS = 500
 """Points per curve of one seed at most: fine enough to see when it reaches a threshold."""
 
+NEEDED = {"points", "seeds", "swept", "environment", "algorithm", "config", "agent_types"}
+"""Entries of config.json without which it is of no run."""
+
 
 @dataclass(frozen=True)
 class Result:
-    """What a run left.
+    """What a run left, finished or not.
 
     Attributes:
         directory: where it lies.
         config: config.json, what was asked for and with which versions.
-        summary: summary.json, statistics of its end.
-        columns: every other column of metrics.csv, ``[U, P, K]``; NaN where a cell is empty.
+        training: training.json, how it went; empty while a run is under way or was killed.
+        clusters: clusters.json, SEPS' groups of agents; empty with any other algorithm.
+        columns: every column of metrics.csv, ``[U, P, K]``; NaN where a cell is empty.
     """
 
     directory: Path
     config: dict[str, Any]
-    summary: dict[str, Any]
+    training: dict[str, Any]
+    clusters: dict[str, Any]
     columns: dict[str, np.ndarray]
 
     @property
-    def num_points(self) -> int:
-        """How many grid points it has."""
-        return len(self.summary["points"])
+    def seeds(self) -> list[int]:
+        """The number of each seed."""
+        return self.config["seeds"]
 
     @property
     def num_seeds(self) -> int:
         """How many seeds it has."""
-        return len(self.summary["seeds"])
+        return len(self.seeds)
+
+    @property
+    def num_points(self) -> int:
+        """How many grid points it has."""
+        return len(self.config["points"])
+
+    @property
+    def num_updates(self) -> int:
+        """How many updates are done."""
+        return len(self.columns.get("episode/count", ()))
 
     @property
     def steps_per_update(self) -> int:
-        """Environment steps of an update."""
+        """Environment steps of an update, per seed."""
         return self.config["config"]["num_envs"] * self.config["config"]["rollout_length"]
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps done, per seed."""
+        return self.num_updates * self.steps_per_update
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all updates were done, and a grid point at least is sound."""
+        return self.training.get("completed") is True
+
+    @property
+    def diverged(self) -> frozenset[int]:
+        """The grid points with a number that was not finite."""
+        return frozenset(entry["point"] for entry in self.training.get("diverged", ()))
+
+    @property
+    def agents(self) -> list[str]:
+        """Names of the N agents."""
+        return [f"{kind} {index}" for index, kind in enumerate(self.config["agent_types"])]
+
+    def label(self, point: int) -> str:
+        """Returns a grid point's name: what is swept there, else the algorithm."""
+        values = (f"{name}={self.config['points'][point][name]:g}" for name in self.config["swept"])
+        return ", ".join(values) or self.config["algorithm"]
+
+    @property
+    def episode_metrics(self) -> list[str]:
+        """What the environment reports of its episodes, in the order of metrics.csv."""
+        names = (name.split("/", 1) for name in self.columns)
+        return [name[1] for name in names if name[0] == "episode"]
 
     def has(self, name: str) -> bool:
         """Returns whether the environment reports that episode metric."""
@@ -56,80 +107,138 @@ class Result:
 
     def ends(self, name: str, point: int) -> np.ndarray:
         """Returns ``[K]`` an episode metric over the last tenth of the updates."""
-        count = self.columns["episode/count"]
-        return tail_means(self.columns[f"episode/{name}"], count)[point]
+        return tail_means(*self._episodes(name, point))
 
     def evaluated(self, name: str, point: int) -> np.ndarray:
-        """Returns ``[K]`` an episode metric of the best policies' likeliest actions."""
-        return np.array(self.summary["points"][point]["absolute"][name]["per_seed"], float)
+        """Returns ``[K]`` an episode metric of the best policies; NaN where it was not measured."""
+        measured = self.absolute(point).get("per_seed", {})
+        return np.array(measured.get(name, [np.nan] * self.num_seeds), float)
 
-    def curve(self, name: str, point: int, statistic: Callable[..., Any] = np.mean) -> Curve:
-        """Returns the learning curve of an episode metric, over seeds."""
-        return learning_curve(
-            self.columns[f"episode/{name}"][:, point],
-            self.columns["episode/count"][:, point],
-            self.config["config"]["num_envs"],
-            self.steps_per_update,
-            statistic,
-        )
+    def absolute(self, point: int) -> dict[str, Any]:
+        """Returns how a grid point's best policies play new episodes; empty if none did."""
+        return (self.training.get("absolute") or {point: None})[point] or {}
+
+    def num_sound(self, point: int) -> int:
+        """Returns how many updates a grid point did before it diverged, if it did."""
+        for first in self.training.get("diverged", ()):
+            if first["point"] == point:
+                return first["update"] - 1
+        return self.num_updates
+
+    def curve(self, name: str, point: int, statistic: Statistic = np.mean) -> Curve:
+        """Returns the learning curve of an episode metric over seeds, until the point diverged."""
+        value, count = (each[: self.num_sound(point)] for each in self._episodes(name, point))
+        ends = bin_ends(count, self.config["config"]["num_envs"])
+        env_steps = np.array(ends, int) * self.steps_per_update
+        return curve_over_seeds(env_steps, bin_means(value, count, ends), statistic)
 
     def seed_curve(self, name: str, point: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns environment steps and an episode metric of one seed, ``[bins]`` each.
 
         A bin is as short as it can be with an episode per environment in it, `SEED_BINS` at most.
         """
-        count = self.columns["episode/count"][:, point, seed]
-        value = self.columns[f"episode/{name}"][:, point, seed]
-        ends = bin_ends(count[:, None], self.config["config"]["num_envs"], SEED_BINS)
-        starts = [0, *ends][:-1]
-        means = [episode_mean(value[a:b], count[a:b]) for a, b in zip(starts, ends, strict=True)]
-        return np.array(ends, int) * self.steps_per_update, np.array(means, float)
+        value, count = (column[:, [seed]] for column in self._episodes(name, point))
+        ends = bin_ends(count, self.config["config"]["num_envs"], SEED_BINS)
+        return np.array(ends, int) * self.steps_per_update, bin_means(value, count, ends)[:, 0]
+
+    def steps_to(self, name: str, point: int, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+        """Returns ``[K]`` the steps until a metric reaches a threshold, and ``[K]`` whether it did.
+
+        They are those of the first bin of a seed's curve at or above it.  A seed that never gets
+        there counts with all its steps, which are then a lower bound.
+        """
+        steps = np.full(self.num_seeds, float(self.env_steps))
+        reached = np.zeros(self.num_seeds, bool)
+        for seed in range(self.num_seeds):
+            env_steps, values = self.seed_curve(name, point, seed)
+            above = np.flatnonzero(values >= threshold)
+            if above.size:
+                steps[seed], reached[seed] = env_steps[above[0]], True
+        return steps, reached
+
+    def own(self) -> np.ndarray:
+        """Returns ``[K, G, N]`` where agent n acts with policy g; SEPS groups agents per seed."""
+        policies = [self.config["policy_of_agent"]] * self.num_seeds
+        if self.clusters:
+            policies = [each["labels"] for each in self.clusters["seeds"]]
+        return np.array(policies)[:, None] == np.arange(self.config["num_policies"])[:, None]
 
     def matrices(self, name: str, point: int) -> np.ndarray:
         """Returns ``[U, G, N]`` a metric that is a matrix, mean over seeds."""
-        entries = {
-            tuple(map(int, key.split("/")[-2:])): value[:, point].mean(axis=-1)
-            for key, value in self.columns.items()
-            if key.startswith(f"{name}/")
-        }
-        rows, columns = (1 + max(index) for index in zip(*entries, strict=True))
-        flat = [entries[row, column] for row in range(rows) for column in range(columns)]
-        return np.stack(flat, axis=-1).reshape(-1, rows, columns)
+        return self.seed_matrices(name, point).mean(axis=1)
+
+    def seed_matrices(self, name: str, point: int) -> np.ndarray:
+        """Returns ``[U, K, G, N]`` a metric that is a matrix."""
+        shape = self.config["num_policies"], len(self.agents)
+        entries = [self.columns[f"{name}/{g}/{n}"][:, point] for g, n in np.ndindex(shape)]
+        return np.stack(entries, axis=-1).reshape(-1, self.num_seeds, *shape)
+
+    def _episodes(self, name: str, point: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns ``[U, K]`` an episode metric, and how many episodes it is the mean of."""
+        return self.columns[f"episode/{name}"][:, point], self.columns["episode/count"][:, point]
 
 
-def read_result(directory: Path) -> Result:
+def read_result(directory: Path, *, may_be_empty: bool = False) -> Result:
     """Returns what a run left.
 
+    Args:
+        directory: where it lies.
+        may_be_empty: whether it is a run as well if no update was done.
+
     Raises:
-        UsageError: if the directory holds no finished run.
+        UsageError: if the directory holds no run with metrics.
     """
     try:
-        summary = json.loads((directory / "summary.json").read_text())
-        config = json.loads((directory / "config.json").read_text())
-        _check(summary, config)
-        names, cells = _read_cells(directory / "metrics.csv")
-        # Rows run over updates, then points, then seeds.
-        shape = (-1, len(summary["points"]), len(summary["seeds"]))
-        columns = {name: cells[:, index].reshape(shape) for index, name in enumerate(names)}
-    except (OSError, ValueError, StopIteration) as error:
-        raise UsageError(f"runs: {directory} holds no finished run ({error})") from error
-    return Result(directory, config, summary, columns)
+        config = read_json(directory / "config.json")
+        _check(config)
+        path = directory / "metrics.csv"
+        columns = _read_columns(path, len(config["points"]), config["seeds"])
+        if not (columns or may_be_empty):
+            raise ValueError(f"{path.name} holds no whole update")
+        training, clusters = (
+            read_json(path) if (path := directory / name).exists() else {}
+            for name in ("training.json", "clusters.json")
+        )
+        if not isinstance(training, dict) or not isinstance(clusters, dict):
+            raise ValueError("training.json and clusters.json should be objects")
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"runs: {directory} holds no run of experiments/run.py that can be read ({error}). "
+            "Leave it out, or train it again."
+        ) from error
+    return Result(directory, config, training, clusters, columns)
 
 
-def _check(summary: Any, config: Any) -> None:
-    """Raises a ValueError if what summary.json and config.json hold is not of a run."""
-    if not isinstance(summary, dict) or not isinstance(config, dict):
-        raise ValueError("summary.json and config.json should be objects")
-    lists = [summary.get(name) for name in ("points", "seeds")]
-    if not all(isinstance(one, list) and one for one in lists):
-        raise ValueError("summary.json names no point or no seed")
-    settings = config.get("config")
+def _check(config: Any) -> None:
+    """Raises a ValueError if what config.json holds is not of a run."""
+    if not isinstance(config, dict):
+        raise ValueError("config.json should be an object")
+    if missing := NEEDED - config.keys():
+        raise ValueError(f"config.json names no {', '.join(sorted(missing))}")
+    if not all(isinstance(config[name], list) and config[name] for name in ("points", "seeds")):
+        raise ValueError("config.json names no point or no seed")
+    settings = config["config"]
     if not isinstance(settings, dict) or not {"num_envs", "rollout_length"} <= settings.keys():
         raise ValueError("config.json names no num_envs or no rollout_length")
 
 
-def _read_cells(path: Path) -> tuple[list[str], np.ndarray]:
+def _read_columns(path: Path, num_points: int, seeds: list[int]) -> dict[str, np.ndarray]:
+    """Returns the columns ``[U, P, K]`` of whole updates, as the last may have been cut off.
+
+    Rows run over updates, then points, then seeds.  No column is returned if there is no update.
+    """
     with path.open(newline="") as file:
-        rows = csv.reader(file)
-        names = next(rows)
-        return names, np.stack([np.array([float(cell or "nan") for cell in row]) for row in rows])
+        lines = [line for line in file if line.endswith("\n")]
+    names, *rows = csv.reader(lines or [""])
+    num_updates = len(rows) // (num_points * len(seeds))
+    if not num_updates:
+        return {}
+    shape = (num_updates, num_points, len(seeds))
+    cells = np.array([[float(cell or "nan") for cell in row] for row in rows[: np.prod(shape)]])
+    columns = {name: cells[:, index].reshape(shape) for index, name in enumerate(names)}
+    if missing := {"point", "seed", "episode/count", "episode/return"} - columns.keys():
+        raise ValueError(f"{path.name} has no column {', '.join(sorted(missing))}")
+    points = np.arange(num_points)[:, None]
+    if np.any(columns["seed"] != seeds) or np.any(columns["point"] != points):
+        raise ValueError(f"the rows of {path.name} are not those of the run")
+    return columns

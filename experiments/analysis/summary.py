@@ -3,97 +3,86 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from experiments.analysis.statistics import iqm
-from experiments.training.settings.experiment import Experiment
+from experiments.analysis.ranking import rank
+from experiments.analysis.results import Result
+from experiments.analysis.statistics import estimate, iqm
 
-TAIL = 0.1
-"""Share of the updates, at the end, that the summary looks at."""
-
-
-class Timing(NamedTuple):
-    """Seconds that a run took: to trace and compile, and to train with logging."""
-
-    compile_seconds: float
-    run_seconds: float
+DECISIVE = ("success", "return")
+"""The episode metrics that decide what is best; an environment need not report success."""
 
 
-def summarise(
-    experiment: Experiment,
-    history: Mapping[str, np.ndarray],
-    timing: Timing,
-    *,
-    is_sound: bool = True,
-) -> dict[str, Any]:
+def summarise(result: Result) -> dict[str, Any]:
     """Returns what summary.json holds; docs/metrics.md explains each key.
 
-    Args:
-        experiment: what was run.
-        history: metrics ``[U, P, K, ...]`` of the updates done.
-        timing: what it took.
-        is_sound: whether every number was finite.
+    What it says of the best point and the best seeds nobody decides again.
     """
-    num_updates = len(next(iter(history.values()), ()))
-    env_steps = num_updates * experiment.config.steps_per_update
-    lanes = len(experiment.points) * len(experiment.seeds)
+    training, config = result.training, result.config
+    points = [_point(result, point) for point in range(result.num_points if result.columns else 0)]
+    lane_steps = result.env_steps * result.num_points * result.num_seeds
     summary = {
-        "environment": experiment.options.run.env,
-        "algorithm": experiment.algorithm.name,
-        "seeds": list(experiment.seeds),
-        "completed": is_sound and num_updates == experiment.config.num_updates,
-        "env_steps": env_steps,
-        "compile_seconds": timing.compile_seconds,
-        "run_seconds": timing.run_seconds,
-        "env_steps_per_second": env_steps * lanes / timing.run_seconds,
-        "points": _points(experiment, history) if num_updates else [],
+        "environment": config["environment"],
+        "algorithm": config["algorithm"],
+        "seeds": result.seeds,
+        "completed": result.is_complete,
+        "env_steps": result.env_steps,
+        "compile_seconds": training["compile_seconds"],
+        "run_seconds": training["run_seconds"],
+        "env_steps_per_second": lane_steps / training["run_seconds"],
+        "diverged": training["diverged"],
+        "best_point": _best_point(result, points),
+        "points": points,
     }
-    optimal = getattr(experiment.trainer.env, "optimal_episode_length", None)
-    if optimal is not None:
-        summary["optimal_episode_length"] = float(optimal)
+    if "sweep" in config and result.is_complete:
+        best, *_ = rank(result)
+        summary |= {"best_point": best.point, "best_score": best.score.value}
+    if config.get("optimal_episode_length") is not None:
+        summary["optimal_episode_length"] = config["optimal_episode_length"]
+    if result.clusters:
+        summary["seps"] = result.clusters
     return finite_json(summary)
 
 
-def _points(experiment: Experiment, history: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    reads = experiment.algorithm.reads(experiment.config)
-    ends = {
-        name: tail_means(value, history["episode/count"])
-        for name, value in history.items()
-        if name.startswith("episode/") and name != "episode/count"
+def _point(result: Result, point: int) -> dict[str, Any]:
+    """Returns what it says of a grid point."""
+    coefficients = result.config["points"][point].items()
+    names = [name for name in result.episode_metrics if name != "count"]
+    decisive = [result.ends(name, point) for name in DECISIVE if name in names]
+    described = {
+        "hyperparameters": {k: v for k, v in coefficients if k in result.config["reads"]},
+        "best_seed": result.seeds[_best_place(decisive)],
+        **{f"episode/{name}": describe(result.ends(name, point)) for name in names},
     }
-    return [
-        {"hyperparameters": {name: value for name, value in point.items() if name in reads}}
-        | {name: describe(per_seed[index]) for name, per_seed in ends.items()}
-        for index, point in enumerate(experiment.points)
-    ]
+    if absolute := dict(result.absolute(point)):
+        per_seed = absolute.pop("per_seed")
+        played = {name: describe(result.evaluated(name, point)) for name in per_seed}
+        described["absolute"] = absolute | played
+    return described
 
 
-def add_absolute(summary: dict[str, Any], absolute: Sequence[Mapping[str, Any]]) -> None:
-    """Adds to each grid point how well its best policies play, where that was measured."""
-    for point, measured in zip(summary["points"], absolute, strict=False):
-        point["absolute"] = measured
+def _best_point(result: Result, points: Sequence[Mapping[str, Any]]) -> int | None:
+    """Returns the best by its means of the grid points that did not diverge, if there is one."""
+    sound = [point for point in range(len(points)) if point not in result.diverged]
+    if not sound:
+        return None
+    names = [f"episode/{name}" for name in DECISIVE if result.has(name)]
+    return sound[_best_place([[points[p][name]["mean"] for p in sound] for name in names])]
 
 
-def tail_means(value: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Returns ``[P, K]`` the mean over all episodes that ended in the last tenth of the updates.
+def _best_place(columns: Sequence[Any]) -> int:
+    """Returns the place of the highest number of the first column, of equals that of the next.
 
-    Args:
-        value: ``[U, P, K]`` mean over the episodes that ended in each update.
-        count: ``[U, P, K]`` how many did.
+    What is not known is below all; of equals in every column it is the first.
+
+    >>> _best_place([[None, 0.5, 0.5], [9.0, 1.0, 2.0]])
+    2
     """
-    tail = math.ceil(TAIL * len(value))
-    return episode_mean(value[-tail:], count[-tail:])
-
-
-def episode_mean(value: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Returns the mean over axis 0 with each entry weighted by its episodes; NaN without any."""
-    total = np.sum(np.where(count > 0, value, 0.0) * count, axis=0, dtype=np.float64)
-    episodes = np.sum(count, axis=0, dtype=np.float64)
-    return np.where(episodes > 0, total / np.maximum(episodes, 1), np.nan)
+    scores = np.nan_to_num(np.array(columns, float), nan=-np.inf)
+    return max(range(scores.shape[1]), key=lambda place: tuple(scores[:, place]))
 
 
 def describe(per_seed: np.ndarray) -> dict[str, Any]:
@@ -102,33 +91,14 @@ def describe(per_seed: np.ndarray) -> dict[str, Any]:
     Seeds without a finished episode (NaN) are left out; spread and interval need two seeds.
     """
     known = per_seed[np.isfinite(per_seed)]
+    mean = estimate(known, statistic=np.mean)
     return {
         "per_seed": per_seed.tolist(),
-        "mean": known.mean() if known.size else None,
-        "sd": known.std(ddof=1) if known.size > 1 else None,
-        "iqm": iqm(known) if known.size else None,
-        "ci95": confidence_interval(known),
+        "mean": mean.value if known.size else None,
+        "sd": float(known.std(ddof=1)) if known.size > 1 else None,
+        "iqm": float(iqm(known)) if known.size else None,
+        "ci95": [mean.low, mean.high] if mean.has_interval else None,
     }
-
-
-def confidence_interval(values: np.ndarray) -> list[float] | None:
-    """Returns a 95% bootstrap interval of the mean (BCa, or percentiles where that fails)."""
-    if values.size < 2:
-        return None
-    if np.ptp(values) == 0:
-        return [float(values[0])] * 2
-    from scipy import stats  # Takes a second to import, and training begins without it.
-
-    for method in ("BCa", "percentile"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-            result = stats.bootstrap(
-                (values,), np.mean, method=method, rng=np.random.default_rng(0)
-            )
-        low, high = result.confidence_interval
-        if np.isfinite([low, high]).all():
-            return [float(low), float(high)]
-    return None
 
 
 def finite_json(value: Any) -> Any:
@@ -140,27 +110,3 @@ def finite_json(value: Any) -> Any:
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else None
     return value
-
-
-def best_point(summary: Mapping[str, Any]) -> int:
-    """Returns the index of the grid point with the highest mean success, then return."""
-
-    def score(index: int) -> tuple[float, float]:
-        point = summary["points"][index]
-        # An environment need not tell of success.
-        means = (point.get(f"episode/{n}", {}).get("mean") for n in ("success", "return"))
-        success, episode_return = (-math.inf if mean is None else mean for mean in means)
-        return success, episode_return
-
-    return max(range(len(summary["points"])), key=score)
-
-
-def best_seed(summary: Mapping[str, Any], point: int) -> int:
-    """Returns the place of a grid point's seed with the highest success, then return."""
-    told = (summary["points"][point].get(f"episode/{name}") for name in ("success", "return"))
-    columns = [each["per_seed"] for each in told if each]
-
-    def score(index: int) -> tuple[float, ...]:
-        return tuple(-math.inf if column[index] is None else column[index] for column in columns)
-
-    return max(range(len(columns[0])), key=score)

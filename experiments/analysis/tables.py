@@ -1,6 +1,9 @@
-"""Tables in Markdown."""
+"""Tables in Markdown and on the console."""
 
 from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Column, Table
 
 Rows = list[list[str]]
 """The cells of a table, its header first."""
@@ -17,3 +20,16 @@ def markdown(rows: Rows) -> str:
     head, *body = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
     lines = [f"| {line} |" for line in (head, *body)]
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+def print_table(console: Console, rows: Rows, title: str, caption: str | None = None) -> None:
+    """Prints a table; nothing is cut off where it is wider than the console."""
+    head, *body = rows
+    columns = (
+        Column(name, justify="right" if place else "left", overflow="fold")
+        for place, name in enumerate(head)
+    )
+    table = Table(*columns, title=title, caption=caption, box=None)
+    for row in body:
+        table.add_row(*row)
+    console.print(table)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from experiments.analysis.summary import Timing, add_absolute, describe, summarise
-from experiments.training.folder.metrics import Recorder
-from experiments.training.program import Chunk
+from experiments.analysis.results import read_result
+from experiments.analysis.summary import summarise
+from experiments.training.folder.files import write_json
 from experiments.training.settings.config_file import describe_experiment
 from experiments.training.settings.experiment import Experiment, build
 from experiments.training.settings.options import parse
@@ -19,44 +21,94 @@ Height = Callable[[str, Mapping[str, float], int], float]
 """(algorithm, coefficients, seed) -> updates until the optimum."""
 
 
-def write_run(arguments: Sequence[str], directory: Path, updates_needed: Height) -> None:
+def write_run(
+    arguments: Sequence[str], directory: Path, updates_needed: Height, **changed: Any
+) -> None:
     """Writes a run whose share of the optimum rises evenly, from 0 to 1 in so many updates.
 
     Where it is to be evaluated, it reaches half of what it reached in training.
+
+    Args:
+        arguments: of experiments/run.py.
+        directory: where to.
+        updates_needed: until the optimum.
+        changed: metrics to replace by one value, or to leave out if it is None; ``/`` is ``__``.
     """
     experiment = build(parse(arguments))
     directory.mkdir(parents=True)
-    history = make_history(experiment, updates_needed)
-    (directory / "config.json").write_text(json.dumps(describe_experiment(experiment)))
-    with Recorder(experiment, directory, {}) as recorder:
-        recorder.write(Chunk(None, 1, history))  # pyright: ignore
-    summary = summarise(experiment, history, Timing(1.0, 2.0))
-    if experiment.options.run.eval_every:
-        evaluated = history["episode/success"][-1] / 2
-        add_absolute(summary, [{"success": describe(per_seed)} for per_seed in evaluated])
-    (directory / "summary.json").write_text(json.dumps(summary))
+    write_json(directory / "config.json", make_config(experiment))
+    metrics = make_metrics(experiment, updates_needed)
+    success = metrics["episode/success"][-1] / 2
+    for name, value in changed.items():
+        column = metrics.pop(name.replace("__", "/"))
+        if value is not None:
+            metrics[name.replace("__", "/")] = np.full(column.shape, value)
+    write_metrics(experiment, metrics, directory / "metrics.csv")
+    evaluated = [{"episodes": 320, "per_seed": {"success": each.tolist()}} for each in success]
+    training = {
+        "num_updates": experiment.config.num_updates,
+        "completed": True,
+        "compile_seconds": 1.0,
+        "run_seconds": 2.0,
+        "diverged": [],
+        "absolute": evaluated if experiment.options.run.eval_every else None,
+    }
+    write_json(directory / "training.json", training)
+    write_json(directory / "summary.json", summarise(read_result(directory)))
 
 
-def make_history(experiment: Experiment, updates_needed: Height) -> dict[str, np.ndarray]:
-    """Returns metrics ``[U, P, K, ...]``; in every update one episode ends per environment."""
+def change_json(path: Path, **changes: Any) -> None:
+    """Replaces entries of a file that holds an object."""
+    write_json(path, json.loads(path.read_text()) | changes)
+
+
+def make_config(experiment: Experiment) -> dict[str, Any]:
+    """Returns what config.json holds."""
+    own = experiment.trainer.learner.own
+    return {
+        **describe_experiment(experiment),
+        "swept": list(experiment.swept),
+        "reads": sorted(experiment.algorithm.reads(experiment.config)),
+        "policy_of_agent": np.argmax(own, axis=0).tolist(),
+        "num_policies": len(own),
+        "optimal_episode_length": getattr(experiment.trainer.env, "optimal_episode_length", None),
+    }
+
+
+def make_metrics(experiment: Experiment, updates_needed: Height) -> dict[str, np.ndarray]:
+    """Returns metrics ``[U, P, K]``; in every update one episode ends per environment."""
     name = experiment.algorithm.name
     needed = np.array(
         [[updates_needed(name, point, s) for s in experiment.seeds] for point in experiment.points]
     )
     update = np.arange(1, experiment.config.num_updates + 1)
     share = np.minimum(1, update[:, None, None] / needed)
-    agents = experiment.trainer.env.num_agents
-    learners = len(experiment.trainer.learner.own)
-    weight = np.broadcast_to(np.eye(learners, agents), (*share.shape, learners, agents)).copy()
-    weight[..., 0, 1] = 1 - share
-    weight[..., 0, 0] = share
-    return {
+    metrics = {
         "episode/count": np.full(share.shape, float(experiment.config.num_envs)),
         "episode/return": share - 0.1,
         "episode/success": share,
         "episode/length": 100 - 90 * share,
         "episode/optimality": share,
         "episode/path_optimality": share,
-        "reuse/weight": weight,
-        "reuse/divergence": np.broadcast_to(share[..., None, None], weight.shape),
+        "reuse/num_admitted": share,
     }
+    for learner, source in np.ndindex(experiment.trainer.learner.own.shape):
+        entry = f"{learner}/{source}"
+        first = {0: share, 1: 1 - share}.get(source, np.zeros_like(share))
+        other = np.full(share.shape, float(learner == source))
+        metrics[f"reuse/weight/{entry}"] = other if learner else first
+        metrics[f"reuse/divergence/{entry}"] = share
+        metrics[f"reuse/effective_sample_size/{entry}"] = share
+    return metrics
+
+
+def write_metrics(experiment: Experiment, metrics: Mapping[str, np.ndarray], path: Path) -> None:
+    """Writes metrics ``[U, P, K]`` as rows over updates, then points, then seeds."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["point", "seed", "update", "env_steps", *metrics])
+        cells = np.stack(list(metrics.values()), axis=-1)
+        for update, point, seed in np.ndindex(cells.shape[:3]):
+            env_steps = (update + 1) * experiment.config.steps_per_update
+            row = ["" if np.isnan(x) else x for x in cells[update, point, seed].tolist()]
+            writer.writerow([point, experiment.seeds[seed], update + 1, env_steps, *row])

@@ -1,0 +1,71 @@
+"""The end of a run: pictures, summary and a printed table, from nothing but its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from experiments.analysis.curves import save_curves
+from experiments.analysis.ranking import save_ranking
+from experiments.analysis.results import Result, read_result
+from experiments.analysis.reuse import save_reuse
+from experiments.analysis.statistics import estimate, show
+from experiments.analysis.summary import summarise
+from experiments.analysis.tables import print_table
+from experiments.training.folder.files import write_json
+
+SHOWN = ("success", "return", "length")
+
+
+def finish(directory: Path, console: Console) -> dict[str, Any]:
+    """Returns summary.json, which it writes last of all, after the pictures and the ranking.
+
+    Args:
+        directory: of a run whose training is over, complete or not.
+        console: where it prints how the run ended.
+    """
+    result = read_result(directory, may_be_empty=True)
+    summary = summarise(result)
+    if result.num_updates:
+        save_curves(result, directory / "curves.png")
+        save_reuse(result, directory / "reuse.png")
+    print_summary(result, summary, console)
+    if "sweep" in result.config and result.is_complete:
+        save_ranking(result, console)
+    # The last file of all: where it says "completed", nothing is left to do.
+    write_json(directory / "summary.json", summary)
+    return summary
+
+
+def print_summary(result: Result, summary: Mapping[str, Any], console: Console) -> None:
+    """Prints the ends of the grid points, which of them diverged, and how fast it was."""
+    shown = [name for name in SHOWN if result.has(name)]
+    points = range(result.num_points if result.columns else 0)
+    rows = [["point", *shown]]
+    rows += [[result.label(p), *(_cell(result.ends(name, p)) for name in shown)] for p in points]
+    title = f"{summary['environment']}, {summary['algorithm']}, seeds: {result.num_seeds}"
+    interval = "mean and 95% interval over seeds, last tenth of the run"
+    print_table(console, rows, title, interval if result.num_seeds > 1 else None)
+    for bad in summary["diverged"]:
+        text = f"{bad['metric']} is not finite in update {bad['update']}, seed {bad['seed']}"
+        console.print(f"diverged: {result.label(bad['point'])}: {text}", soft_wrap=True)
+    for point in filter(result.absolute, points):
+        best = result.absolute(point)
+        names = (name for name in SHOWN[:2] if name in best["per_seed"])
+        cells = ", ".join(f"{name} {_cell(result.evaluated(name, point))}" for name in names)
+        text = f"best policies of {result.label(point)}, {best['episodes']} new episodes: {cells}"
+        console.print(text, soft_wrap=True)
+    if "optimal_episode_length" in summary:
+        console.print(f"optimal length: {summary['optimal_episode_length']:.2f}")
+    console.print(
+        f"{summary['env_steps_per_second']:,.0f} steps/s over all seeds and points; compiled in "
+        f"{summary['compile_seconds']:.1f} s, ran {summary['run_seconds']:.1f} s"
+    )
+
+
+def _cell(per_seed: np.ndarray) -> str:
+    return show(estimate(per_seed, statistic=np.mean), ".2f")
