@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.text import Text
 
 from experiments.analysis.curves import save_curves
 from experiments.analysis.ranking import save_ranking
@@ -21,30 +22,40 @@ from experiments.training.folder.files import write_json
 SHOWN = ("success", "return", "length")
 
 
-def finish(directory: Path, console: Console) -> dict[str, Any]:
-    """Returns summary.json, which it writes last of all, after the pictures and the ranking.
+def finish(directory: Path, console: Console) -> int:
+    """Makes pictures, ranking and summary of a run whose training is over, complete or not.
 
-    Args:
-        directory: of a run whose training is over, complete or not.
-        console: where it prints how the run ended.
+    Returns:
+        The exit code: 1 for a sweep in which no point has a score.
     """
-    result = read_result(directory, may_be_empty=True)
+    result = read_result(directory)
     summary = summarise(result)
-    if result.num_updates:
-        save_curves(result, directory / "curves.png")
-        save_reuse(result, directory / "reuse.png")
+    draw(result, summary["best_point"] or 0, console)
     print_summary(result, summary, console)
-    if "sweep" in result.config and result.is_complete:
+    if "best_score" in summary:
         save_ranking(result, console)
     # The last file of all: where it says "completed", nothing is left to do.
     write_json(directory / "summary.json", summary)
-    return summary
+    files = sorted(path.name for path in directory.iterdir() if path.name[0] != ".")
+    console.print(Text(f"{directory}: {', '.join(files)}"), soft_wrap=True)
+    return int("best_score" in summary and not np.isfinite(summary["best_score"]))
+
+
+def draw(result: Result, point: int, console: Console) -> None:
+    """Saves curves.png and reuse.png, and replay.gif with the team of one grid point."""
+    from experiments.training.team import load_team, save_replay
+
+    save_curves(result, result.directory / "curves.png")
+    save_reuse(result, result.directory / "reuse.png")
+    team = load_team(result.directory)
+    if not save_replay(team, team.experiment.trainer, point, result.directory / "replay.gif"):
+        console.print(f"no replay.gif: {result.config['environment']} has no viewer")
 
 
 def print_summary(result: Result, summary: Mapping[str, Any], console: Console) -> None:
     """Prints the ends of the grid points, which of them diverged, and how fast it was."""
     shown = [name for name in SHOWN if result.has(name)]
-    points = range(result.num_points if result.columns else 0)
+    points = range(result.num_points)
     rows = [["point", *shown]]
     rows += [[result.label(p), *(_cell(result.ends(name, p)) for name in shown)] for p in points]
     title = f"{summary['environment']}, {summary['algorithm']}, seeds: {result.num_seeds}"

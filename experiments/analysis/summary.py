@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,7 +21,7 @@ def summarise(result: Result) -> dict[str, Any]:
     What it says of the best point and the best seeds nobody decides again.
     """
     training, config = result.training, result.config
-    points = [_point(result, point) for point in range(result.num_points if result.columns else 0)]
+    points = [_point(result, point) for point in range(result.num_points)]
     lane_steps = result.env_steps * result.num_points * result.num_seeds
     summary = {
         "environment": config["environment"],
@@ -44,7 +43,7 @@ def summarise(result: Result) -> dict[str, Any]:
         summary["optimal_episode_length"] = config["optimal_episode_length"]
     if result.clusters:
         summary["seps"] = result.clusters
-    return finite_json(summary)
+    return summary
 
 
 def _point(result: Result, point: int) -> dict[str, Any]:
@@ -100,13 +99,3 @@ def describe(per_seed: np.ndarray) -> dict[str, Any]:
         "ci95": [mean.low, mean.high] if mean.has_interval else None,
     }
 
-
-def finite_json(value: Any) -> Any:
-    """Returns the same with plain Python numbers, and None for what JSON cannot say."""
-    if isinstance(value, Mapping):
-        return {key: finite_json(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite_json(entry) for entry in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
-    return value
