@@ -1,0 +1,112 @@
+"""The report as a reader opens it: one file, in a real browser."""
+
+import base64
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from experiments import reproduce
+from experiments.analysis.paper import cache
+from experiments.analysis.paper.report import save_report
+from tests.experiments.analysis.paper.browser import PROGRAM, Page
+from tests.experiments.made_up_runs import write_run
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder of two figures, with a replay each."""
+    root = tmp_path_factory.mktemp("results")
+
+    def launch(*arguments: str) -> int:
+        *options, _, directory = arguments
+        write_run(options, Path(directory), lambda *_: 5.0)
+        Image.new("RGB", (20, 20), "red").save(Path(directory) / "replay.gif")
+        return 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "_launch", launch)
+        for figure in ("figure-3d", "figure-5b"):
+            reproduce.main([figure, "--seeds", "2", "--budget", "0.1", "--out", str(root)])
+    return root
+
+
+def test_the_report_is_one_file_that_asks_for_nothing_else(root: Path):
+    html = (root / "report.html").read_text()
+    references = re.findall(r"""(?:src|href)\s*=\s*["']([^"']+)""", html)
+    assert references and all(one.startswith(("data:image/", "#")) for one in references)
+    assert "url(" not in html and "@import" not in html
+    assert "default-src 'none'" in html  # A browser then refuses whatever is not in the page.
+
+
+def test_the_report_holds_every_figure_table_claim_and_replay(root: Path):
+    html = (root / "report.html").read_text()
+    for name in ("figure-3d", "figure-5b"):
+        picture = base64.b64encode((root / name / "figure.png").read_bytes()).decode()
+        assert picture in html
+    assert html.count("data:image/gif") == 5  # One run of the grid, four matrices.
+    assert "Lambda = 0.7 and 0.4 beat 0.2 and 1." in html
+    assert "lambda = 0.4 is faster than lambda = 0.2" in html
+    assert "--reuse-matrix rr" in html
+
+
+def test_what_a_page_says_is_text_and_never_markup(root: Path, tmp_path: Path):
+    folder = tmp_path / "figure-3d"
+    folder.mkdir()
+    for name in ("figure.png", "page.json"):
+        (folder / name).write_bytes((root / "figure-3d" / name).read_bytes())
+    page = folder / "page.json"
+    page.write_text(page.read_text().replace("lambda = 0.4", "</script><b>lambda"))
+    html = save_report(tmp_path).read_text()
+    assert "<b>" not in html
+    assert html.count("</script>") == 2
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="no chromium: apt-get install chromium")
+def test_in_a_browser_the_slider_moves_through_training_and_nothing_complains(
+    root: Path, tmp_path: Path
+):
+    with Page(root / "report.html", tmp_path / "profile") as page:
+
+        def cells(name: str) -> list[float]:
+            read = f"""[...document.querySelectorAll("#{name} rect")].map(
+                (cell) => Number(cell.dataset.value))"""
+            return page.evaluate(read)
+
+        def move(name: str, value: str, event: str) -> str:
+            return page.evaluate(
+                f"""(() => {{ const input = document.getElementById("{name}");
+                input.value = {value};
+                input.dispatchEvent(new Event("{event}"));
+                return document.getElementById("steps").textContent; }})()"""
+            )
+
+        assert page.evaluate("document.getElementById('series').length") == 8
+        # After one of five updates learner 0 gives itself 0.2 and its neighbour 0.8.
+        assert cells("weight")[:4] == [0.2, 0.8, 0, 0]
+        assert cells("divergence") == [0.2] * 16
+        assert move("moment", "2", "input") == "after 3,072 steps per seed"
+        assert cells("weight")[:4] == [0.6, 0.4, 0, 0]
+        assert move("moment", "input.max", "input") == "after 14,336 steps per seed"
+        assert cells("weight")[:4] == [1, 0, 0, 0]
+        # Black, Blue and Red has three agents and goes on for longer.
+        assert move("series", "'4'", "change") == "after 14,336 steps per seed"
+        assert len(cells("weight")) == 9
+        assert move("moment", "input.max", "input") == "after 23,552 steps per seed"
+        assert move("series", "'0'", "change") == "after 14,336 steps per seed"
+        loaded = "[...document.images].every((image) => image.complete && image.naturalWidth > 0)"
+        assert page.evaluate(loaded)
+        wide = "document.documentElement.scrollWidth <= innerWidth"
+        assert page.evaluate(wide)
+        assert len(base64.b64decode(page.screenshot())) > 50_000
+        assert page.complaints == []
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="no chromium: apt-get install chromium")
+def test_the_browser_would_tell_of_a_complaint(tmp_path: Path):
+    page = tmp_path / "bad.html"
+    page.write_text("<script>console.error('oh'); setTimeout(() => nothing())</script>")
+    with Page(page, tmp_path / "profile") as opened:
+        opened.evaluate("new Promise((resolve) => setTimeout(resolve, 100))")
+        assert len(opened.complaints) >= 1
