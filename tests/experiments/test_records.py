@@ -1,19 +1,8 @@
-"""Chunks, the guard against numbers that are not finite, columns, statistics, bins."""
-
-import json
+"""Chunks, the guard against numbers that are not finite, columns."""
 
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from experiments.analysis.curves import bin_ends, interval
-from experiments.analysis.summary import (
-    confidence_interval,
-    describe,
-    episode_mean,
-    finite_json,
-    tail_means,
-)
 from experiments.training.folder.metrics import as_text, flatten
 from experiments.training.program import (
     Chunk,
@@ -80,54 +69,3 @@ def test_cells_read_back_as_the_same_number():
     text = as_text(values)
     assert text[3] == ""
     np.testing.assert_array_equal(text[:3].astype(np.float32), values[:3])
-
-
-def test_episodes_weigh_alike_whichever_update_they_ended_in():
-    # (1 x 3 + 5 x 1) / 4 = 2; the NaN of an update without episodes does not count.
-    value = np.array([1.0, 5.0, np.nan])[:, None]
-    assert episode_mean(value, np.array([3.0, 1.0, 0.0])[:, None]) == pytest.approx(2.0)
-    assert np.isnan(episode_mean(value[2:], np.zeros((1, 1))))
-
-
-@pytest.mark.parametrize(("num_updates", "expected"), [(1, 0), (10, 9), (11, 9.5), (40, 37.5)])
-def test_the_summary_looks_at_the_last_tenth(num_updates: int, expected: float):
-    # Update i has value i: the last ceil(U / 10) of them are 0; 9; 9 and 10; 36 to 39.
-    value = np.arange(float(num_updates))[:, None, None]
-    assert tail_means(value, np.ones_like(value)).item() == expected
-
-
-def test_statistics_of_five_seeds():
-    described = describe(np.array([1.0, 2.0, 3.0, 4.0, 10.0]))
-    assert described["mean"] == 4
-    # Squared deviations 9 + 4 + 1 + 0 + 36 = 50, over n - 1 = 4.
-    assert described["sd"] == pytest.approx(np.sqrt(12.5))
-    # Cutting int(0.25 x 5) = 1 value at each end leaves 2, 3, 4.
-    assert described["iqm"] == 3
-    low, high = described["ci95"]
-    assert 1 < low < 4 < high < 10
-
-
-def test_intervals_of_few_or_equal_seeds():
-    assert confidence_interval(np.array([0.5])) is None
-    assert confidence_interval(np.array([0.5, 0.5, 0.5])) == [0.5, 0.5]
-    low, high = confidence_interval(np.array([0.0, 1.0, 1.0]))  # type: ignore[misc]
-    assert 0 <= low < high <= 1
-
-
-def test_seeds_without_episodes_are_left_out():
-    described = finite_json(describe(np.array([np.nan, 1.0])))
-    assert described == {"per_seed": [None, 1.0], "mean": 1.0, "sd": None, "iqm": 1.0, "ci95": None}
-    assert finite_json(describe(np.array([np.nan])))["mean"] is None
-    json.dumps(described, allow_nan=False)
-
-
-def test_a_bin_closes_when_every_seed_ended_as_many_episodes_as_environments():
-    count = np.array([[1, 2], [1, 0], [2, 2], [2, 1], [0, 0]])
-    # Seed 1 has 2 after update 1 but seed 0 only then 1 + 1; update 3 fills one alone; then never.
-    assert bin_ends(count, num_envs=2) == [2, 3]
-
-
-def test_the_band_of_one_seed_has_no_width():
-    mean, low, high = interval(np.array([[1.0], [2.0]]))
-    np.testing.assert_array_equal(mean, low)
-    np.testing.assert_array_equal(mean, high)

@@ -1,4 +1,3 @@
-import csv
 import json
 import os
 import pickle
@@ -6,18 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from experiments import run, sweep
-from experiments.analysis.ranking import rank, save_ranking
 from experiments.analysis.results import read_result
 from experiments.training.errors import UsageError
 from experiments.training.folder.checkpoints import load_run
-from experiments.training.settings.experiment import Experiment, build
+from experiments.training.settings.experiment import build
 from experiments.training.settings.options import parse
 from experiments.training.settings.preset_files import describe_preset
 from experiments.training.settings.search import search_points
-from tests.experiments.made_up_runs import write_run
 
 TINY = "--env maze --env-option num_per_colour=1 time_limit=12 --num-envs 4 --hidden-sizes 8"
 TINY = f"{TINY} --rollout-length 16 --total-steps 128 --seeds 2".split()
@@ -112,23 +108,6 @@ def refused(capfd, command) -> str:
     return errors
 
 
-def test_points_are_ranked_by_their_end_or_by_the_whole_run(tmp_path):
-    # One learns within two updates, the other within ten of ten: both end at the optimum.
-    needed = {np.float32(0.1): 10, np.float32(0.2): 2, np.float32(0.3): 30}
-    write_run(
-        [*TINY[:-4], "--total-steps", "640", "--seeds", "2", "--reuse-sigma", "0.1", "0.2", "0.3"],
-        tmp_path / "run",
-        lambda _, point, seed: needed[np.float32(point["reuse_sigma"])],
-    )
-    result = read_result(tmp_path / "run")
-    over_end, over_run = (rank(result, "success", over) for over in ("end", "run"))
-    assert [one.score.value for one in over_end] == pytest.approx([1, 1, 1 / 3], abs=1e-6)
-    assert [one.point for one in over_run] == [1, 0, 2]
-    # (0.5 + 9) / 10, (0.1 + ... + 1) / 10, and a third of that.
-    expected = [0.95, 0.55, 0.55 / 3]
-    assert [one.score.value for one in over_run] == pytest.approx(expected, abs=1e-6)
-
-
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real sweep of three points and two seeds in one program."""
@@ -183,34 +162,6 @@ def test_a_sweep_of_which_nothing_is_left_stops(tmp_path, capfd):
     errors = capfd.readouterr().err
     assert "no point is left" in errors and "--resume" not in errors
     assert not (out / "preset.json").exists()
-
-
-def made_up(directory: Path, **replaced: str | None) -> tuple[Experiment, Path]:
-    """Returns a finished run with some columns given one value, or left out if it is None."""
-    write_run([*TINY, "--reuse-sigma", "0.1", "0.2"], directory, lambda *_: 2)
-    with (directory / "metrics.csv").open(newline="") as file:
-        rows = [row | replaced for row in csv.DictReader(file)]
-    kept = [name for name in rows[0] if rows[0][name] is not None]
-    with (directory / "metrics.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, kept, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
-    return build(parse([*TINY, "--reuse-sigma", "0.1", "0.2"])), directory
-
-
-def test_an_environment_without_success_is_ranked_by_return(tmp_path):
-    experiment, directory = made_up(tmp_path / "run", **{"episode/success": None})
-    assert save_ranking(experiment, directory, "return", "end", Console()) == 0
-    head = (directory / "table.md").read_text().splitlines()[2]
-    assert head == "| rank | reuse_sigma | return, last tenth | return | length |"
-
-
-def test_no_preset_is_made_of_points_in_which_no_episode_ended(tmp_path, capfd):
-    nothing = dict.fromkeys(["episode/return", "episode/success", "episode/length"], "")
-    experiment, directory = made_up(tmp_path / "run", **{**nothing, "episode/count": "0"})
-    assert save_ranking(experiment, directory, "return", "end", Console()) == 1
-    assert "No point has a return" in capfd.readouterr().err
-    assert not (directory / "preset.json").exists()
 
 
 def test_the_preset_says_all_that_the_best_point_was_trained_with(swept: Path):

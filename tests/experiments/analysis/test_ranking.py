@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def test_an_environment_without_success_is_ranked_by_return(tmp_path):
 
 def test_no_preset_is_made_of_points_in_which_no_episode_ended(tmp_path, capfd):
     names = ("return", "success", "length")
-    nothing = {f"episode__{name}": np.nan for name in names} | {"episode__count": 0}
+    nothing: dict[str, Any] = {f"episode__{name}": np.nan for name in names} | {"episode__count": 0}
     save_ranking(write_sweep(tmp_path / "run", **nothing), quiet())
     assert "No point has a return" in capfd.readouterr().err
     assert not (tmp_path / "run" / "preset.json").exists()
