@@ -12,13 +12,54 @@ from experiments.analysis.paper.claims import (
     is_positive,
     reaches,
 )
-from experiments.analysis.statistics import Estimate
+from experiments.analysis.statistics import (
+    Estimate,
+    estimate,
+    iqm,
+    mean_difference,
+    probability_of_improvement,
+    show,
+)
 
 
 def measured(steps=(10, 20), end=(1.0, 1.0), budget=100):
     """Two seeds for each number of steps; those at the budget never reached the threshold."""
     steps, end = np.repeat(np.array(steps, float), 2), np.repeat(np.array(end, float), 2)
     return Measured(end, steps, steps < budget, budget)
+
+
+def test_the_interquartile_mean_leaves_a_quarter_out_at_either_end():
+    assert iqm(np.array([100.0, 3.0, 2.0, 4.0, -50.0])) == 3.0  # (2 + 3 + 4) / 3
+    assert iqm(np.array([1.0, 2.0])) == 1.5  # A quarter of two is none.
+
+
+def test_an_interval_holds_the_statistic_and_is_what_resampling_can_give():
+    seeds = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    mean = estimate(seeds, statistic=np.mean)
+    assert mean.value == 3.0
+    # The mean of five draws has standard deviation sqrt(2 / 5) = 0.63: 3 -+ 1.96 x 0.63.
+    assert mean.low == pytest.approx(1.76, abs=0.15)
+    assert mean.high == pytest.approx(4.24, abs=0.15)
+    assert estimate(np.full(5, 0.9)) == Estimate(0.9, 0.9, 0.9, 5)
+
+
+def test_one_seed_has_no_interval_and_a_seed_without_episodes_is_left_out():
+    assert show(estimate(np.array([0.5]))) == "0.500"
+    assert estimate(np.array([0.5, np.nan])) == Estimate(0.5, 0.5, 0.5, 1)
+    assert show(estimate(np.array([np.nan]))) == "no episode ended"
+
+
+def test_probability_of_improvement_counts_pairs_and_halves_ties():
+    # Pairs of (1, 3) with (2, 3): 1<2, 1<3, 3>2, 3=3: 1.5 of 4.
+    first, second = np.array([1.0, 3.0]), np.array([2.0, 3.0])
+    assert probability_of_improvement(first, second) == 0.375
+    assert probability_of_improvement(second, first) == 0.625
+
+
+def test_the_difference_of_samples_of_different_sizes_is_that_of_their_means():
+    difference = mean_difference(np.array([4.0, 6.0, 8.0]), np.array([1.0, 3.0]))
+    assert difference.value == 4.0
+    assert difference.low >= 1.0 and difference.high <= 7.0  # 4 - 3 and 8 - 1
 
 
 def test_a_verdict_needs_an_interval_wholly_on_one_side():
