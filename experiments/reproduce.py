@@ -22,7 +22,7 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from experiments.analysis.paper import figures, workflow
-from experiments.training.errors import UsageError, fail
+from experiments.training.errors import UsageError, check_counts, fail
 
 PROGRAM = "experiments/reproduce.py"
 
@@ -61,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         chosen = figures.get_figures(
             options.figure, options.map or "3m", options.scenario or "academy_3_vs_1_with_keeper"
         )
-        request = workflow.Request(chosen, options.seeds, options.budget, options.out)
-        return workflow.reproduce(request, Console(highlight=False))
+        console = Console(highlight=False)
+        return workflow.reproduce(chosen, options.seeds, options.budget, options.out, console)
     except UsageError as error:
         fail(str(error), PROGRAM)
     except KeyboardInterrupt:
@@ -72,14 +72,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def check(options: Reproduce) -> None:
     """Raises a UsageError for options that make no sense."""
-    if options.map is not None and options.figure != "figure-4":
-        raise UsageError(f"map: only figure-4 has maps, got --map with {options.figure}")
-    if options.scenario is not None and options.figure != "table-6b":
-        raise UsageError(
-            f"scenario: only table-6b has scenarios, got --scenario with {options.figure}"
-        )
-    if options.seeds < 1:
-        raise UsageError(f"seeds: expected at least 1, got {options.seeds}")
+    for name, figure in (("map", "figure-4"), ("scenario", "table-6b")):
+        if getattr(options, name) is not None and options.figure != figure:
+            raise UsageError(
+                f"{name}: only {figure} has {name}s, got --{name} with {options.figure}"
+            )
+    check_counts(seeds=options.seeds)
     if not (math.isfinite(options.budget) and options.budget > 0):
         raise UsageError(f"budget: expected a number above 0, such as 0.1, got {options.budget}")
 

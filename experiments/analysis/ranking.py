@@ -51,8 +51,12 @@ def seed_scores(result: Result, metric: str, over: str, point: int) -> np.ndarra
     """Returns ``[K]`` a metric over the last tenth, or its mean over the steps of the whole run."""
     if over == "end":
         return result.ends(metric, point)
-    curves = [result.seed_curve(metric, point, seed) for seed in range(result.num_seeds)]
-    return np.array([_mean_height(*curve) for curve in curves])
+    scores = np.full(result.num_seeds, np.nan)
+    for seed in range(result.num_seeds):
+        env_steps, values = result.seed_curve(metric, point, seed)
+        if values.size:
+            scores[seed] = np.average(values, weights=np.diff(env_steps, prepend=0))
+    return scores
 
 
 def save_ranking(result: Result, console: Console) -> None:
@@ -101,9 +105,3 @@ def describe_preset(result: Result, point: int) -> dict[str, Any]:
         "config": {k: v for k, v in config["config"].items() if k in reads},
         "hyperparameters": {k: v for k, v in config["points"][point].items() if k in reads},
     }
-
-
-def _mean_height(env_steps: np.ndarray, values: np.ndarray) -> float:
-    if not values.size:
-        return math.nan
-    return float(np.average(values, weights=np.diff(env_steps, prepend=0)))

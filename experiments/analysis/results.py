@@ -23,9 +23,6 @@ from experiments.training.folder.files import read_json
 SEED_BINS = 500
 """Points per curve of one seed at most: fine enough to see when it reaches a threshold."""
 
-NEEDED = {"points", "seeds", "swept", "environment", "algorithm", "config", "agent_types"}
-"""Entries of config.json without which it is of no run."""
-
 
 @dataclass(frozen=True)
 class Result:
@@ -81,9 +78,9 @@ class Result:
         return self.training.get("completed") is True
 
     @property
-    def diverged(self) -> frozenset[int]:
-        """The grid points with a number that was not finite."""
-        return frozenset(entry["point"] for entry in self.training.get("diverged", ()))
+    def diverged(self) -> dict[int, int]:
+        """Grid points with a number that was not finite, and the update in which it was first."""
+        return {each["point"]: each["update"] for each in self.training.get("diverged", ())}
 
     @property
     def agents(self) -> list[str]:
@@ -94,12 +91,6 @@ class Result:
         """Returns a grid point's name: what is swept there, else the algorithm."""
         values = (f"{name}={self.config['points'][point][name]:g}" for name in self.config["swept"])
         return ", ".join(values) or self.config["algorithm"]
-
-    @property
-    def episode_metrics(self) -> list[str]:
-        """What the environment reports of its episodes, in the order of metrics.csv."""
-        names = (name.split("/", 1) for name in self.columns)
-        return [name[1] for name in names if name[0] == "episode"]
 
     def has(self, name: str) -> bool:
         """Returns whether the environment reports that episode metric."""
@@ -120,10 +111,7 @@ class Result:
 
     def num_sound(self, point: int) -> int:
         """Returns how many updates a grid point did before it diverged, if it did."""
-        for first in self.training.get("diverged", ()):
-            if first["point"] == point:
-                return first["update"] - 1
-        return self.num_updates
+        return self.diverged.get(point, self.num_updates + 1) - 1
 
     def curve(self, name: str, point: int, statistic: Statistic = np.mean) -> Curve:
         """Returns the learning curve of an episode metric over seeds, until the point diverged."""
@@ -190,36 +178,23 @@ def read_result(directory: Path, *, may_be_empty: bool = False) -> Result:
     """
     try:
         config = read_json(directory / "config.json")
-        _check(config)
-        path = directory / "metrics.csv"
-        columns = _read_columns(path, len(config["points"]), config["seeds"])
-        if not (columns or may_be_empty):
-            raise ValueError(f"{path.name} holds no whole update")
         training, clusters = (
             read_json(path) if (path := directory / name).exists() else {}
             for name in ("training.json", "clusters.json")
         )
-        if not isinstance(training, dict) or not isinstance(clusters, dict):
-            raise ValueError("training.json and clusters.json should be objects")
-    except (OSError, ValueError) as error:
+        path = directory / "metrics.csv"
+        columns = _read_columns(path, len(config["points"]), config["seeds"])
+        if not (columns or may_be_empty):
+            raise ValueError(f"{path.name} holds no whole update")
+        result = Result(directory, config, training, clusters, columns)
+        # What everybody looks at; where one of it is missing, this is no run.
+        _ = result.env_steps, result.label(0), result.agents, result.is_complete, result.diverged
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UsageError(
-            f"runs: {directory} holds no run of experiments/run.py that can be read ({error}). "
+            f"runs: {directory} holds no run of experiments/run.py that can be read ({error!r}). "
             "Leave it out, or train it again."
         ) from error
-    return Result(directory, config, training, clusters, columns)
-
-
-def _check(config: Any) -> None:
-    """Raises a ValueError if what config.json holds is not of a run."""
-    if not isinstance(config, dict):
-        raise ValueError("config.json should be an object")
-    if missing := NEEDED - config.keys():
-        raise ValueError(f"config.json names no {', '.join(sorted(missing))}")
-    if not all(isinstance(config[name], list) and config[name] for name in ("points", "seeds")):
-        raise ValueError("config.json names no point or no seed")
-    settings = config["config"]
-    if not isinstance(settings, dict) or not {"num_envs", "rollout_length"} <= settings.keys():
-        raise ValueError("config.json names no num_envs or no rollout_length")
+    return result
 
 
 def _read_columns(path: Path, num_points: int, seeds: list[int]) -> dict[str, np.ndarray]:
@@ -230,15 +205,16 @@ def _read_columns(path: Path, num_points: int, seeds: list[int]) -> dict[str, np
     with path.open(newline="") as file:
         lines = [line for line in file if line.endswith("\n")]
     names, *rows = csv.reader(lines or [""])
+    if not (num_points and seeds):
+        raise ValueError("config.json names no point or no seed")
     num_updates = len(rows) // (num_points * len(seeds))
     if not num_updates:
         return {}
     shape = (num_updates, num_points, len(seeds))
     cells = np.array([[float(cell or "nan") for cell in row] for row in rows[: np.prod(shape)]])
     columns = {name: cells[:, index].reshape(shape) for index, name in enumerate(names)}
-    if missing := {"point", "seed", "episode/count", "episode/return"} - columns.keys():
-        raise ValueError(f"{path.name} has no column {', '.join(sorted(missing))}")
     points = np.arange(num_points)[:, None]
-    if np.any(columns["seed"] != seeds) or np.any(columns["point"] != points):
-        raise ValueError(f"the rows of {path.name} are not those of the run")
+    is_placed = np.all(columns["seed"] == seeds) and np.all(columns["point"] == points)
+    if not is_placed or not {"episode/count", "episode/return"} <= columns.keys():
+        raise ValueError(f"{path.name} is not that of the run")
     return columns

@@ -11,9 +11,6 @@ import numpy as np
 RESAMPLES = 2000
 """Bootstrap samples behind an interval."""
 
-BATCH = 100
-"""Bootstrap samples in memory at once: a long run has thousands of updates."""
-
 TAIL = 0.1
 """Share of the updates that is a run's end."""
 
@@ -76,7 +73,7 @@ def bootstrap_interval(*samples: np.ndarray, statistic: Statistic) -> tuple[np.n
         samples,
         statistic,
         n_resamples=RESAMPLES,
-        batch=BATCH,
+        batch=100,  # A long run has thousands of updates; not all samples fit into memory.
         vectorized=True,
         axis=-1,
         method="percentile",

@@ -49,7 +49,8 @@ def summarise(result: Result) -> dict[str, Any]:
 def _point(result: Result, point: int) -> dict[str, Any]:
     """Returns what it says of a grid point."""
     coefficients = result.config["points"][point].items()
-    names = [name for name in result.episode_metrics if name != "count"]
+    names = [name.removeprefix("episode/") for name in result.columns if "episode/" in name]
+    names.remove("count")
     decisive = [result.ends(name, point) for name in DECISIVE if name in names]
     described = {
         "hyperparameters": {k: v for k, v in coefficients if k in result.config["reads"]},

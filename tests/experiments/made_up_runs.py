@@ -20,6 +20,9 @@ from experiments.training.settings.options import parse
 Height = Callable[[str, Mapping[str, float], int], float]
 """(algorithm, coefficients, seed) -> updates until the optimum."""
 
+SIZES = ("--num-envs", "4", "--rollout-length", "8", "--total-steps", "320", "--seeds", "2")
+"""Options of a run of ten updates, 32 steps each."""
+
 
 def write_run(
     arguments: Sequence[str], directory: Path, updates_needed: Height, **changed: Any

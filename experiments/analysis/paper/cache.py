@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib import metadata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from flax.traverse_util import flatten_dict
+
 from experiments.training.errors import UsageError
 from experiments.training.folder import files
-from experiments.training.settings.config_file import PACKAGES, describe_experiment
+from experiments.training.settings.config_file import describe_experiment, versions
 from experiments.training.settings.experiment import build
 from experiments.training.settings.options import parse
 
@@ -39,7 +38,7 @@ RESOLVED = (
 """The entries of config.json that decide a run's result, beside those of `EVALUATION`."""
 
 EVALUATION = ("eval_every", "eval_episodes")
-"""The options of a run that decide what its evaluations tell; they stand under ``run``."""
+"""The options of a run that decide what its evaluations measure; they stand under ``run``."""
 
 SOURCES = ("oatrpo_jax", "envs", "experiments/training")
 """Folders whose code decides a run's result; the rest of experiments only reports it."""
@@ -64,12 +63,12 @@ class CachedRun(NamedTuple):
         Raises:
             UsageError: if another run lies in its place.
         """
-        config = read_json(self.directory / "config.json")
+        config = read_optional(self.directory / "config.json")
         if config and (changes := differences(only_resolved(config), self.resolved)):
             raise UsageError(
                 f"out: {self.directory} holds another run: {'; '.join(changes)}; remove it"
             )
-        summary = read_json(self.directory / "summary.json")
+        summary = read_optional(self.directory / "summary.json")
         return bool(config) and bool(summary.get("completed"))
 
     def discard(self) -> None:
@@ -84,12 +83,16 @@ def plan_run(arguments: Sequence[str], code: Mapping[str, str], cache: Path) -> 
     Raises:
         UsageError: if the arguments describe no run.
     """
-    description = describe_experiment(build(parse(arguments)))
-    resolved = only_resolved(json.loads(json.dumps(description)))
+    resolved = only_resolved(describe(arguments))
     key = json.dumps([resolved, code], sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     name = f"{resolved['environment']}-{resolved['algorithm']}-{digest}".replace(":", "-")
     return CachedRun(tuple(arguments), resolved, cache / name)
+
+
+def describe(arguments: Sequence[str]) -> dict[str, Any]:
+    """Returns the config.json that a run with these arguments leaves."""
+    return json.loads(json.dumps(describe_experiment(build(parse(arguments)))))
 
 
 def only_resolved(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,13 +110,7 @@ def code_state() -> dict[str, str]:
     for path in source_files():
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
         digest.update(path.read_bytes() + b"\0")
-    state = {"sources": digest.hexdigest()[:16]}
-    for package in (*PACKAGES, "jaxmarl"):
-        try:
-            state[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            state[package] = "none"
-    return state
+    return {"sources": digest.hexdigest()[:16], **versions()}
 
 
 def source_files() -> list[Path]:
@@ -121,13 +118,13 @@ def source_files() -> list[Path]:
     return [path for source in SOURCES for path in sorted((ROOT / source).rglob("*.py"))]
 
 
-def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """Returns what differs between two nested dictionaries, in words.
 
     >>> differences({"seeds": 5, "config": {"gamma": 0.9}}, {"seeds": 2, "config": {"gamma": 0.9}})
     ['seeds: 5 there, 2 here']
     """
-    old, new = _flat(there), _flat(here)
+    old, new = flatten_dict(there, sep="."), flatten_dict(here, sep=".")
     return [
         f"{name}: {old.get(name, 'absent')} there, {new.get(name, 'absent')} here"
         for name in sorted(old.keys() | new.keys())
@@ -165,43 +162,9 @@ def _launch(*arguments: str) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
-@contextmanager
-def sole_user(root: Path) -> Iterator[None]:
-    """Keeps a second command out of a results folder: it would restart runs under way.
-
-    Raises:
-        UsageError: if another command works there, or the folder cannot be written.
-    """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = (root / ".lock").open("w")
-    except OSError as error:
-        raise UsageError(
-            f"out: cannot write to {root}: {error.strerror}; choose another directory"
-        ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(
-                f"out: another command is at work in {root}; wait for it or choose another"
-            ) from None
-        yield
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Returns the contents of a file; nothing where it is missing or was cut off."""
+def read_optional(path: Path) -> dict[str, Any]:
+    """Returns what a file holds; nothing where it is missing or was cut off."""
     try:
         return files.read_json(path)
     except (OSError, ValueError):
         return {}
-
-
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for name, value in nested.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat

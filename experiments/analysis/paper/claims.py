@@ -9,6 +9,7 @@ checks holds if all hold, fails if any fails, and is undecided otherwise.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -48,6 +49,11 @@ class Measured(NamedTuple):
     reached: np.ndarray
     budget: int
 
+    @property
+    def num_censored(self) -> int:
+        """How many seeds never reached the threshold."""
+        return int(np.sum(~self.reached))
+
 
 class Finding(NamedTuple):
     """A check with its outcome, in words and as a verdict."""
@@ -66,13 +72,13 @@ class Check:
 
     statement: str
     needs: tuple[str, ...]
-    judge: Callable[[Sequence[Measured]], tuple[str, Verdict]]
+    judge: Callable[..., tuple[str, Verdict]]
 
     def __call__(self, evidence: Evidence) -> Finding:
         """Returns the finding; undecided if a curve is missing."""
         if missing := [label for label in self.needs if label not in evidence]:
             return Finding(self.statement, f"no finished run of {', '.join(missing)}", "undecided")
-        return Finding(self.statement, *self.judge([evidence[label] for label in self.needs]))
+        return Finding(self.statement, *self.judge(*(evidence[label] for label in self.needs)))
 
 
 @dataclass(frozen=True)
@@ -111,52 +117,48 @@ def is_positive(quantity: Estimate) -> Verdict:
 
 def reaches(label: str) -> Check:
     """Returns the check that a curve ends at the optimum, `THRESHOLD` of it at least."""
-
-    def judge(measured: Sequence[Measured]) -> tuple[str, Verdict]:
-        end = estimate(measured[0].end, statistic=np.mean)
-        return f"ends at {show(end)} of the optimum", is_positive(_less(end, THRESHOLD))
-
+    judge = functools.partial(_judge_end, 1)
     return Check(f"{label} reaches {THRESHOLD:g} of the optimum", (label,), judge)
 
 
 def falls_short(label: str) -> Check:
     """Returns the check that a curve ends below `THRESHOLD` of the optimum."""
-
-    def judge(measured: Sequence[Measured]) -> tuple[str, Verdict]:
-        end = estimate(measured[0].end, statistic=np.mean)
-        verdict = is_positive(_less(estimate(-measured[0].end, statistic=np.mean), -THRESHOLD))
-        return f"ends at {show(end)} of the optimum", verdict
-
+    judge = functools.partial(_judge_end, -1)
     return Check(f"{label} ends below {THRESHOLD:g} of the optimum", (label,), judge)
+
+
+def _judge_end(side: int, measured: Measured) -> tuple[str, Verdict]:
+    end = estimate(measured.end, statistic=np.mean)
+    beyond = estimate(side * (measured.end - THRESHOLD), statistic=np.mean)
+    return f"ends at {show(end)} of the optimum", is_positive(beyond)
 
 
 def faster(fast: str, slow: str) -> Check:
     """Returns the check that one curve takes fewer steps to the threshold than another."""
+    return Check(f"{fast} is faster than {slow}", (fast, slow), _judge_speed)
 
-    def judge(measured: Sequence[Measured]) -> tuple[str, Verdict]:
-        saved = mean_difference(measured[1].steps, measured[0].steps)
-        chance = probability_of_improvement(measured[1].steps, measured[0].steps)
-        text = (
-            f"{steps_text(measured[0])} against {steps_text(measured[1])}; saves "
-            f"{show(saved, ',.0f')} steps, probability of improvement {chance:.2f}"
-        )
-        return text, is_positive(saved)
 
-    return Check(f"{fast} is faster than {slow}", (fast, slow), judge)
+def _judge_speed(fast: Measured, slow: Measured) -> tuple[str, Verdict]:
+    saved = mean_difference(slow.steps, fast.steps)
+    chance = probability_of_improvement(slow.steps, fast.steps)
+    text = (
+        f"{steps_text(fast)} against {steps_text(slow)}; saves {show(saved, ',.0f')} steps, "
+        f"probability of improvement {chance:.2f}"
+    )
+    return text, is_positive(saved)
 
 
 def ends_higher(high: str, low: str) -> Check:
     """Returns the check that one curve ends higher than another."""
+    return Check(f"{high} ends higher than {low}", (high, low), _judge_ends)
 
-    def judge(measured: Sequence[Measured]) -> tuple[str, Verdict]:
-        first, second = (one.end for one in measured)
-        gain = mean_difference(first, second)
-        chance = probability_of_improvement(first, second)
-        ends = " against ".join(show(estimate(end, statistic=np.mean)) for end in (first, second))
-        text = f"{ends}; difference {show(gain)}, probability of improvement {chance:.2f}"
-        return text, is_positive(gain)
 
-    return Check(f"{high} ends higher than {low}", (high, low), judge)
+def _judge_ends(high: Measured, low: Measured) -> tuple[str, Verdict]:
+    gain = mean_difference(high.end, low.end)
+    chance = probability_of_improvement(high.end, low.end)
+    ends = " against ".join(show(estimate(one.end, statistic=np.mean)) for one in (high, low))
+    text = f"{ends}; difference {show(gain)}, probability of improvement {chance:.2f}"
+    return text, is_positive(gain)
 
 
 def gain_grows(pairs: Mapping[int, tuple[str, str]]) -> Check:
@@ -165,38 +167,39 @@ def gain_grows(pairs: Mapping[int, tuple[str, str]]) -> Check:
     Args:
         pairs: by size, the labels of the fast and the slow curve.
     """
-    sizes = np.log2(list(pairs))
-    centred = (sizes - sizes.mean()) / np.sum((sizes - sizes.mean()) ** 2)
+    labels = tuple(label for pair in pairs.values() for label in pair)
+    judge = functools.partial(_judge_growth, tuple(pairs))
+    return Check("the gain grows with the number of agents", labels, judge)
+
+
+def _judge_growth(sizes: tuple[int, ...], *measured: Measured) -> tuple[str, Verdict]:
+    doublings = np.log2(sizes) - np.log2(sizes).mean()
+    weights = doublings / np.sum(doublings**2)
 
     def slope(*steps: np.ndarray, axis: int) -> np.ndarray:
         logs = np.stack([np.log2(np.mean(one, axis=axis)) for one in steps])
-        return np.tensordot(centred, logs[1::2] - logs[0::2], axes=1)
+        return np.tensordot(weights, logs[1::2] - logs[0::2], axes=1)
 
-    def judge(measured: Sequence[Measured]) -> tuple[str, Verdict]:
-        fast, slow = measured[::2], measured[1::2]
-        gains = [
-            f"{size} agents: {gain_of(a, b).value:.2f}"
-            for size, a, b in zip(pairs, fast, slow, strict=True)
-        ]
-        growth = estimate(*(one.steps for one in measured), statistic=slope)
-        text = (
-            f"ratio of mean steps with {'; '.join(gains)}; growth {show(growth)} doublings of the "
-            f"gain per doubling of the agents; seeds that never reached the threshold: "
-            f"{_censored(fast)} of the fast, {_censored(slow)} of the slow"
-        )
-        verdict = is_positive(growth)
-        # Steps cut off make a gain too large where the fast are cut, too small where the slow are;
-        # the slope rises with the gains of the larger half of the sizes, and falls with the others.
-        is_large = centred > 0
-        sides = list(zip(is_large, fast, slow, strict=True))
-        too_steep = [a if large else b for large, a, b in sides]
-        too_flat = [b if large else a for large, a, b in sides]
-        if _censored(too_steep if verdict == "holds" else too_flat):
+    fast, slow = measured[::2], measured[1::2]
+    gains = [
+        f"{size} agents: {gain_of(one, other).value:.2f}"
+        for size, one, other in zip(sizes, fast, slow, strict=True)
+    ]
+    growth = estimate(*(one.steps for one in measured), statistic=slope)
+    text = (
+        f"ratio of mean steps with {'; '.join(gains)}; growth {show(growth)} doublings of the "
+        f"gain per doubling of the agents; seeds that never reached the threshold: "
+        f"{sum(one.num_censored for one in fast)} of the fast, "
+        f"{sum(one.num_censored for one in slow)} of the slow"
+    )
+    verdict = is_positive(growth)
+    # Steps cut off make a gain too large where the fast are cut, too small where the slow are;
+    # the slope rises with the gains of the larger half of the sizes, and falls with the others.
+    suspects = (fast, slow) if verdict == "holds" else (slow, fast)
+    for is_large, *pair in zip(doublings > 0, *suspects, strict=True):
+        if pair[0 if is_large else 1].num_censored:
             verdict = "undecided"
-        return text, verdict
-
-    labels = tuple(label for pair in pairs.values() for label in pair)
-    return Check("the gain grows with the number of agents", labels, judge)
+    return text, verdict
 
 
 def gain_of(fast: Measured, slow: Measured) -> Estimate:
@@ -210,19 +213,8 @@ def gain_of(fast: Measured, slow: Measured) -> Estimate:
 
 def steps_text(measured: Measured) -> str:
     """Returns the mean steps to the threshold, and for how many seeds they are a lower bound."""
-    censored = int(np.sum(~measured.reached))
     text = f"{np.mean(measured.steps):,.0f}"
-    if censored:
-        text += f" ({censored} of {len(measured.steps)} seeds not within {measured.budget:,})"
+    if measured.num_censored:
+        seeds = f"{measured.num_censored} of {len(measured.steps)} seeds"
+        text += f" ({seeds} not within {measured.budget:,})"
     return text
-
-
-def _censored(measured: Sequence[Measured]) -> int:
-    """Returns how many seeds never reached the threshold."""
-    return sum(int(np.sum(~one.reached)) for one in measured)
-
-
-def _less(quantity: Estimate, amount: float) -> Estimate:
-    return quantity._replace(
-        value=quantity.value - amount, low=quantity.low - amount, high=quantity.high - amount
-    )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from experiments.analysis.curves import Curve
-from experiments.analysis.paper.claims import THRESHOLD, Finding, Measured, Verdict
-from experiments.analysis.paper.figure import Figure, Plan
+from experiments.analysis.paper.claims import THRESHOLD, Claim, Finding, Measured, Verdict
+from experiments.analysis.paper.figures import Figure, Plan
 from experiments.analysis.results import Result
-from experiments.analysis.statistics import iqm
 
 METRICS = ("return", "success", "length", "optimality", "path_optimality")
 """Episode metrics that figures and tables show, where the environment reports them."""
@@ -25,19 +24,13 @@ class Series:
     point: int
     measured: Measured
 
-    def curve(self, metric: str) -> Curve:
-        """Returns the interquartile mean over seeds, and its interval."""
-        return self.result.curve(metric, self.point, iqm)
-
     def ends(self, metric: str) -> np.ndarray:
         """Returns ``[K]`` a metric over the last tenth."""
         return self.result.ends(metric, self.point)
 
-    def evaluated(self, metric: str) -> np.ndarray:
-        """Returns ``[K]`` a metric over new episodes at the end; NaN where it was not measured."""
-        if metric not in self.result.summary["points"][self.point]["absolute"]:
-            return np.full(self.result.num_seeds, np.nan)
-        return self.result.evaluated(metric, self.point)
+    def seed_curve(self, metric: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns environment steps and a metric of one seed, ``[bins]`` each."""
+        return self.result.seed_curve(metric, self.point, seed)
 
 
 @dataclass(frozen=True)
@@ -47,7 +40,7 @@ class Outcome:
     Attributes:
         figure: what was asked.
         series: its curves, in the order of its runs.
-        missing: labels of runs that did not finish.
+        missing: labels of the curves without a run that finished.
         num_seeds: seeds of each.
     """
 
@@ -56,23 +49,21 @@ class Outcome:
     missing: tuple[str, ...]
     num_seeds: int
 
-    def by_label(self) -> dict[str, Series]:
-        """Returns the series by their names."""
-        return {series.label: series for series in self.series}
+    @property
+    def measured(self) -> dict[str, Measured]:
+        """What was measured, by the names of the series."""
+        return {series.label: series.measured for series in self.series}
 
-    def examine(self) -> list[tuple[int, str, list[Finding], Verdict]]:
-        """Returns each claim's number and sentence, its findings and its verdict."""
-        evidence = {series.label: series.measured for series in self.series}
-        return [
-            (claim.number, claim.sentence, *claim.examine(evidence)) for claim in self.figure.claims
-        ]
+    @cached_property
+    def verdicts(self) -> list[tuple[Claim, list[Finding], Verdict]]:
+        """The figure's claims, each with its findings and its verdict."""
+        return [(claim, *claim.examine(self.measured)) for claim in self.figure.claims]
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics that every run reports."""
-        return tuple(
-            name for name in METRICS if all(series.result.has(name) for series in self.series)
-        )
+        runs = [series.result for series in self.series]
+        return tuple(name for name in METRICS if all(run.has(name) for run in runs))
 
     @property
     def caption(self) -> str:
@@ -85,43 +76,16 @@ class Outcome:
 
 def series_of(figure: Figure, plan: Plan, result: Result) -> list[Series]:
     """Returns a run's curves, one per point of its grid."""
+    labels = [plan.label]
+    if symbol := figure.swept:
+        labels = [f"{symbol} = {point[f'reuse_{symbol}']:g}" for point in result.config["points"]]
     return [
-        Series(
-            label=_label(figure, plan, result, point),
-            result=result,
-            point=point,
-            measured=measure(result, figure, point),
-        )
-        for point in range(result.num_points)
+        Series(label, result, point, measure(result, figure, point))
+        for point, label in enumerate(labels)
     ]
 
 
 def measure(result: Result, figure: Figure, point: int) -> Measured:
     """Returns what claims compare: the end, and the steps to the threshold, per seed."""
-    metric = figure.metric
-    budget = int(result.summary["env_steps"])
-    curves = [result.seed_curve(metric, point, seed) for seed in range(result.num_seeds)]
-    first = [steps_to_threshold(*curve) for curve in curves]
-    return Measured(
-        end=(result.evaluated if figure.evaluated else result.ends)(metric, point),
-        steps=np.array([budget if steps is None else steps for steps in first], float),
-        reached=np.array([steps is not None for steps in first]),
-        budget=budget,
-    )
-
-
-def steps_to_threshold(env_steps: np.ndarray, values: np.ndarray) -> int | None:
-    """Returns the environment steps after which a seed first reaches the threshold, if it does.
-
-    >>> steps_to_threshold(np.array([10, 20, 30]), np.array([0.1, 0.95, 0.8]))
-    20
-    """
-    above = np.flatnonzero(values >= THRESHOLD)
-    return int(env_steps[above[0]]) if above.size else None
-
-
-def _label(figure: Figure, plan: Plan, result: Result, point: int) -> str:
-    if figure.swept is None:
-        return plan.label
-    name, symbol = figure.swept
-    return f"{symbol} = {result.summary['points'][point]['hyperparameters'][name]:g}"
+    end = (result.evaluated if figure.evaluated else result.ends)(figure.metric, point)
+    return Measured(end, *result.steps_to(figure.metric, point, THRESHOLD), result.env_steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from experiments.analysis.paper.claims import (
@@ -12,8 +13,8 @@ from experiments.analysis.paper.claims import (
     gain_grows,
     reaches,
 )
-from experiments.analysis.paper.figure import MAZE_STEPS, Figure, Plan, compared
-from experiments.training.settings.defaults import get_preset
+
+MapName = Literal["3m", "2s3z", "6h_vs_8z", "3s5z_vs_3s6z", "MMM2"]
 
 FigureName = Literal[
     "figure-3b",
@@ -25,7 +26,6 @@ FigureName = Literal[
     "table-6b",
     "all-maze",
 ]
-MapName = Literal["3m", "2s3z", "6h_vs_8z", "3s5z_vs_3s6z", "MMM2"]
 
 ScenarioName = Literal[
     "academy_pass_and_shoot_with_keeper",
@@ -38,22 +38,65 @@ ScenarioName = Literal[
 MATRIX_STEPS = 240_000
 
 
-def _swept(name: str, values: tuple[float, ...]) -> tuple[Plan, ...]:
-    option = "--" + name.replace("_", "-")
-    options = (option, *(f"{value:g}" for value in values))
-    return (Plan(f"oappo, {name}", "oappo", options),)
+@dataclass(frozen=True)
+class Plan:
+    """One run of experiments/run.py: all seeds, and all points of a grid, in one program.
+
+    Attributes:
+        label: how its curve is called; the points of a grid are called by what is swept.
+        algorithm: as on the command line.
+        options: further options on the command line.
+        total_steps: environment steps per seed at the whole budget; None takes the environment's.
+    """
+
+    label: str
+    algorithm: str
+    options: tuple[str, ...] = ()
+    total_steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the paper, or one that the paper lacks.
+
+    Attributes:
+        name: also its folder.
+        title: what it shows.
+        env: the environment of all its runs.
+        plans: its runs.
+        claims: what is checked on it.
+        kind: learning curves, bars of how they end, or steps to the threshold over a size.
+        metric: the episode metric in which 1 is the optimum.
+        swept: the symbol of the coefficient of reuse that its grid varies.
+        pairs: with ``sizes``: by number of agents, the labels of the fast and the slow curve.
+        evaluated: whether ends are those of the likeliest actions in new episodes at the end,
+            instead of the last tenth of training.
+    """
+
+    name: str
+    title: str
+    env: str
+    plans: tuple[Plan, ...]
+    claims: tuple[Claim, ...]
+    kind: Literal["curves", "bars", "sizes"] = "curves"
+    metric: str = "path_optimality"
+    swept: str | None = None
+    pairs: tuple[tuple[int, tuple[str, str]], ...] = ()
+    evaluated: bool = False
+
+
+def _compared(*algorithms: str) -> tuple[Plan, ...]:
+    return tuple(Plan(name, name) for name in algorithms)
 
 
 FIGURE_3B = Figure(
     name="figure-3b",
     title="Black and Red: algorithms",
     env="maze:black-red",
-    plans=compared(
+    plans=_compared(
         *("oappo", "oatrpo", "happo", "mappo"),
         *("hatrpo", "ippo", "seps", "seac", "oappo-auto", "oatrpo-auto"),
     ),
-    kind="curves",
-    metric="path_optimality",
     claims=(
         Claim(1, "MAPPO ends suboptimal on Black and Red.", (falls_short("mappo"),)),
         Claim(
@@ -70,60 +113,54 @@ FIGURE_3B = Figure(
     ),
 )
 
-FIGURE_3C = Figure(
-    name="figure-3c",
-    title="Black and Red: the threshold sigma of OAPPO (lambda = 0.7)",
-    env="maze:black-red",
-    plans=_swept("reuse_sigma", (0.01, 0.1, 1, 10)),
-    kind="curves",
-    metric="path_optimality",
-    claims=(
-        Claim(
-            5,
-            "Sigma = 0.1 is best; 0.01 is slow; 1 and 10 are harmful.",
-            (
-                faster("sigma = 0.1", "sigma = 0.01"),
-                faster("sigma = 0.1", "sigma = 1"),
-                faster("sigma = 0.1", "sigma = 10"),
-                ends_higher("sigma = 0.1", "sigma = 1"),
-                ends_higher("sigma = 0.1", "sigma = 10"),
-            ),
+
+def _sweep(name: str, title: str, symbol: str, values: tuple[str, ...], claim: Claim) -> Figure:
+    """Returns the figure of OAPPO on Black and Red with several values of a coefficient."""
+    plan = Plan(f"oappo, {symbol}", "oappo", (f"--reuse-{symbol}", *values))
+    title = f"Black and Red: {title}"
+    return Figure(name, title, "maze:black-red", (plan,), (claim,), swept=symbol)
+
+
+FIGURE_3C = _sweep(
+    "figure-3c",
+    "the threshold sigma of OAPPO (lambda = 0.7)",
+    "sigma",
+    ("0.01", "0.1", "1", "10"),
+    Claim(
+        5,
+        "Sigma = 0.1 is best; 0.01 is slow; 1 and 10 are harmful.",
+        (
+            *(faster("sigma = 0.1", f"sigma = {bad}") for bad in ("0.01", "1", "10")),
+            *(ends_higher("sigma = 0.1", f"sigma = {bad}") for bad in ("1", "10")),
         ),
     ),
-    swept=("reuse_sigma", "sigma"),
 )
 
-FIGURE_3D = Figure(
-    name="figure-3d",
-    title="Black and Red: the weight lambda of own experience in OAPPO (sigma = 0.1)",
-    env="maze:black-red",
-    plans=_swept("reuse_lambda", (0.2, 0.4, 0.7, 1)),
-    kind="curves",
-    metric="path_optimality",
-    claims=(
-        Claim(
-            6,
-            "Lambda = 0.7 and 0.4 beat 0.2 and 1.",
-            tuple(
-                faster(f"lambda = {good}", f"lambda = {bad}")
-                for good in ("0.7", "0.4")
-                for bad in ("0.2", "1")
-            ),
+FIGURE_3D = _sweep(
+    "figure-3d",
+    "the weight lambda of own experience in OAPPO (sigma = 0.1)",
+    "lambda",
+    ("0.2", "0.4", "0.7", "1"),
+    Claim(
+        6,
+        "Lambda = 0.7 and 0.4 beat 0.2 and 1.",
+        tuple(
+            faster(f"lambda = {good}", f"lambda = {bad}")
+            for good in ("0.7", "0.4")
+            for bad in ("0.2", "1")
         ),
     ),
-    swept=("reuse_lambda", "lambda"),
 )
 
 FIGURE_5B = Figure(
     name="figure-5b",
     title="Black, Blue and Red: reuse matrices set by hand",
     env="maze:black-blue-red",
+    kind="bars",
     plans=tuple(
         Plan(name.upper(), "fixed", ("--reuse-matrix", name), MATRIX_STEPS)
         for name in ("nr", "ur", "rr", "ar")
     ),
-    kind="bars",
-    metric="path_optimality",
     claims=(
         Claim(
             7,
@@ -135,56 +172,41 @@ FIGURE_5B = Figure(
 )
 
 # HAPPO needs the longer the more agents there are: 55,000 steps with 4, over 100,000 with 16.
-_STEPS = {2: MAZE_STEPS, 4: MAZE_STEPS, 8: MAZE_STEPS, 16: 200_000}
+_STEPS = {2: None, 4: None, 8: None, 16: 200_000}
 _PAIRS = {number: (f"oappo, {number} agents", f"happo, {number} agents") for number in _STEPS}
 
 
-def _teams() -> tuple[Plan, ...]:
-    """Returns OAPPO and HAPPO with teams of all sizes; four agents are what the maze has anyway."""
-    return tuple(
-        Plan(
-            label,
-            label.split(",")[0],
-            () if number == 4 else ("--env-option", f"num_per_colour={number // 2}"),
-            _STEPS[number],
-        )
-        for number, pair in _PAIRS.items()
-        for label in pair
-    )
+def _team(number: int, label: str) -> Plan:
+    """Returns the run of a team; four agents are what the maze has anyway."""
+    options = () if number == 4 else ("--env-option", f"num_per_colour={number // 2}")
+    return Plan(label, label.partition(",")[0], options, _STEPS[number])
 
 
 FIGURE_AGENTS = Figure(
     name="figure-agents",
     title="Black and Red with more agents",
     env="maze:black-red",
-    plans=_teams(),
-    kind="sizes",
-    metric="path_optimality",
+    plans=tuple(_team(number, label) for number, pair in _PAIRS.items() for label in pair),
     claims=(Claim(8, "The gain of reuse grows with the number of agents.", (gain_grows(_PAIRS),)),),
+    kind="sizes",
     pairs=tuple(_PAIRS.items()),
 )
 
 
 def figure_4(map_name: MapName) -> Figure:
     """Returns the comparison on a SMAX map, with the map's own number of steps."""
-    env = f"smax:{map_name}"
-    total_steps = get_preset(env, "oappo").total_steps or 0
     rivals = ("happo", "mappo", "seps", "seac")
-    others = ("oatrpo", "hatrpo", "ippo", "oappo-auto")
-    plans = compared("oappo", *rivals, *others, total_steps=total_steps)
-    present = {plan.label for plan in plans}
     return Figure(
         name=f"figure-4-{map_name}",
         title=f"SMAX {map_name}: win rate",
-        env=env,
-        plans=plans,
-        kind="curves",
+        env=f"smax:{map_name}",
+        plans=_compared("oappo", *rivals, "oatrpo", "hatrpo", "ippo", "oappo-auto"),
         metric="success",
         claims=(
             Claim(
                 9,
                 f"OAPPO wins more battles than the others on {map_name}.",
-                tuple(ends_higher("oappo", rival) for rival in rivals if rival in present),
+                tuple(ends_higher("oappo", rival) for rival in rivals),
             ),
         ),
     )
@@ -192,15 +214,12 @@ def figure_4(map_name: MapName) -> Figure:
 
 def table_6b(scenario: ScenarioName) -> Figure:
     """Returns the comparison on a scenario of academy (JAX), by greedy score rates."""
-    env = f"football:{scenario}"
-    total_steps = get_preset(env, "oappo").total_steps or 0
     ours, rivals = ("oappo", "oatrpo"), ("mappo", "happo", "seac", "seps")
     return Figure(
         name=f"table-6b-{scenario.removeprefix('academy_')}",
         title=f"academy (JAX), {scenario}: score rate",
-        env=env,
-        plans=compared(*ours, *rivals, total_steps=total_steps),
-        kind="curves",
+        env=f"football:{scenario}",
+        plans=_compared(*ours, *rivals),
         metric="success",
         claims=(
             Claim(

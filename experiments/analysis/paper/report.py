@@ -1,135 +1,177 @@
-"""report.html: every figure of a results folder on one page that needs nothing else."""
+"""What is said of a figure: table.md, claims.md, page.json, and report.html on all of them."""
 
 from __future__ import annotations
 
 import base64
+import itertools
 import json
-from collections.abc import Mapping
+import mimetypes
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
 
-from experiments.analysis.paper.cache import read_json
-from experiments.analysis.paper.claims import MIN_SEEDS
+from experiments.analysis.paper.cache import read_optional
+from experiments.analysis.paper.claims import MIN_SEEDS, THRESHOLD
 from experiments.analysis.paper.evidence import Outcome, Series
-from experiments.analysis.paper.tables import (
-    explain_table,
-    improvement_table,
-    spell,
-    summary_table,
+from experiments.analysis.statistics import (
+    estimate,
+    probability_of_improvement,
+    show,
+    show_steps,
 )
+from experiments.analysis.tables import Rows, markdown
 
 PAGE = "page.json"
 """What a figure's folder keeps for the report."""
+
+FORMAT = 2
+"""Of that file; the report leaves out what another version wrote."""
 
 NUM_MOMENTS = 60
 """Positions of the slider over the reuse matrices at most."""
 
 
-def save_page(outcome: Outcome, directory: Path, commands: list[str]) -> None:
-    """Saves what the report says of a figure: tables, claims, where replays lie, matrices."""
-    content = {
+def save_page(outcome: Outcome, directory: Path, commands: Sequence[str]) -> None:
+    """Saves what is said of a figure, for readers and for the report."""
+    page = {
+        "format": FORMAT,
         "name": outcome.figure.name,
         "title": outcome.figure.title,
         "remark": explain_table(outcome),
-        "missing": list(outcome.missing),
+        "missing": outcome.missing,
         "table": summary_table(outcome),
         "improvement": improvement_table(outcome),
         "claims": [
             {
-                "number": number,
-                "sentence": sentence,
+                "number": claim.number,
+                "sentence": claim.sentence,
                 "verdict": verdict,
-                "spelled": spell(verdict, outcome),
-                "findings": [finding._asdict() for finding in findings],
+                "qualified": qualified(verdict, outcome),
+                "findings": findings,
             }
-            for number, sentence, findings, verdict in outcome.examine()
+            for claim, findings, verdict in outcome.verdicts
         ],
         "replays": _replays(outcome, directory.parent),
-        "matrices": [_matrices(series) for series in outcome.series if _has_matrices(series)],
+        "matrices": [
+            _matrices(outcome.figure.name, series)
+            for series in outcome.series
+            if "reuse/weight/0/1" in series.result.columns  # Anybody could reuse anybody's.
+        ],
         "commands": commands,
     }
-    (directory / PAGE).write_text(json.dumps(content, allow_nan=False) + "\n")
+    (directory / PAGE).write_text(json.dumps(page, allow_nan=False) + "\n")
+    for name in ("table.md", "claims.md"):
+        (directory / name).write_text(_render(name, page))
 
 
 def save_report(root: Path) -> Path:
     """Saves and returns report.html, made of all figures in a results folder."""
-    pages = [read_json(path) for path in sorted(root.glob(f"*/{PAGE}"))]
+    pages = map(read_optional, sorted(root.glob(f"*/{PAGE}")))
+    figures = [page for page in pages if page.get("format") == FORMAT]
+    path = root / "report.html"
+    path.write_text(_render("report.html", {"root": root, "figures": figures}))
+    return path
+
+
+def _render(name: str, variables: Mapping[str, Any]) -> str:
+    """Returns the text that a template makes of variables."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
+        autoescape=name.endswith(".html"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    html = environment.get_template("report.html.jinja").render(
-        min_seeds=MIN_SEEDS,
-        figures=[_with_pictures(page, root) for page in pages if page],
-        matrices=[
-            {**matrices, "label": f"{page['name']}: {matrices['label']}"}
-            for page in pages
-            for matrices in page.get("matrices", ())
-        ],
-    )
-    path = root / "report.html"
-    path.write_text(html)
-    return path
+    environment.filters |= {"data_uri": data_uri, "markdown": markdown}
+    return environment.get_template(f"{name}.jinja").render(variables, min_seeds=MIN_SEEDS)
 
 
 def data_uri(path: Path) -> str:
     """Returns a picture as text that a page can hold."""
-    kind = {".png": "image/png", ".gif": "image/gif"}[path.suffix]
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    content = base64.b64encode(path.read_bytes()).decode()
+    return f"data:{mimetypes.guess_type(path)[0]};base64,{content}"
 
 
-def _with_pictures(page: Mapping[str, Any], root: Path) -> dict[str, Any]:
-    replays = [
-        {"label": replay["label"], "picture": data_uri(root / replay["path"])}
-        for replay in page["replays"]
-        if (root / replay["path"]).exists()
-    ]
-    picture = data_uri(root / page["name"] / "figure.png")
-    return {**page, "picture": picture, "replays": replays}
+def explain_table(outcome: Outcome) -> str:
+    """Returns what the numbers of the table are."""
+    budgets = sorted({series.measured.budget for series in outcome.series})
+    steps = " or ".join(f"{budget:,}" for budget in budgets)
+    greedy = (
+        "Greedy is what the likeliest actions of the policies at the end reach in 200 new episodes "
+        "per seed. "
+    )
+    return (
+        f"{outcome.caption} {greedy if outcome.figure.evaluated else ''}"
+        f"Ends are over the last tenth of {steps} environment steps per seed. "
+        f"The optimum is 1 in {outcome.figure.metric}; a seed that never reached "
+        f"{THRESHOLD:g} of it counts with all its steps, which is then a lower bound."
+    )
+
+
+def summary_table(outcome: Outcome) -> Rows:
+    """Returns the ends and the steps to the threshold, a header first."""
+    evaluated = [f"greedy {outcome.figure.metric}"] * outcome.figure.evaluated
+    steps = f"steps to {THRESHOLD:g} of the optimum"
+    rows = [["", "seeds", *evaluated, *outcome.metrics, steps, "reached"]]
+    for series in outcome.series:
+        ends = [series.measured.end] * outcome.figure.evaluated
+        ends += [series.ends(metric) for metric in outcome.metrics]
+        cells = [show(estimate(end), ".3g") for end in ends]
+        cells += show_steps(series.measured.steps, series.measured.reached)
+        rows.append([series.label, str(outcome.num_seeds), *cells])
+    return rows
+
+
+def improvement_table(outcome: Outcome) -> Rows:
+    """Returns the probability that a seed of the row needs fewer steps than one of the column."""
+    steps = {label: measured.steps for label, measured in outcome.measured.items()}
+    rows = [["", *steps]]
+    for row in steps:
+        chances = {
+            column: f"{probability_of_improvement(steps[column], steps[row]):.2f}"
+            for column in steps
+        }
+        rows.append([row, *(chances | {row: ""}).values()])
+    return rows
+
+
+def qualified(verdict: str, outcome: Outcome) -> str:
+    """Returns a verdict with what limits it."""
+    if verdict != "undecided":
+        return verdict
+    seeds = "one seed" if outcome.num_seeds == 1 else f"{outcome.num_seeds} seeds"
+    return f"undecided at {seeds}"
 
 
 def _replays(outcome: Outcome, root: Path) -> list[dict[str, str]]:
     """Returns a replay per run, with the labels of all its grid's points."""
-    labels: dict[Path, list[str]] = {}
-    for series in outcome.series:
-        path = series.result.directory / "replay.gif"
-        if path.exists():
-            labels.setdefault(path, []).append(series.label)
-    return [
-        {
-            "label": names[0] if len(names) == 1 else f"the best of {', '.join(names)}",
-            "path": str(path.relative_to(root)),
-        }
-        for path, names in labels.items()
-    ]
+    replays = []
+    for run, group in itertools.groupby(outcome.series, lambda series: series.result.directory):
+        labels = [series.label for series in group]
+        label = labels[0] if len(labels) == 1 else f"the best of {', '.join(labels)}"
+        replays.append({"label": label, "path": str((run / "replay.gif").relative_to(root))})
+    return replays
 
 
-def _has_matrices(series: Series) -> bool:
-    """Returns whether anybody could reuse anybody's experience."""
-    return "reuse/weight/0/1" in series.result.columns
-
-
-def _matrices(series: Series) -> dict[str, Any]:
+def _matrices(name: str, series: Series) -> dict[str, Any]:
     """Returns the reuse matrix and the divergences at moments of training, mean over seeds."""
-    weight = series.result.matrices("reuse/weight", series.point)
-    divergence = series.result.matrices("reuse/divergence", series.point)
-    moments = np.unique(np.linspace(0, len(weight) - 1, NUM_MOMENTS).astype(int))
-    types = series.result.config["agent_types"]
-    agents = [f"{kind} {index}" for index, kind in enumerate(types)]
-    is_own = weight.shape[1] == len(agents)
+    result, agents = series.result, series.result.agents
+    matrices = {
+        kind: result.matrices(f"reuse/{kind}", series.point) for kind in ("weight", "divergence")
+    }
+    num_updates, num_policies, _ = matrices["weight"].shape
+    moments = np.unique(np.linspace(0, num_updates - 1, NUM_MOMENTS).astype(int))
+    is_own = num_policies == len(agents)
     return {
-        "label": series.label,
+        "label": f"{name}: {series.label}",
         "sources": agents,
-        "learners": agents if is_own else [f"policy {n}" for n in range(weight.shape[1])],
-        "steps": ((moments + 1) * series.result.steps_per_update).tolist(),
-        "weight": _rounded(weight[moments]),
-        "divergence": _rounded(divergence[moments]),
+        "learners": agents if is_own else [f"policy {n}" for n in range(num_policies)],
+        "steps": ((moments + 1) * result.steps_per_update).tolist(),
+        **{kind: _rounded(matrix[moments]) for kind, matrix in matrices.items()},
     }
 
 

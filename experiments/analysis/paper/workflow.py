@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
-from experiments.analysis.paper.cache import (
-    CachedRun,
-    code_state,
-    differences,
-    execute,
-    plan_run,
-    read_json,
-    sole_user,
-)
+from experiments.analysis.paper import cache
 from experiments.analysis.paper.drawing import save_figure
 from experiments.analysis.paper.evidence import Outcome, series_of
-from experiments.analysis.paper.figure import Figure, Plan
-from experiments.analysis.paper.marl_eval import save_marl_eval
-from experiments.analysis.paper.report import save_page, save_report
-from experiments.analysis.paper.tables import save_claims, save_data, save_tables, spell
+from experiments.analysis.paper.exchange import save_data, save_marl_eval
+from experiments.analysis.paper.figures import Figure, Plan
+from experiments.analysis.paper.report import qualified, save_page, save_report
 from experiments.analysis.results import read_result
 from experiments.training.errors import UsageError
-from experiments.training.settings.defaults import get_preset
+from experiments.training.folder.files import write_json
+from experiments.training.folder.lock import locked
 
 MANIFEST = "figure.json"
 """What a figure's folder was made of."""
@@ -37,161 +30,171 @@ SHOWN_DIFFERENCES = 8
 EPISODES = 20
 """Episodes per seed of an evaluation; 200 new ones follow, from which the ends are taken."""
 
+INTERRUPTED = (0, 130, -15)
+"""Exit codes of a run that SIGINT or SIGTERM stopped before its end."""
 
-class Request(NamedTuple):
-    """What to make.
+
+class Job(NamedTuple):
+    """A figure to make.
 
     Attributes:
+        figure: which.
+        directory: its folder.
+        runs: by the label of their plan.
+        manifest: what it is made of: seeds, budget, every run resolved, code and versions.
+    """
+
+    figure: Figure
+    directory: Path
+    runs: dict[str, cache.CachedRun]
+    manifest: dict[str, Any]
+
+
+def reproduce(
+    figures: Sequence[Figure], seeds: int, budget: float, root: Path, console: Console
+) -> int:
+    """Makes the figures and the report; returns 0, or 1 if a run did not finish.
+
+    Args:
         figures: in this order.
         seeds: per curve.
         budget: share of the steps of each run.
         root: folder of all results.
-    """
-
-    figures: tuple[Figure, ...]
-    seeds: int
-    budget: float
-    root: Path
-
-
-def reproduce(request: Request, console: Console) -> int:
-    """Makes the figures and the report; returns 0, or 1 if a run did not finish.
+        console: for what is done.
 
     Raises:
         UsageError: if a folder holds results of other code or configuration, before anything runs.
         KeyboardInterrupt: if a run was interrupted.
     """
-    code = code_state()
+    code = cache.code_state()
+    jobs = [plan_job(figure, seeds, budget, code, root) for figure in figures]
+    for job in jobs:
+        check_folder(job)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"out: cannot write to {root}: {error.strerror}; choose another"
+        ) from error
+    with locked(root):  # A second command would restart runs under way.
+        outcomes = [make_figure(job, console) for job in jobs]
+        if seeds == 1:
+            console.print("One seed: there is no interval, and no claim can be decided.")
+        console.print(f"Everything on one page: {save_report(root)}")
+    return int(any(outcome.missing for outcome in outcomes))
+
+
+def plan_job(figure: Figure, seeds: int, budget: float, code: dict[str, str], root: Path) -> Job:
+    """Returns a figure's folder and runs; nothing is created."""
     runs = {
-        (figure.name, plan.label): plan_run(
-            arguments(figure, plan, request), code, request.root / "cache"
-        )
-        for figure in request.figures
+        plan.label: cache.plan_run(arguments(figure, plan, seeds, budget), code, root / "cache")
         for plan in figure.plans
     }
-    for figure in request.figures:
-        check_folder(request.root / figure.name, manifest(figure, runs, request, code))
-    with sole_user(request.root):
-        all_finished = True
-        for figure in request.figures:
-            write_manifest(request.root / figure.name, manifest(figure, runs, request, code))
-            outcome = obtain(figure, runs, code, console)
-            all_finished &= not outcome.missing
-            publish(outcome, runs, request.root, console)
-        if request.seeds == 1:
-            console.print("One seed: there is no interval, and no claim can be decided.")
-        console.print(f"Everything on one page: {save_report(request.root)}")
-    return 0 if all_finished else 1
+    resolved = {label: run.resolved for label, run in runs.items()}
+    manifest = {"seeds": seeds, "budget": budget, "code": code, "runs": resolved}
+    return Job(figure, root / figure.name, runs, manifest)
 
 
-def arguments(figure: Figure, plan: Plan, request: Request) -> tuple[str, ...]:
+def arguments(figure: Figure, plan: Plan, seeds: int, budget: float) -> tuple[str, ...]:
     """Returns the options of experiments/run.py that train a plan."""
-    config = get_preset(figure.env, plan.algorithm).config
-    one_update = config["num_envs"] * config["rollout_length"]
-    steps = max(one_update, round(plan.total_steps * request.budget))
+    program = ("--env", figure.env, "--algorithm", plan.algorithm, *plan.options)
+    one_update, usual_steps = steps_of(program)
+    steps = max(one_update, round((plan.total_steps or usual_steps) * budget))
+    options = (*program, "--seeds", str(seeds), "--total-steps", str(steps))
+    if not figure.evaluated:
+        return options
     # Evaluated once, at the end; what is found there plays ten times as many new episodes.
-    evaluation = ("--eval-every", str(steps // one_update), "--eval-episodes", str(EPISODES))
-    return (
-        *("--env", figure.env, "--algorithm", plan.algorithm, *plan.options),
-        *("--seeds", str(request.seeds), "--total-steps", str(steps)),
-        *(evaluation if figure.evaluated else ()),
-    )
+    return (*options, "--eval-every", str(steps // one_update), "--eval-episodes", str(EPISODES))
 
 
-def obtain(
-    figure: Figure,
-    runs: dict[tuple[str, str], CachedRun],
-    code: dict[str, str],
-    console: Console,
-) -> Outcome:
+@functools.cache
+def steps_of(program: tuple[str, ...]) -> tuple[int, int]:
+    """Returns the environment steps per seed of one update, and those of a run by default."""
+    description = cache.describe(program)
+    config = description["config"]
+    return config["num_envs"] * config["rollout_length"], description["total_steps_asked"]
+
+
+def check_folder(job: Job) -> None:
+    """Raises a UsageError if a folder holds results of other code or another configuration."""
+    found = cache.read_optional(job.directory / MANIFEST)
+    if not found and job.directory.is_dir() and any(job.directory.iterdir()):
+        raise UsageError(
+            f"out: {job.directory} holds files that are no results; choose another --out"
+        )
+    if found and (changes := cache.differences(found, job.manifest)):
+        shown = changes[:SHOWN_DIFFERENCES]
+        if len(changes) > len(shown):
+            shown.append(f"and {len(changes) - len(shown)} more")
+        listed = "\n  ".join(shown)
+        raise UsageError(
+            f"out: {job.directory} holds results of other code or configuration:\n  {listed}\n"
+            "Choose another --out, or remove that folder."
+        )
+
+
+def make_figure(job: Job, console: Console) -> Outcome:
+    """Writes a figure's files and prints its verdicts, once all its runs are trained."""
+    job.directory.mkdir(exist_ok=True)
+    write_json(job.directory / MANIFEST, job.manifest)
+    outcome = obtain(job, console)
+    if not outcome.series:
+        console.print(f"{job.figure.name}: no run finished, nothing to draw")
+        return outcome
+    save_figure(outcome, job.directory)
+    save_data(outcome, job.directory / "data.csv")
+    save_marl_eval(outcome, job.directory / "marl-eval.json")
+    runs = job.runs.values()
+    commands = [shlex.join(["python", "experiments/run.py", *run.arguments]) for run in runs]
+    save_page(outcome, job.directory, commands)
+    table = Table("", "claim", "verdict", title=job.figure.title, box=None)
+    for claim, _, verdict in outcome.verdicts:
+        table.add_row(str(claim.number), claim.sentence, qualified(verdict, outcome))
+    console.print(table)
+    names = sorted(path.name for path in job.directory.iterdir())
+    console.print(f"{job.directory}: {', '.join(names)}")
+    return outcome
+
+
+def obtain(job: Job, console: Console) -> Outcome:
     """Returns a figure's measurements; trains the runs that are not there yet."""
     series, missing = [], []
-    for number, plan in enumerate(figure.plans, 1):
-        run = runs[figure.name, plan.label]
-        place = f"{figure.name}, run {number} of {len(figure.plans)}: {plan.label}"
-        if run.is_complete():
-            console.print(f"{place}: there already")
-        else:
-            console.print(f"{place}: {' '.join(run.arguments)}")
-            exit_code = execute(run)
-            if changes := differences(code, code_state()):
-                run.discard()
-                raise UsageError(
-                    f"code: it changed while {place} was trained ({'; '.join(changes)}); that run "
-                    "is thrown away. Choose another --out, or remove the figure's folder"
-                )
-            if not run.is_complete():
-                if exit_code in (0, 130, -15):  # Stopped by SIGTERM or SIGINT.
-                    raise KeyboardInterrupt
-                console.print(
-                    f"{place}: did not finish (exit code {exit_code}); going on without it"
-                )
-                missing.append(plan.label)
-                continue
-        series += series_of(figure, plan, read_result(run.directory))
-    num_seeds = max((one.result.num_seeds for one in series), default=0)
-    return Outcome(figure, tuple(series), tuple(missing), num_seeds)
+    for number, plan in enumerate(job.figure.plans, 1):
+        place = f"{job.figure.name}, run {number} of {len(job.runs)}: {plan.label}"
+        run = job.runs[plan.label]
+        if not is_trained(run, place, job.manifest["code"], console):
+            missing.append(plan.label)
+            continue
+        for one in series_of(job.figure, plan, read_result(run.directory)):
+            if one.point in one.result.diverged:
+                console.print(f"{place}: {one.label} diverged; going on without it")
+                missing.append(one.label)
+            else:
+                series.append(one)
+    return Outcome(job.figure, tuple(series), tuple(missing), job.manifest["seeds"])
 
 
-def publish(
-    outcome: Outcome, runs: dict[tuple[str, str], CachedRun], root: Path, console: Console
-) -> None:
-    """Writes a figure's files and prints its verdicts."""
-    directory = root / outcome.figure.name
-    if not outcome.series:
-        console.print(f"{outcome.figure.name}: no run finished, nothing to draw")
-        return
-    save_figure(outcome, directory)
-    save_data(outcome, directory / "data.csv")
-    save_tables(outcome, directory / "table.md")
-    save_claims(outcome, directory / "claims.md")
-    save_marl_eval(outcome, directory / "marl-eval.json")
-    commands = [
-        shlex.join(
-            ["python", "experiments/run.py", *runs[outcome.figure.name, plan.label].arguments]
-        )
-        for plan in outcome.figure.plans
-    ]
-    save_page(outcome, directory, commands)
-    table = Table("", "claim", "verdict", title=outcome.figure.title, box=None)
-    for number, sentence, _, verdict in outcome.examine():
-        table.add_row(str(number), sentence, spell(verdict, outcome))
-    console.print(table)
-    console.print(f"{directory}: {', '.join(sorted(p.name for p in directory.iterdir()))}")
+def is_trained(run: cache.CachedRun, place: str, code: dict[str, str], console: Console) -> bool:
+    """Returns whether a run is finished, once it was trained if it was not there already.
 
-
-def manifest(
-    figure: Figure,
-    runs: dict[tuple[str, str], CachedRun],
-    request: Request,
-    code: dict[str, str],
-) -> dict[str, Any]:
-    """Returns what a figure is made of: the request, every run resolved, code and versions."""
-    return {
-        "seeds": request.seeds,
-        "budget": request.budget,
-        "code": code,
-        "runs": {plan.label: runs[figure.name, plan.label].resolved for plan in figure.plans},
-    }
-
-
-def check_folder(directory: Path, wanted: dict[str, Any]) -> None:
-    """Raises a UsageError if a folder holds results of other code or another configuration."""
-    found = read_json(directory / MANIFEST)
-    if not found and directory.is_dir() and any(directory.iterdir()):
-        raise UsageError(f"out: {directory} holds files that are no results; choose another --out")
-    if found and (changes := differences(found, wanted)):
-        shown = changes[:SHOWN_DIFFERENCES]
-        more = len(changes) - len(shown)
+    Raises:
+        UsageError: if the code changed meanwhile.
+        KeyboardInterrupt: if it was interrupted.
+    """
+    if run.is_complete():
+        console.print(f"{place}: there already")
+        return True
+    console.print(f"{place}: {' '.join(run.arguments)}")
+    exit_code = cache.execute(run)
+    if changes := cache.differences(code, cache.code_state()):
+        run.discard()
         raise UsageError(
-            f"out: {directory} holds results of other code or configuration:\n  "
-            + "\n  ".join(shown)
-            + (f"\n  and {more} more" if more else "")
-            + "\nChoose another --out, or remove that folder."
+            f"code: it changed while {place} was trained ({'; '.join(changes)}); that run "
+            "is thrown away. Choose another --out, or remove the figure's folder"
         )
-
-
-def write_manifest(directory: Path, content: dict[str, Any]) -> None:
-    """Creates a figure's folder and says what it is made of."""
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / MANIFEST).write_text(json.dumps(content, indent=1) + "\n")
+    if run.is_complete():
+        return True
+    if exit_code in INTERRUPTED:
+        raise KeyboardInterrupt
+    console.print(f"{place}: did not finish (exit code {exit_code}); going on without it")
+    return False

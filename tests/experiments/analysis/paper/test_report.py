@@ -10,7 +10,7 @@ from PIL import Image
 from experiments import reproduce
 from experiments.analysis.paper import cache
 from experiments.analysis.paper.report import save_report
-from tests.experiments.browser import PROGRAM, Page
+from tests.experiments.analysis.paper.browser import PROGRAM, Page
 from tests.experiments.made_up_runs import write_run
 
 

@@ -16,10 +16,11 @@ from PIL import Image
 
 from experiments import reproduce
 from experiments.analysis.paper import cache, figures
+from experiments.training.folder.lock import locked
 from experiments.training.settings.defaults import AlgorithmName
-from tests.experiments.made_up_runs import write_run
+from tests.experiments.made_up_runs import change_json, write_run
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 FILES = {"figure.png", "figure.pdf", "data.csv", "table.md", "claims.md", "marl-eval.json"}
 
 NEEDED = {"oappo": 5, "oatrpo": 3, "happo": 8, "mappo": 40, "fixed": 4}
@@ -124,8 +125,7 @@ def test_an_interrupted_command_goes_on_with_what_is_missing(
             return whole(*arguments)
         *options, _, directory = arguments
         write_run(options, Path(directory), updates_needed)
-        path = Path(directory) / "summary.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"completed": False}))
+        change_json(Path(directory) / "summary.json", completed=False)
         return 130
 
     command = ("figure-3b", "--seeds", "2", "--budget", "0.05")
@@ -139,8 +139,7 @@ def test_an_interrupted_command_goes_on_with_what_is_missing(
         if arguments[0] != "--resume":
             return whole(*arguments)
         resumed.append(arguments[1])
-        path = Path(arguments[1]) / "summary.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"completed": True}))
+        change_json(Path(arguments[1]) / "summary.json", completed=True)
         return 0
 
     monkeypatch.setattr(cache, "_launch", resume)
@@ -175,11 +174,32 @@ def test_a_run_that_fails_is_missing_from_the_figure_and_the_exit_code_says_so(
     assert "| no finished run of oatrpo | undecided |" in claims
 
 
+def test_a_grid_point_that_diverged_is_missing_from_the_figure(
+    tmp_path, launched, monkeypatch, capfd
+):
+    whole = cache._launch
+
+    def diverge(*arguments: str) -> int:
+        entry = {"point": 3, "seed": 1, "update": 2, "metric": "critic/loss"}
+        code = whole(*arguments)
+        change_json(Path(arguments[-1]) / "training.json", diverged=[entry])
+        return code
+
+    monkeypatch.setattr(cache, "_launch", diverge)
+    assert reproduce_in(tmp_path, "figure-3c", "--seeds", "2", "--budget", "0.05") == 1
+    assert "sigma = 10 diverged" in capfd.readouterr().out.replace("\n", " ")
+    table = (tmp_path / "figure-3c" / "table.md").read_text()
+    assert "**Missing, as the run did not finish: sigma = 10.**" in table
+    assert "| sigma = 1 | 2 |" in table and "| sigma = 10 | 2 |" not in table
+    claims = (tmp_path / "figure-3c" / "claims.md").read_text()
+    assert "| no finished run of sigma = 10 | undecided |" in claims
+
+
 def test_one_seed_works_and_says_that_there_is_no_interval(tmp_path, launched, capfd):
     assert reproduce_in(tmp_path, "figure-5b", "--seeds", "1", "--budget", "0.05") == 0
     assert "One seed: there is no interval" in capfd.readouterr().out
     directory = tmp_path / "figure-5b"
-    assert "(one seed: no interval)" in (directory / "table.md").read_text()
+    assert "One seed: no interval." in (directory / "table.md").read_text()
     assert "**undecided at one seed**" in (directory / "claims.md").read_text()
 
 
@@ -214,19 +234,19 @@ def test_results_of_another_configuration_or_code_are_refused_with_what_differs(
     reproduce_in(tmp_path, "figure-3d", "--seeds", "2", "--budget", "0.05")
     before = len(launched)
     out = ("--out", str(tmp_path))
-    said = refused(capfd, "figure-3d", "--seeds", "3", "--budget", "0.05", *out)
-    assert "seeds: 2 there, 3 here" in said and "choose another --out" in said.lower()
+    message = refused(capfd, "figure-3d", "--seeds", "3", "--budget", "0.05", *out)
+    assert "seeds: 2 there, 3 here" in message and "choose another --out" in message.lower()
     code = cache.code_state() | {"jax": "0.0.1"}
-    monkeypatch.setattr("experiments.analysis.paper.workflow.code_state", lambda: code)
-    said = refused(capfd, "figure-3d", "--seeds", "2", "--budget", "0.05", *out)
-    assert "code.jax: " in said and "0.0.1 here" in said
+    monkeypatch.setattr(cache, "code_state", lambda: code)
+    message = refused(capfd, "figure-3d", "--seeds", "2", "--budget", "0.05", *out)
+    assert "code.jax: " in message and "0.0.1 here" in message
     assert len(launched) == before
 
 
 def test_another_command_at_work_in_the_folder_is_refused(tmp_path, launched, capfd):
-    with cache.sole_user(tmp_path):
-        said = refused(capfd, "figure-3d", "--seeds", "1", "--out", str(tmp_path))
-    assert "another command is at work" in said
+    with locked(tmp_path):
+        message = refused(capfd, "figure-3d", "--seeds", "1", "--out", str(tmp_path))
+    assert "is in use by process" in message
     assert not launched
 
 
@@ -244,16 +264,16 @@ BAD_INPUT = {
 @pytest.mark.parametrize(("argv", "expected"), BAD_INPUT.values(), ids=BAD_INPUT.keys())
 def test_bad_input_is_a_usage_error(argv, expected, tmp_path, monkeypatch, launched, capfd):
     monkeypatch.chdir(tmp_path)
-    said = refused(capfd, *argv)
-    assert expected in said and "Traceback" not in said
+    message = refused(capfd, *argv)
+    assert expected in message and "Traceback" not in message
     assert not launched and not os.listdir(tmp_path)
 
 
 def test_files_that_are_no_results_stay_as_they_are(tmp_path, launched, capfd):
     (tmp_path / "figure-3d").mkdir()
     (tmp_path / "figure-3d" / "thesis.txt").write_text("kept")
-    said = refused(capfd, "figure-3d", "--seeds", "1", "--out", str(tmp_path))
-    assert "holds files that are no results" in said
+    message = refused(capfd, "figure-3d", "--seeds", "1", "--out", str(tmp_path))
+    assert "holds files that are no results" in message
     assert (tmp_path / "figure-3d" / "thesis.txt").read_text() == "kept"
 
 
@@ -275,14 +295,16 @@ def test_the_code_of_a_run_is_all_that_decides_its_result(tmp_path, monkeypatch)
     paths = [path.relative_to(cache.ROOT) for path in cache.source_files()]
     assert all((cache.ROOT / source).exists() for source in cache.SOURCES)
     named = {path.stem for path in paths if path.parts[0] == "experiments"}
-    assert named >= {"seps", "clustering", "reuse_matrices", "presets", "evaluation"}
-    assert named >= {"monitor", "runner"}
+    assert named >= {"defaults", "experiment", "evaluation", "grouping", "loop", "program"}
     for path in paths:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes((cache.ROOT / path).read_bytes())
     monkeypatch.setattr(cache, "ROOT", tmp_path)
     before = cache.code_state()
-    for path in (Path("oatrpo_jax/reuse.py"), *(p for p in paths if p.parts[0] == "experiments")):
+    for path in (
+        Path("oatrpo_jax/advantages.py"),
+        *(p for p in paths if p.parts[0] == "experiments"),
+    ):
         whole = (tmp_path / path).read_bytes()
         (tmp_path / path).write_bytes(whole + b"\n")
         assert cache.code_state() != before, path
@@ -292,7 +314,7 @@ def test_the_code_of_a_run_is_all_that_decides_its_result(tmp_path, monkeypatch)
 
 def test_a_run_during_which_the_code_changed_is_thrown_away(tmp_path, launched, monkeypatch, capfd):
     states = iter([{"jax": "1"}, {"jax": "2"}])
-    monkeypatch.setattr("experiments.analysis.paper.workflow.code_state", lambda: next(states))
+    monkeypatch.setattr(cache, "code_state", lambda: next(states))
     argv = ("figure-3d", "--seeds", "1", "--budget", "0.05", "--out", str(tmp_path))
     assert "jax: 1 there, 2 here" in refused(capfd, *argv)
     assert not list((tmp_path / "cache").iterdir())

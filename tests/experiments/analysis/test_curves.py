@@ -1,0 +1,83 @@
+"""Pictures that must hold whatever is drawn: one point, one seed, many names."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from experiments.analysis.curves import add_legend, draw_curve, draw_curves, save_curves
+from experiments.analysis.results import read_result
+from experiments.analysis.reuse import save_reuse
+from experiments.analysis.statistics import Curve
+from tests.experiments.made_up_runs import write_run
+
+RISE = np.array([1.0, 2.0])
+CURVE = Curve(RISE, RISE, RISE - 0.5, RISE + 0.5)
+
+
+@pytest.mark.parametrize(("num_points", "marker"), [(1, "o"), (2, "None")])
+def test_a_single_point_is_marked(num_points, marker):
+    axes = Figure().subplots()
+    draw_curve(axes, Curve(*(values[:num_points] for values in CURVE)), 0, "")
+    assert axes.lines[0].get_marker() in (marker, "")
+    assert (axes.lines[0].get_marker() == "o") == (num_points == 1)
+
+
+@pytest.mark.parametrize("num_curves", [2, 7, 60])
+@pytest.mark.parametrize("length", [2, 30, 140])
+def test_a_legend_is_whole_and_leaves_the_panels_their_room(num_curves, length):
+    labels = [f"{index:0{length}d}" for index in range(num_curves)]
+    curves = {name: [CURVE] * num_curves for name in ("return", "length")}
+    figure = draw_curves(curves, labels, title="title")
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent().transformed(figure.dpi_scale_trans.inverted())
+    width, height = figure.get_size_inches()
+    slack = 1e-6  # The widest fills the figure, whose size is rounded.
+    assert box.x0 >= -slack and box.x1 <= width + slack and box.y0 >= 0 and box.y1 < height - 3
+    assert figure.axes[0].get_window_extent().height / figure.dpi > 2.5
+
+
+def test_a_curve_without_a_name_needs_no_legend():
+    figure = Figure(figsize=(4, 3))
+    axes = figure.subplots()
+    draw_curve(axes, CURVE, 0, "")
+    add_legend(figure, axes)
+    assert not figure.legends and tuple(figure.get_size_inches()) == (4, 3)
+
+
+def titles_of(directory, monkeypatch) -> list[str]:
+    """Returns the titles of curves.png and reuse.png."""
+    figures: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    result = read_result(directory)
+    save_curves(result, directory / "curves.png")
+    save_reuse(result, directory / "reuse.png")
+    return [figure.get_suptitle() for figure in figures]
+
+
+@pytest.mark.parametrize("seeds", ["1", "2"])
+def test_the_title_speaks_of_intervals_only_over_several_seeds(seeds, tmp_path, monkeypatch):
+    argv = ["--env", "maze", "--total-steps", "4096", "--seeds", seeds]
+    write_run(argv, tmp_path / "run", lambda *_: 3.0)
+    curves, reuse = titles_of(tmp_path / "run", monkeypatch)
+    if seeds == "1":
+        assert curves == reuse == "maze, oappo, 1 seed"
+    else:
+        assert curves == "maze, oappo, 2 seeds (mean and 95% interval over seeds)"
+        assert reuse == "maze, oappo, 2 seeds (mean over seeds)"
+
+
+def test_of_a_grid_the_matrices_are_those_of_its_first_point(tmp_path, monkeypatch):
+    argv = ["--env", "maze", "--total-steps", "4096", "--seeds", "2", "--reuse-sigma", "1", "2"]
+    write_run(argv, tmp_path / "run", lambda *_: 3.0)
+    _, reuse = titles_of(tmp_path / "run", monkeypatch)
+    assert reuse == "maze, oappo, 2 seeds (matrices: reuse_sigma=1, mean over seeds)"
+
+
+@pytest.mark.parametrize("algorithm", ["oappo", "mappo"])
+def test_pictures_are_drawn_of_a_single_update(algorithm, tmp_path):
+    argv = ["--env", "maze", "--num-envs", "4", "--rollout-length", "8", "--total-steps", "32"]
+    write_run([*argv, "--algorithm", algorithm], tmp_path / "run", lambda *_: 3.0)
+    result = read_result(tmp_path / "run")
+    for save, name in ((save_curves, "curves.png"), (save_reuse, "reuse.png")):
+        save(result, tmp_path / name)
+        assert (tmp_path / name).stat().st_size > 10_000

@@ -1,0 +1,96 @@
+"""What is made of a run's folder once its training is over."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from experiments.analysis.finish import finish
+from tests.experiments.made_up_runs import SIZES, change_json, write_run
+
+TINY = ["--env", "maze", *SIZES]
+SWEEP = {"search": ["reuse_sigma=0.1,0.2"], "points": 2, "method": "grid", "search_seed": 0}
+
+
+def finished(directory: Path) -> tuple[dict, str]:
+    """Returns the summary and what is printed."""
+    console = Console(file=io.StringIO(), width=100)
+    summary = finish(directory, console)
+    assert json.loads((directory / "summary.json").read_text()) == summary
+    return summary, console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_run_ends_with_pictures_a_summary_and_a_table(tmp_path):
+    write_run([*TINY, "--eval-every", "5"], tmp_path / "run", lambda *_: 20)
+    (tmp_path / "run" / "summary.json").unlink()
+    _, text = finished(tmp_path / "run")
+    made = {path.name for path in (tmp_path / "run").iterdir()}
+    assert made == {"config.json", "metrics.csv", "training.json"} | {
+        "summary.json", "curves.png", "reuse.png"
+    }  # fmt: skip
+    lines = [line.strip() for line in text.splitlines()]
+    assert lines[0] == "maze, oappo, seeds: 2"
+    assert lines[1].split() == ["point", "success", "return", "length"]
+    # Half of the optimum in success; 100 - 90 x 0.5 in length.
+    assert lines[2].startswith("oappo  0.50 [0.50, 0.50]") and "55.00 [55.00" in lines[2]
+    assert lines[3] == "mean and 95% interval over seeds, last tenth of the run"
+    assert "best policies of oappo, 320 new episodes: success 0.25 [0.25, 0.25]" in lines
+    assert "optimal length: " in text
+    assert "320 steps/s over all seeds and points; compiled in 1.0 s, ran 2.0 s" in text
+
+
+def test_points_that_diverged_are_named(tmp_path):
+    write_run([*TINY, "--reuse-sigma", "0.1", "0.2"], tmp_path / "run", lambda *_: 5)
+    bad = {"point": 1, "seed": 0, "update": 3, "metric": "critic/loss"}
+    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    summary, text = finished(tmp_path / "run")
+    assert summary["best_point"] == 0 and summary["completed"]
+    assert "diverged: reuse_sigma=0.2: critic/loss is not finite in update 3, seed 0" in text
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_run_that_was_stopped_before_its_first_update_has_no_points(rows, tmp_path):
+    write_run(TINY, tmp_path / "run", lambda *_: 5)
+    path = tmp_path / "run" / "metrics.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:rows]))
+    change_json(tmp_path / "run" / "training.json", completed=False, num_updates=0)
+    summary, text = finished(tmp_path / "run")
+    assert (summary["points"], summary["best_point"], summary["env_steps"]) == ([], None, 0)
+    assert not summary["completed"] and "ran 2.0 s" in text
+    assert not (tmp_path / "run" / "curves.png").exists()
+
+
+def test_a_sweep_is_ranked_and_its_best_point_is_that_of_the_summary(tmp_path):
+    argv = [*TINY, "--reuse-sigma", "0.1", "0.2"]
+    write_run(argv, tmp_path / "run", lambda _, point, __: 40 * point["reuse_sigma"])
+    change_json(
+        tmp_path / "run" / "config.json", sweep=SWEEP | {"rank_by": "length", "rank_over": "end"}
+    )
+    summary, text = finished(tmp_path / "run")
+    # The longer the better: 100 - 90 in point 0, which succeeds; as long in point 1 for a while.
+    assert (summary["best_point"], summary["best_score"]) == (0, 10)
+    assert "rank" in text and "The best: python" in text
+    assert {"table.md", "preset.json"} <= {path.name for path in (tmp_path / "run").iterdir()}
+
+
+def test_a_sweep_without_a_score_says_so_in_its_summary(tmp_path):
+    write_run(
+        [*TINY, "--reuse-sigma", "0.1", "0.2"], tmp_path / "run", lambda *_: 5, episode__count=0
+    )
+    change_json(
+        tmp_path / "run" / "config.json", sweep=SWEEP | {"rank_by": "return", "rank_over": "end"}
+    )
+    summary, text = finished(tmp_path / "run")
+    assert summary["best_score"] is None and "no episode ended" in text
+
+
+def test_a_sweep_that_was_stopped_is_not_ranked(tmp_path):
+    write_run([*TINY, "--reuse-sigma", "0.1", "0.2"], tmp_path / "run", lambda *_: 5)
+    change_json(
+        tmp_path / "run" / "config.json", sweep=SWEEP | {"rank_by": "return", "rank_over": "end"}
+    )
+    change_json(tmp_path / "run" / "training.json", completed=False)
+    summary, _ = finished(tmp_path / "run")
+    assert "best_score" not in summary and not (tmp_path / "run" / "table.md").exists()

@@ -1,0 +1,129 @@
+"""What is read back from a run's folder, and what is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.analysis.results import read_result
+from experiments.training.errors import UsageError
+from tests.experiments.made_up_runs import SIZES, change_json, write_run
+
+TINY = ["--env", "maze", *SIZES]
+
+TWO_POINTS = [*TINY, "--reuse-sigma", "0.1", "10"]
+
+
+def test_a_run_is_read_back_by_update_point_and_seed(tmp_path):
+    # Point 0 needs 5 or 10 updates to the optimum, point 1 twice as many.
+    needed = {np.float32(0.1): 5, np.float32(10): 10}
+    write_run(
+        TWO_POINTS,
+        tmp_path / "run",
+        lambda _, point, seed: needed[np.float32(point["reuse_sigma"])] * (1 + seed),
+    )
+    result = read_result(tmp_path / "run")
+    assert (result.num_updates, result.num_points, result.seeds) == (10, 2, [0, 1])
+    assert result.env_steps == 320 and result.is_complete
+    assert [result.label(point) for point in (0, 1)] == ["reuse_sigma=0.1", "reuse_sigma=10"]
+    success = result.columns["episode/success"]
+    np.testing.assert_array_equal(success[1], [[2 / 5, 2 / 10], [2 / 10, 2 / 20]])
+    np.testing.assert_array_equal(result.ends("success", 1), [1, 0.5])
+    np.testing.assert_allclose(result.curve("success", 1).mean, np.arange(1, 11) * 0.075)
+    weight = result.matrices("reuse/weight", 0)
+    assert weight.shape == (10, 4, 4)
+    # Learner 0 has 1/5 or 1/10 of its weight on itself after one update.
+    np.testing.assert_allclose(weight[0, 0], [0.15, 0.85, 0, 0])
+
+
+def test_steps_to_a_threshold_are_those_of_the_first_bin_at_or_above_it(tmp_path):
+    write_run(TINY, tmp_path / "run", lambda _, __, seed: 10 + 10 * seed)
+    steps, reached = read_result(tmp_path / "run").steps_to("success", 0, 0.9)
+    # Seed 0 has 9/10 after 9 updates of 32 steps; seed 1 ends with 10/20, after all 320.
+    assert steps.tolist() == [288, 320] and reached.tolist() == [True, False]
+
+
+def test_an_update_of_which_rows_are_missing_is_left_out(tmp_path):
+    write_run(TWO_POINTS, tmp_path / "run", lambda *_: 5)
+    path = tmp_path / "run" / "metrics.csv"
+    path.write_text(path.read_text()[:-3])  # As if the process had died while it wrote.
+    result = read_result(tmp_path / "run")
+    assert result.num_updates == 9 and result.env_steps == 288
+
+
+def test_a_run_under_way_is_not_complete(tmp_path):
+    write_run(TINY, tmp_path / "run", lambda *_: 5)
+    (tmp_path / "run" / "training.json").unlink()
+    result = read_result(tmp_path / "run")
+    assert not result.is_complete and not result.diverged
+    assert np.isnan(result.evaluated("success", 0)).all()
+
+
+def test_how_the_best_policies_played_is_known_where_it_was_measured(tmp_path):
+    write_run([*TINY, "--eval-every", "5"], tmp_path / "run", lambda *_: 20)
+    result = read_result(tmp_path / "run")
+    np.testing.assert_array_equal(result.evaluated("success", 0), [0.25, 0.25])
+    assert np.isnan(result.evaluated("length", 0)).all()
+
+
+def test_a_curve_ends_before_its_point_diverges(tmp_path):
+    write_run(TWO_POINTS, tmp_path / "run", lambda *_: 5)
+    bad = {"point": 1, "seed": 0, "update": 4, "metric": "critic/loss"}
+    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    result = read_result(tmp_path / "run")
+    assert result.diverged == {1: 4}
+    assert result.curve("return", 0).env_steps[-1] == 320
+    assert result.curve("return", 1).env_steps[-1] == 96  # 3 updates.
+
+
+def test_who_acts_with_which_policy(tmp_path):
+    write_run([*TINY, "--algorithm", "mappo"], tmp_path / "mappo", lambda *_: 5)
+    assert read_result(tmp_path / "mappo").own().tolist() == [[[True] * 4]] * 2
+    write_run(TINY, tmp_path / "run", lambda *_: 5)
+    own = read_result(tmp_path / "run").own()
+    np.testing.assert_array_equal(own, [np.eye(4)] * 2)
+    # SEPS groups the agents of each seed, and says so in a file of its own.
+    labels = [[0, 0, 1, 1], [0, 1, 0, 1]]
+    seeds = [{"seed": seed, "labels": each} for seed, each in enumerate(labels)]
+    path = tmp_path / "run" / "clusters.json"
+    path.write_text(json.dumps({"env_steps": 8192, "seeds": seeds}))
+    own = read_result(tmp_path / "run").own()
+    assert own.shape == (2, 4, 4)
+    assert own[1].astype(int).tolist() == [[1, 0, 1, 0], [0, 1, 0, 1], [0] * 4, [0] * 4]
+
+
+def test_a_directory_without_a_run_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="holds no run"):
+        read_result(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two seeds."""
+    path = tmp_path_factory.mktemp("results") / "run"
+    write_run(TINY, path, lambda *_: 5)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *(("config.json", text) for text in ("{}", "[]", "7", '{"points": [], "seeds": [0]}')),
+        ("config.json", "{"),
+        ("training.json", "[]"),
+        ("metrics.csv", ""),
+        ("metrics.csv", "episode/count\n1\n1\n1\n"),
+        ("metrics.csv", "point,seed,episode/count,episode/return\n0,0,1,1\n0,7,1,1\n"),
+        ("metrics.csv", "point,seed,episode/count,episode/return\n0,0,1,1\n0,1,1\n"),
+        ("metrics.csv", "point,seed,episode/count,episode/return\n0,0,1,1\n0,1,1,x\n"),
+    ],
+)
+def test_files_that_are_no_run_are_refused(name, text, directory):
+    before = (directory / name).read_text()
+    (directory / name).write_text(text)
+    try:
+        with pytest.raises(UsageError, match="holds no run"):
+            read_result(directory)
+    finally:
+        (directory / name).write_text(before)
