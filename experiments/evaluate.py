@@ -14,7 +14,7 @@ from tyro.conf import FlagCreatePairsOff, arg, create_mutex_group
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from experiments.training.errors import UsageError, check_once, exit_code_of
+from experiments.training.errors import UsageError, check_counts, check_once, exit_code_of
 from experiments.training.settings.arguments import Checkpoint, EpisodeSeed, Point, RunDirectory
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from experiments.training.team import Team
     from oatrpo_jax.train import Trainer
     from oatrpo_jax.types import MultiAgentEnv
+
+Metrics = Mapping[str, "np.ndarray"]
+"""By name: the means over episodes of each seed, ``[K]``."""
 
 PROGRAM = "experiments/evaluate.py"
 
@@ -96,8 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def check(options: Options) -> None:
     """Raises a UsageError for what is wrong whatever the run."""
-    if options.episodes < 1:
-        raise UsageError(f"episodes: expected at least 1, got {options.episodes}")
+    check_counts(episodes=options.episodes)
     if not 0 <= options.seed < 2**32:
         raise UsageError(f"seed: expected a number in [0, {2**32 - 1}], got {options.seed}")
     if options.replay and options.replay.suffix != ".gif":
@@ -125,11 +127,16 @@ def evaluate(options: Options) -> None:
         raise UsageError(f"replay: expected an environment that can be drawn, got {last.name}")
     how = {"num_episodes": options.episodes, "greedy": not options.sample, "number": options.seed}
     with status(console, "playing ..."):
-        played = [play(team, place.trainer, point, **how) for place in places]
-    console.print(make_table(team, point, places, played, options))
+        metrics = [play(team, place.trainer, point, **how) for place in places]
+    about = describe_team(team, point, options)
+    title = (
+        f"{team.experiment.label(point)}: {options.episodes} {about['policy']} episodes of each of "
+        f"{len(team.experiment.seeds)} seeds, {options.checkpoint} policies"
+    )
+    console.print(make_table(title, places, metrics, options.episodes))
     file = "evaluation.json" if options.env is None else "transfer.json"
     try:
-        write_json(options.run / file, describe_played(team, point, places, played, options))
+        write_json(options.run / file, about | describe_places(places, metrics, options.episodes))
         if options.replay:
             greedy, number = not options.sample, options.seed
             save_replay(team, last.trainer, point, options.replay, greedy=greedy, number=number)
@@ -145,9 +152,8 @@ def find_places(team: Team, options: Options) -> list[Place]:
     Raises:
         UsageError: if there is none of that name, or the team cannot play in it.
     """
-    from envs.options import make_with_options, parse_options
-
     import envs
+    from envs.options import make_with_options, parse_options
     from oatrpo_jax.train import Trainer
 
     experiment = team.experiment
@@ -163,15 +169,15 @@ def find_places(team: Team, options: Options) -> list[Place]:
         raise UsageError(f"env: {options.env} needs a package that is missing: {error}") from error
     except ValueError as error:
         raise UsageError(f"env: {error}") from error
-    check_sizes(home.trainer.env, env, home.name, options.env)
+    check_sizes(home, options.env, env)
     return [home, Place(options.env, env_options, Trainer(env, home.trainer.learner))]
 
 
-def check_sizes(home: MultiAgentEnv, other: MultiAgentEnv, home_name: str, name: str) -> None:
+def check_sizes(home: Place, name: str, other: MultiAgentEnv) -> None:
     """Raises a UsageError unless policies trained in one environment can play in the other."""
     from oatrpo_jax.config import EnvSpec
 
-    ours, theirs = EnvSpec.from_env(home), EnvSpec.from_env(other)
+    ours, theirs = home.trainer.learner.spec, EnvSpec.from_env(other)
     sizes = {"agents": "num_agents", "actions": "num_actions", "features of a view": "view_size"}
     differ = [
         f"{getattr(theirs, size)} {what}, not {getattr(ours, size)}"
@@ -180,24 +186,15 @@ def check_sizes(home: MultiAgentEnv, other: MultiAgentEnv, home_name: str, name:
     ]
     if differ:
         raise UsageError(
-            f"env: a team trained in {home_name} cannot play in {name}, which has "
+            f"env: a team trained in {home.name} cannot play in {name}, which has "
             f"{' and '.join(differ)}; choose another, or other options with --env-option"
         )
 
 
-def describe_played(
-    team: Team,
-    point: int,
-    places: Sequence[Place],
-    played: Sequence[Mapping[str, np.ndarray]],
-    options: Options,
-) -> dict[str, Any]:
-    """Returns what evaluation.json or transfer.json says."""
-    from experiments.analysis.summary import describe
-
+def describe_team(team: Team, point: int, options: Options) -> dict[str, Any]:
+    """Returns who played, and how."""
     experiment, updates = team.experiment, team.updates[point].tolist()
-    metrics = [{name: describe(value) for name, value in each.items()} for each in played]
-    about = {
+    return {
         "algorithm": experiment.algorithm.name,
         "point": point,
         "hyperparameters": experiment.points[point],
@@ -208,55 +205,51 @@ def describe_played(
         "episodes": options.episodes,
         "policy": "sample" if options.sample else "greedy",
         "seed": options.seed,
+        "intervals": "over seeds" if len(experiment.seeds) > 1 else "over episodes",
     }
-    if len(places) == 1:
-        return {"environment": places[0].name, **about, "metrics": metrics[0]}
-    sides = (
-        {"environment": place.name, "env_options": place.env_options, "metrics": each}
-        for place, each in zip(places, metrics, strict=True)
-    )
-    return about | dict(zip(("home", "other"), sides, strict=True))
+
+
+def describe_places(
+    places: Sequence[Place], metrics: Sequence[Metrics], num_episodes: int
+) -> dict[str, Any]:
+    """Returns where the team played and how well, under one name a place if there are two."""
+    from experiments.analysis.statistics import estimate_share
+    from experiments.analysis.summary import describe
+
+    sides = []
+    for place, each in zip(places, metrics, strict=True):
+        described = {name: describe(per_seed) for name, per_seed in each.items()}
+        if "success" in each and each["success"].size == 1:
+            share = estimate_share(each["success"].item(), num_episodes)
+            described["success"]["ci95"] = [share.low, share.high]
+        about = {"environment": place.name, "env_options": place.env_options}
+        sides.append({**about, "metrics": described})
+    return sides[0] if len(sides) == 1 else dict(zip(("home", "other"), sides, strict=True))
 
 
 def make_table(
-    team: Team,
-    point: int,
-    places: Sequence[Place],
-    played: Sequence[Mapping[str, np.ndarray]],
-    options: Options,
+    title: str, places: Sequence[Place], metrics: Sequence[Metrics], num_episodes: int
 ) -> Any:
-    """Returns the metrics over seeds, of every place side by side.
-
-    With one seed the interval of a success is over episodes.
-    """
+    """Returns the metrics that all places report, over seeds; of one seed over its episodes."""
     import numpy as np
     from rich.table import Table
 
     from experiments.analysis.statistics import estimate, estimate_share, show
 
-    seeds, policy = team.experiment.seeds, "sampled" if options.sample else "greedy"
-    table = Table(
-        "metric",
-        title=f"{team.experiment.label(point)}: {options.episodes} {policy} episodes of each of "
-        f"{len(seeds)} seeds, {options.checkpoint} policies",
-        box=None,
-    )
+    def cells(name: str, per_seed: np.ndarray) -> tuple[str, str]:
+        is_share = per_seed.size == 1 and name == "success"
+        whole = estimate_share(per_seed.item(), num_episodes) if is_share else None
+        mean = show(whole or estimate(per_seed, statistic=np.mean))
+        return mean, f"{per_seed.min():.3f} .. {per_seed.max():.3f}"
+
+    table = Table("metric", title=title, box=None)
     for place in places:
-        table.add_column(f"{place.name}\nmean and 95% interval", justify="right", no_wrap=True)
+        table.add_column(f"{place.name}\nmean, 95% interval", justify="right", no_wrap=True)
         table.add_column("\nseeds from .. to", justify="right", no_wrap=True)
-    shared = [name for name in played[0] if all(name in each for each in played)]
+    shared = [name for name in metrics[0] if all(name in each for each in metrics)]
     first = [name for name in ("success", "return", "length") if name in shared]
     for name in (*first, *sorted(set(shared) - set(first))):
-        cells = []
-        for each in (one[name] for one in played):
-            is_share = len(seeds) == 1 and name == "success"
-            mean = (
-                estimate_share(each[0], options.episodes)
-                if is_share
-                else estimate(each, statistic=np.mean)
-            )
-            cells += [show(mean), f"{each.min():.3f} .. {each.max():.3f}"]
-        table.add_row(name, *cells)
+        table.add_row(name, *(cell for each in metrics for cell in cells(name, each[name])))
     return table
 
 

@@ -18,19 +18,22 @@ from experiments.analysis.statistics import estimate, show
 from experiments.analysis.summary import summarise
 from experiments.analysis.tables import print_table
 from experiments.training.folder.files import write_json
+from experiments.training.team import load_team, save_replay
 
 SHOWN = ("success", "return", "length")
 
 
-def finish(directory: Path, console: Console) -> int:
-    """Makes pictures, ranking and summary of a run whose training is over, complete or not.
+def finish(directory: Path, console: Console) -> dict[str, Any]:
+    """Returns summary.json, which it writes last of all, after the pictures and the ranking.
 
-    Returns:
-        The exit code: 1 for a sweep in which no point has a score.
+    Args:
+        directory: of a run whose training is over, complete or not.
+        console: where it prints how the run ended.
     """
-    result = read_result(directory)
+    result = read_result(directory, may_be_empty=True)
     summary = summarise(result)
-    draw(result, summary["best_point"] or 0, console)
+    if result.num_updates:
+        draw(result, summary["best_point"] or 0, console)
     print_summary(result, summary, console)
     if "best_score" in summary:
         save_ranking(result, console)
@@ -38,13 +41,11 @@ def finish(directory: Path, console: Console) -> int:
     write_json(directory / "summary.json", summary)
     files = sorted(path.name for path in directory.iterdir() if path.name[0] != ".")
     console.print(Text(f"{directory}: {', '.join(files)}"), soft_wrap=True)
-    return int("best_score" in summary and not np.isfinite(summary["best_score"]))
+    return summary
 
 
 def draw(result: Result, point: int, console: Console) -> None:
     """Saves curves.png and reuse.png, and replay.gif with the team of one grid point."""
-    from experiments.training.team import load_team, save_replay
-
     save_curves(result, result.directory / "curves.png")
     save_reuse(result, result.directory / "reuse.png")
     team = load_team(result.directory)
@@ -55,7 +56,7 @@ def draw(result: Result, point: int, console: Console) -> None:
 def print_summary(result: Result, summary: Mapping[str, Any], console: Console) -> None:
     """Prints the ends of the grid points, which of them diverged, and how fast it was."""
     shown = [name for name in SHOWN if result.has(name)]
-    points = range(result.num_points)
+    points = range(result.num_points if result.columns else 0)
     rows = [["point", *shown]]
     rows += [[result.label(p), *(_cell(result.ends(name, p)) for name in shown)] for p in points]
     title = f"{summary['environment']}, {summary['algorithm']}, seeds: {result.num_seeds}"

@@ -92,6 +92,18 @@ def estimate(*samples: np.ndarray, statistic: Statistic = iqm) -> Estimate:
     return Estimate(float(statistic(*known, axis=-1)), float(low), float(high), num_seeds)
 
 
+def estimate_share(share: float, count: int) -> Estimate:
+    """Returns a probability with Wilson's 95% interval, from its share of ``count`` trials.
+
+    >>> show(estimate_share(0.5, 100))
+    '0.500 [0.404, 0.596]'
+    """
+    from scipy import stats
+
+    interval = stats.binomtest(round(share * count), count).proportion_ci(method="wilson")
+    return Estimate(share, float(interval.low), float(interval.high), count)
+
+
 def mean_difference(first: np.ndarray, second: np.ndarray) -> Estimate:
     """Returns how much larger the mean of the first sample is than that of the second."""
 

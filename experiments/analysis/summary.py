@@ -21,7 +21,7 @@ def summarise(result: Result) -> dict[str, Any]:
     What it says of the best point and the best seeds nobody decides again.
     """
     training, config = result.training, result.config
-    points = [_point(result, point) for point in range(result.num_points)]
+    points = [_point(result, point) for point in range(result.num_points if result.columns else 0)]
     lane_steps = result.env_steps * result.num_points * result.num_seeds
     summary = {
         "environment": config["environment"],
@@ -31,14 +31,17 @@ def summarise(result: Result) -> dict[str, Any]:
         "env_steps": result.env_steps,
         "compile_seconds": training["compile_seconds"],
         "run_seconds": training["run_seconds"],
-        "env_steps_per_second": lane_steps / training["run_seconds"],
+        "env_steps_per_second": lane_steps / max(training["run_seconds"], 1e-9),
         "diverged": training["diverged"],
         "best_point": _best_point(result, points),
         "points": points,
     }
     if "sweep" in config and result.is_complete:
         best, *_ = rank(result)
-        summary |= {"best_point": best.point, "best_score": best.score.value}
+        summary |= {
+            "best_point": best.point,
+            "best_score": best.score.value if best.score.num_seeds else None,
+        }
     if config.get("optimal_episode_length") is not None:
         summary["optimal_episode_length"] = config["optimal_episode_length"]
     if result.clusters:
@@ -99,4 +102,3 @@ def describe(per_seed: np.ndarray) -> dict[str, Any]:
         "iqm": float(iqm(known)) if known.size else None,
         "ci95": [mean.low, mean.high] if mean.has_interval else None,
     }
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,8 @@ from experiments.training.settings.experiment import Experiment, build
 from experiments.training.settings.options import Options
 from experiments.training.stopping import Ending, NonFinite, explain, stop_on_signals
 
-Finish = Callable[[Path, Console], int]
-"""(directory, console) -> exit code: what is made of a run's files once training has ended."""
+Finish = Callable[[Path, Console], Mapping[str, Any]]
+"""(directory, console) -> summary.json: what is made of a run's files once training has ended."""
 
 
 def run(options: Options, finish: Finish) -> int:
@@ -160,8 +160,10 @@ class Part:
             ending = Ending(position.diverged, checkpoints.wait(), checkpoints.newest)
         seconds = compiled.compile_seconds + self.evaluator.compile_seconds
         self._leave(position, seconds)
-        code = finish(self.directory, self.console) if position.num_updates else 0
-        return explain(experiment, ending, stop, self.directory) or code
+        summary = finish(self.directory, self.console)
+        # A sweep in which no point has a score has failed.
+        has_failed = summary.get("best_score", 0.0) is None
+        return explain(experiment, ending, stop, self.directory) or int(has_failed)
 
     def _first_position(self, compiled: program.Program) -> Position:
         """Returns the beginning, and leaves how agents were grouped if they are."""

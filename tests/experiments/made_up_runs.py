@@ -13,9 +13,9 @@ import numpy as np
 from experiments.analysis.results import read_result
 from experiments.analysis.summary import summarise
 from experiments.training.folder.files import write_json
+from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment
 from experiments.training.settings.experiment import Experiment, build
-from experiments.training.settings.options import parse
 
 Height = Callable[[str, Mapping[str, float], int], float]
 """(algorithm, coefficients, seed) -> updates until the optimum."""
@@ -39,7 +39,7 @@ def write_run(
     """
     experiment = build(parse(arguments))
     directory.mkdir(parents=True)
-    write_json(directory / "config.json", make_config(experiment))
+    write_json(directory / "config.json", describe_experiment(experiment))
     metrics = make_metrics(experiment, updates_needed)
     success = metrics["episode/success"][-1] / 2
     for name, value in changed.items():
@@ -63,19 +63,6 @@ def write_run(
 def change_json(path: Path, **changes: Any) -> None:
     """Replaces entries of a file that holds an object."""
     write_json(path, json.loads(path.read_text()) | changes)
-
-
-def make_config(experiment: Experiment) -> dict[str, Any]:
-    """Returns what config.json holds."""
-    own = experiment.trainer.learner.own
-    return {
-        **describe_experiment(experiment),
-        "swept": list(experiment.swept),
-        "reads": sorted(experiment.algorithm.reads(experiment.config)),
-        "policy_of_agent": np.argmax(own, axis=0).tolist(),
-        "num_policies": len(own),
-        "optimal_episode_length": getattr(experiment.trainer.env, "optimal_episode_length", None),
-    }
 
 
 def make_metrics(experiment: Experiment, updates_needed: Height) -> dict[str, np.ndarray]:

@@ -6,11 +6,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from oatrpo_jax.keys import Purpose
 from PIL import Image
 
 from experiments import evaluate
 from experiments.training.evaluation import episode_keys
+from oatrpo_jax.keys import Purpose
 from tests.experiments.trained_run import ARGV, make_trained_run
 
 EPISODES = 7

@@ -21,8 +21,8 @@ from oatrpo_jax.train import TrainState
 NUM_UPDATES = 3
 ARGV = (
     r"--env maze --env-option num_per_colour=1 time_limit=12 layout='sss\n.T.\nsss' --num-envs 4 "
-    "--hidden-sizes 8 --rollout-length 16 --total-steps 192 --seeds 2 --seed 3 --reuse-sigma 0.1 10 "
-    "--eval-every 1"
+    "--hidden-sizes 8 --rollout-length 16 --total-steps 192 --seeds 2 --seed 3 "
+    "--reuse-sigma 0.1 10 --eval-every 1"
 )
 
 

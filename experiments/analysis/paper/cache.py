@@ -16,9 +16,9 @@ from flax.traverse_util import flatten_dict
 
 from experiments.training.errors import UsageError
 from experiments.training.folder import files
+from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment, versions
 from experiments.training.settings.experiment import build
-from experiments.training.settings.options import parse
 
 ROOT = Path(__file__).parents[3]
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 FIRST_UPDATE = """
 import json, sys, time
 import envs
-from experiments.training.settings.options import parse
+from experiments.training.settings.command_line import parse
 from experiments.training import console as progress
 from experiments.training import program as runner
 from experiments.training import loop as training

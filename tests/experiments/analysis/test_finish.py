@@ -1,24 +1,33 @@
 """What is made of a run's folder once its training is over."""
 
 import io
-import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from experiments.analysis.finish import finish
+from experiments.training.folder.files import json_bytes
 from tests.experiments.made_up_runs import SIZES, change_json, write_run
 
 TINY = ["--env", "maze", *SIZES]
 SWEEP = {"search": ["reuse_sigma=0.1,0.2"], "points": 2, "method": "grid", "search_seed": 0}
 
 
+@pytest.fixture(autouse=True)
+def nobody_plays(monkeypatch):
+    """Leaves the replay out: what nobody trained has no policies."""
+    team = SimpleNamespace(experiment=SimpleNamespace(trainer=None))
+    monkeypatch.setattr("experiments.analysis.finish.load_team", lambda _: team)
+    monkeypatch.setattr("experiments.analysis.finish.save_replay", lambda *_: True)
+
+
 def finished(directory: Path) -> tuple[dict, str]:
     """Returns the summary and what is printed."""
     console = Console(file=io.StringIO(), width=100)
     summary = finish(directory, console)
-    assert json.loads((directory / "summary.json").read_text()) == summary
+    assert (directory / "summary.json").read_bytes() == json_bytes(summary)
     return summary, console.file.getvalue()  # type: ignore[attr-defined]
 
 

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from experiments.analysis.ranking import rank, save_ranking
 from experiments.analysis.results import Result, read_result
+from experiments.training.settings.command_line import parse
 from experiments.training.settings.experiment import build
-from experiments.training.settings.options import parse
 from tests.experiments.made_up_runs import change_json, write_run
 
 TINY = "--env maze --env-option num_per_colour=1 time_limit=12 --num-envs 4 --hidden-sizes 8"

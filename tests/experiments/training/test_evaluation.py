@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oatrpo_jax.keys import Purpose
 
 from experiments import run
 from experiments.training import program
@@ -27,6 +26,7 @@ from experiments.training.settings.command_line import parse
 from experiments.training.settings.experiment import build
 from experiments.training.team import load_team
 from oatrpo_jax.checkpoint import to_host
+from oatrpo_jax.keys import Purpose
 from tests.experiments.trained_run import ARGV, read_checkpoint, with_random_policies
 from tests.probe_envs import tree_equal
 
