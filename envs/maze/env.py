@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jumanji.types import StepType, TimeStep, restart
+from jumanji.types import TimeStep, restart
 
 from envs.maze.layouts import GAMES, Layout, local_views, parse_layout
 from envs.maze.paths import expected_longest, next_locations, start_lengths
 from envs.maze.types import Action, Cell, State
-from envs.team import TeamEnvironment
+from envs.team import TeamEnvironment, next_timestep
 from oatrpo_jax.types import Observation
 
 if TYPE_CHECKING:
@@ -137,14 +137,13 @@ class Maze(TeamEnvironment):
         reward = (arrivals - self.step_cost * jnp.sum(is_walking)) / self.num_agents
         is_terminated = jnp.all(next_state.arrived)
         is_last = is_terminated | (next_state.step_count >= self.time_limit)
-        timestep = TimeStep(
-            step_type=jnp.where(is_last, StepType.LAST, StepType.MID),
-            reward=reward.astype(jnp.float32),
-            discount=jnp.where(is_terminated, 0.0, 1.0).astype(jnp.float32),
-            observation=self._observe(next_state),
-            extras=_episode_summary(next_state),
+        return next_state, next_timestep(
+            self._observe(next_state),
+            reward,
+            is_last,
+            is_terminated,
+            _episode_summary(next_state),
         )
-        return next_state, timestep
 
     def _observe(self, state: State) -> Observation:
         location = jax.nn.one_hot(state.location, len(self._map), dtype=jnp.float32)
