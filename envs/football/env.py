@@ -11,18 +11,13 @@ import jax.numpy as jnp
 from jax import Array
 from jumanji.types import TimeStep, restart
 
+from envs.choices import check_choice
 from envs.football import observation as seen_as
 from envs.football.calibration import Calibration
 from envs.football.kicks import GOAL_HALF_WIDTH, GOAL_HEIGHT
 from envs.football.physics import BALL_RADIUS
 from envs.football.play import NUM_DRAWS, advance
-from envs.football.scenarios import (
-    EPISODE_STEPS,
-    GOAL_LINE,
-    SIDE_LINE,
-    Scenario,
-    get_scenario,
-)
+from envs.football.scenarios import EPISODE_STEPS, GOAL_LINE, SIDE_LINE, get_scenario
 from envs.football.start import facts, formation, start
 from envs.football.types import NUM_ACTIONS, End, State
 from envs.team import DrawnEnvironment, Viewer, next_timestep
@@ -77,12 +72,11 @@ class Football(DrawnEnvironment):
         time_limit: int = EPISODE_STEPS + 1,
         calibration: Calibration | None = None,
     ) -> None:
-        _check("observation", observation, get_args(View))
-        _check("reward_mode", reward_mode, get_args(RewardMode))
+        check_choice("observation", observation, get_args(View))
+        check_choice("reward_mode", reward_mode, get_args(RewardMode))
         if time_limit < 1:
             raise ValueError(f"Expected time_limit >= 1, got {time_limit}. Raise it.")
-        self.name = scenario
-        self.scenario: Scenario = get_scenario(scenario)
+        self.name, self.scenario = scenario, get_scenario(scenario)
         self.num_left = len(self.scenario.left)
         self.num_agents: int = len(self.scenario.active)
         self.agent_types = ("player",) * self.num_agents
@@ -203,8 +197,3 @@ def collect(moment: seen_as.Facts, checkpoints: Array, end: Array) -> tuple[Arra
     reached = jnp.where(is_goal, NUM_CHECKPOINTS, reached)
     score = is_goal.astype(jnp.float32) - (end == End.CONCEDED)
     return reached, (reached - checkpoints) * CHECKPOINT_REWARD + score
-
-
-def _check(option: str, value: str, valid: tuple[str, ...]) -> None:
-    if value not in valid:
-        raise ValueError(f"Expected {option} to be one of {', '.join(valid)}, got {value!r}.")

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 from jumanji.types import TimeStep, restart
 
+from envs.choices import check_choice
 from envs.football.env import Football, RewardMode, View
 from envs.football.observation import Facts
 from envs.football.scenarios import EPISODE_STEPS
@@ -73,9 +74,7 @@ class GoogleFootball(Football):
         first_team: FirstTeam = "either",
         max_engines: int = 128,
     ) -> None:
-        if first_team not in get_args(FirstTeam):
-            valid = ", ".join(get_args(FirstTeam))
-            raise ValueError(f"Expected first_team to be one of {valid}, got {first_team!r}.")
+        check_choice("first_team", first_team, get_args(FirstTeam))
         if max_engines < 1:
             raise ValueError(f"Expected max_engines >= 1, got {max_engines}. Raise it.")
         self._first_team = first_team

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jumanji.types import TimeStep, restart
 
+from envs.choices import check_choice
 from envs.maze.layouts import GAMES, Layout, local_views, parse_layout
 from envs.maze.paths import expected_longest, next_locations, start_lengths
 from envs.maze.types import Action, Cell, State
@@ -65,8 +66,7 @@ class Maze(TeamEnvironment):
             time_limit: steps after which the episode is truncated.
             observe_agent_id: whether an agent's view ends with its one-hot index.
         """
-        if game not in GAMES:
-            raise ValueError(f"Expected a game, got {game!r}. Choose from: {', '.join(GAMES)}.")
+        check_choice("game", game, GAMES)
         layout = GAMES[game].text if layout is None else layout
         self.layout = parse_layout(layout) if isinstance(layout, str) else layout
         num_per_colour = GAMES[game].num_per_colour if num_per_colour is None else num_per_colour

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array
 from jumanji.types import TimeStep, restart
 
+from envs.choices import check_choice
 from envs.smax import units
 from envs.smax.building import build_scenario, check_scenario
 from envs.smax.healing import HealingEnemySMAX
@@ -21,6 +22,8 @@ from envs.smax.types import State
 from envs.smax.viewer import SmaxViewer, UnitTables
 from envs.team import DrawnEnvironment, next_timestep, strongly_typed
 from oatrpo_jax.types import Observation
+
+AllyOrder = Literal["nearest", "index"]
 
 
 class Smax(DrawnEnvironment):
@@ -47,14 +50,13 @@ class Smax(DrawnEnvironment):
         self,
         scenario: Scenario,
         max_steps: int = STOCK_MAX_STEPS,
-        ally_order: Literal["nearest", "index"] = "nearest",
+        ally_order: AllyOrder = "nearest",
         agent_id: bool = False,
     ) -> None:
         check_scenario(scenario)
         if max_steps < 1:
             raise ValueError(f"Expected max_steps >= 1, got {max_steps}. Raise it.")
-        if ally_order not in ("nearest", "index"):
-            raise ValueError(f"Expected ally_order nearest or index, got {ally_order!r}.")
+        check_choice("ally_order", ally_order, get_args(AllyOrder))
         types = np.asarray(scenario.unit_types)
         has_healer = bool(units.IS_HEALER[types].any())
         game = HealingEnemySMAX if has_healer else FastViewEnemySMAX

@@ -11,12 +11,11 @@ import pytest
 from experiments.training.errors import UsageError
 from experiments.training.folder.metrics import INDEX_COLUMNS, flatten
 from experiments.training.settings.defaults import AlgorithmName, get_preset
-from experiments.training.settings.env_options import make_env, parse_env_options
 from experiments.training.settings.experiment import Experiment, build, grid_points, make_config
 from experiments.training.settings.options import check_reads, given_names, parse
 from experiments.training.settings.reuse_matrices import named_matrix
 from oatrpo_jax.algorithms import get_algorithm
-from oatrpo_jax.config import Config, EnvSpec
+from oatrpo_jax.config import Config
 
 ALGORITHMS = AlgorithmName.__args__
 SMALL = "--num-envs 2 --rollout-length 3 --hidden-sizes 4 --env-option num_per_colour=1"
@@ -132,35 +131,6 @@ def test_the_glossary_has_the_columns_of_every_algorithm_and_no_others():
     of_others = ("allies_left", "checkpoints", "conceded", "out", "lost", "unshaped_return")
     of_other_environments = {f"episode/{name}" for name in of_others}
     assert glossary == produced | set(INDEX_COLUMNS) | of_other_environments
-
-
-@pytest.mark.parametrize("text", ["false", "False", "FALSE"])
-def test_false_switches_an_option_of_the_environment_off(text: str):
-    options = parse_env_options([f"observe_agent_id={text}", "num_per_colour=1", "step_cost=0"])
-    assert options == {"observe_agent_id": False, "num_per_colour": 1, "step_cost": 0}
-    off, default = (
-        EnvSpec.from_env(make_env("maze", each)) for each in (options, {"num_per_colour": 1})
-    )
-    assert off.view_size == default.view_size
-    on = make_env("maze", {**options, **parse_env_options(["observe_agent_id=true"])})
-    assert EnvSpec.from_env(on).view_size > off.view_size
-
-
-@pytest.mark.parametrize(
-    ("name", "option", "expected"),
-    [
-        ("maze", "num_per_colour=1.5", "num_per_colour to be a whole number, got 1.5"),
-        ("maze", "observe_agent_id=1", "observe_agent_id to be true or false, got 1"),
-        ("football:academy_3_vs_1_with_keeper", "time_limit=True", "a whole number, got True"),
-        ("jumanji:LevelBasedForaging-v0", "grid_size=6.5", "a whole number, got 6.5"),
-        ("jumanji:LevelBasedForaging-v0", "force_coop=2", "to be true or false, got 2"),
-        ("jumanji:LevelBasedForaging-v0", "penalty=x", "to be a number, got x"),
-        ("jumanji:LevelBasedForaging-v0", "agent_id=yes", "to be true or false, got yes"),
-    ],
-)
-def test_an_option_of_another_type_is_refused_by_name(name: str, option: str, expected: str):
-    with pytest.raises(UsageError, match=re.escape(expected)):
-        make_env(name, parse_env_options([option]))
 
 
 def test_every_setting_and_coefficient_is_an_option():
