@@ -90,9 +90,14 @@ class DrawnEnvironment(TeamEnvironment):
     def viewer(self) -> Viewer:
         """Returns the renderer of this scenario."""
 
-    def render(self, state: Any) -> np.ndarray:
-        """Returns ``[H, W, 3]`` uint8: a picture of the state."""
-        return self.viewer.render(state)
+    def render(self, state: Any, save_path: str | None = None) -> np.ndarray:
+        """Returns ``[H, W, 3]`` uint8: a picture of the state, written when a path is given."""
+        picture = self.viewer.render(state)
+        if save_path is not None:
+            from PIL import Image  # Needed for pictures only.
+
+            Image.fromarray(picture).save(save_path)
+        return picture
 
     def animate(
         self, states: Sequence[Any], interval: int | None = None, save_path: str | None = None

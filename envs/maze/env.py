@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
 
 import jax
 import jax.numpy as jnp
@@ -15,14 +14,11 @@ from envs.choices import check_choice
 from envs.maze.layouts import GAMES, Layout, local_views, parse_layout
 from envs.maze.paths import expected_longest, next_locations, start_lengths
 from envs.maze.types import Action, Cell, State
-from envs.team import TeamEnvironment, next_timestep
+from envs.team import DrawnEnvironment, Viewer, next_timestep
 from oatrpo_jax.types import Observation
 
-if TYPE_CHECKING:
-    from envs.maze.viewer import MazeViewer
 
-
-class Maze(TeamEnvironment):
+class Maze(DrawnEnvironment):
     """Agents walk to the target through cells that may be closed to their colour.
 
     An agent sees the 3x3 cells around it and its own location, but neither its colour nor who it
@@ -45,6 +41,9 @@ class Maze(TeamEnvironment):
     >>> timestep.observation.agents_view.shape
     (2, 135)
     """
+
+    num_actions = len(Action)
+    frame_milliseconds = 200
 
     def __init__(
         self,
@@ -71,7 +70,8 @@ class Maze(TeamEnvironment):
         self.layout = parse_layout(layout) if isinstance(layout, str) else layout
         num_per_colour = GAMES[game].num_per_colour if num_per_colour is None else num_per_colour
         _check_options(num_per_colour, step_cost)
-        self._agent_types = tuple(np.repeat(GAMES[game].colours, num_per_colour).tolist())
+        self.agent_types = tuple(np.repeat(GAMES[game].colours, num_per_colour).tolist())
+        self.num_agents: int = len(self.agent_types)
         self.step_cost = step_cost
         self.time_limit = time_limit
         self.observe_agent_id = observe_agent_id
@@ -90,22 +90,9 @@ class Maze(TeamEnvironment):
         # One number per cell: the map never changes, and one-hot it would swell the critic.
         self._map = jnp.asarray(np.ravel(self.layout.cells) / max(Cell), jnp.float32)
         self._view = jnp.asarray(local_views(self.layout))
-        self._viewer: MazeViewer | None = None
 
     def __repr__(self) -> str:
         return f"Maze(agents={self.agent_types}, time_limit={self.time_limit})"
-
-    @property
-    def num_agents(self) -> int:
-        return len(self.agent_types)
-
-    @property
-    def num_actions(self) -> int:
-        return len(Action)
-
-    @property
-    def agent_types(self) -> tuple[str, ...]:
-        return self._agent_types
 
     def reset(self, key: jax.Array) -> tuple[State, TimeStep[Observation]]:
         """Returns a state with agents on independent, evenly drawn start cells, and a time step."""
@@ -160,27 +147,12 @@ class Maze(TeamEnvironment):
             active=~state.arrived,
         )
 
-    def render(self, state: State, save_path: str | None = None) -> Any:
-        """Returns a picture of `state`, ``[height, width, 4]`` uint8, and saves it if asked to."""
-        return self._get_viewer().render(state, save_path)
+    @cached_property
+    def viewer(self) -> Viewer:
+        """Returns the renderer of this map."""
+        from envs.maze.viewer import MazeViewer  # matplotlib is slow to import
 
-    def animate(
-        self, states: Sequence[State], interval: int = 200, save_path: str | None = None
-    ) -> Any:
-        """Returns a matplotlib animation with `interval` ms per state, and saves it as a GIF."""
-        return self._get_viewer().animate(states, interval, save_path)
-
-    def close(self) -> None:
-        """Closes the viewer's figures."""
-        if self._viewer:
-            self._viewer.close()
-
-    def _get_viewer(self) -> MazeViewer:
-        if self._viewer is None:
-            from envs.maze.viewer import MazeViewer  # matplotlib is slow to import
-
-            self._viewer = MazeViewer(self.layout, self.agent_types)
-        return self._viewer
+        return MazeViewer(self.layout, self.agent_types)
 
 
 def _episode_summary(state: State) -> dict[str, jax.Array]:
