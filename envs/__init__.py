@@ -21,8 +21,9 @@ _FAMILIES = {
 """Prefix of a name -> module with ``SCENARIO_NAMES`` and ``make(scenario, **options)``.
 
 Importing such a module must be cheap: a heavy library is imported inside its ``make``.  It may
-have ``option_names(scenario)``; by default the options are the parameters of the environment's
-class after the first.  With ``IS_OPEN``, its ``make`` takes and refuses other names itself.
+have ``option_parameters(scenario)``; by default the options are the parameters of the
+environment's class after the first.  With ``IS_OPEN``, its ``make`` takes and refuses other names
+itself.
 """
 
 _DEFAULTS = {"maze": "maze:black-red"}
@@ -60,11 +61,17 @@ def option_names(name: str) -> tuple[str, ...]:
     >>> "time_limit" in option_names("maze")
     True
     """
+    return tuple(option_parameters(name))
+
+
+def option_parameters(name: str) -> dict[str, inspect.Parameter]:
+    """Returns the options that `make` takes for an environment, as the parameters they become."""
     module, scenario = find(name)
-    if hasattr(module, "option_names"):
-        return module.option_names(scenario)
-    # The first parameter is the scenario, which the name already says.
-    return tuple(inspect.signature(type(module.make(scenario))).parameters)[1:]
+    if hasattr(module, "option_parameters"):
+        return module.option_parameters(scenario)
+    parameters = dict(inspect.signature(type(module.make(scenario))).parameters)
+    del parameters[next(iter(parameters))]  # The scenario, which the name already says.
+    return parameters
 
 
 def find(name: str) -> tuple[ModuleType, str]:
@@ -77,4 +84,4 @@ def find(name: str) -> tuple[ModuleType, str]:
     raise ValueError(f"Expected the name of an environment, got {name!r}. Choose from: {valid}.")
 
 
-__all__ = ["find", "make", "option_names", "registered_names"]
+__all__ = ["find", "make", "option_names", "option_parameters", "registered_names"]

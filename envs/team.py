@@ -14,6 +14,7 @@ import numpy as np
 from jax import Array
 from jumanji import specs
 from jumanji.env import Environment
+from jumanji.types import StepType, TimeStep
 
 from oatrpo_jax.types import Observation, PyTree
 
@@ -89,9 +90,14 @@ class DrawnEnvironment(TeamEnvironment):
     def viewer(self) -> Viewer:
         """Returns the renderer of this scenario."""
 
-    def render(self, state: Any) -> np.ndarray:
-        """Returns ``[H, W, 3]`` uint8: a picture of the state."""
-        return self.viewer.render(state)
+    def render(self, state: Any, save_path: str | None = None) -> np.ndarray:
+        """Returns ``[H, W, 3]`` uint8: a picture of the state, written when a path is given."""
+        picture = self.viewer.render(state)
+        if save_path is not None:
+            from PIL import Image  # Needed for pictures only.
+
+            Image.fromarray(picture).save(save_path)
+        return picture
 
     def animate(
         self, states: Sequence[Any], interval: int | None = None, save_path: str | None = None
@@ -111,6 +117,31 @@ class DrawnEnvironment(TeamEnvironment):
         if save_path is not None:
             save_gif(frames, interval or self.frame_milliseconds, save_path)
         return np.stack(frames)
+
+
+def next_timestep(
+    observation: Observation,
+    reward: Array,
+    is_last: Array,
+    is_terminated: Array,
+    extras: dict[str, Array],
+) -> TimeStep[Observation]:
+    """Returns the time step after a step; ``jumanji.types.restart`` makes that of a reset.
+
+    Args:
+        observation: of the new state.
+        reward: ``[]`` of the team.
+        is_last: ``[]`` bool, True if the episode is over.
+        is_terminated: ``[]`` bool, True if it is so by the rules and not by the time limit.
+        extras: float32 scalars.
+    """
+    return TimeStep(
+        step_type=jnp.where(is_last, StepType.LAST, StepType.MID),
+        reward=reward.astype(jnp.float32),
+        discount=1.0 - is_terminated.astype(jnp.float32),
+        observation=observation,
+        extras=extras,
+    )
 
 
 def strongly_typed(tree: PyTree) -> PyTree:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from envs.choices import check_choice
 from envs.team import TeamEnvironment
 from oatrpo_jax.types import Observation, PyTree
 
@@ -30,8 +31,7 @@ class Adapter(TeamEnvironment):
     def __init__(
         self, agent_types: Sequence[str], num_actions: Sequence[int], reward: str, agent_id: bool
     ) -> None:
-        if reward not in REWARDS:
-            raise ValueError(f"reward: expected {' or '.join(REWARDS)}, got {reward!r}")
+        check_choice("reward", reward, REWARDS)
         self.agent_types = tuple(agent_types)
         self.num_agents = len(self.agent_types)
         self.num_actions = int(max(num_actions))

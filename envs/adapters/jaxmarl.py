@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from envs.choices import check_choice
 from envs.jaxmarl_import import quiet_stdout, require_jaxmarl
 
 if TYPE_CHECKING:
@@ -71,13 +71,7 @@ def make_game(scenario: str, **options: Any) -> Any:
     with quiet_stdout():
         import jaxmarl
         from jaxmarl.registration import registered_envs
-    if scenario not in registered_envs:
-        close = difflib.get_close_matches(scenario, registered_envs, n=2, cutoff=0.5)
-        hint = f" Did you mean {' or '.join(close)}?" if close else ""
-        raise ValueError(
-            f"Expected a name that JaxMARL registers, got {scenario!r}.{hint} Choose from: "
-            f"{', '.join(registered_envs)}."
-        )
+    check_choice("JaxMARL's environment", scenario, registered_envs)
     if isinstance(options.get("layout"), str) and scenario == "overcooked":
         options["layout"] = overcooked_layout(options["layout"])
     with warnings.catch_warnings(), quiet_stdout():
@@ -92,24 +86,23 @@ def overcooked_layout(name: str) -> Any:
     """Returns the kitchen of that name, which JaxMARL takes as a dictionary only."""
     with quiet_stdout():
         from jaxmarl.environments.overcooked import overcooked_layouts
-    if name not in overcooked_layouts:
-        raise ValueError(f"layout: expected one of {', '.join(overcooked_layouts)}, got {name!r}")
+    check_choice("layout", name, overcooked_layouts)
     return overcooked_layouts[name]
 
 
-def option_names(scenario: str) -> tuple[str, ...]:
-    """Returns the names of the options that `make` takes for an environment.
+def option_parameters(scenario: str) -> dict[str, inspect.Parameter]:
+    """Returns the options that `make` takes for an environment, as the parameters they become.
 
     An environment hands what it does not know (``**kwargs``) to the class that it extends.
     """
-    ours = [
-        name for name in inspect.signature(make).parameters if name not in ("scenario", "options")
-    ]
-    theirs: dict[str, None] = {}
+    ours = inspect.signature(make).parameters
+    found = {name: each for name, each in ours.items() if each.kind is each.KEYWORD_ONLY}
     for kind in type(make_game(scenario)).__mro__[:-1]:
-        parameters = inspect.signature(kind).parameters.values()
-        named = [p.name for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD]
-        theirs.update(dict.fromkeys(named))
+        parameters = inspect.signature(kind).parameters
+        named = {
+            name: each for name, each in parameters.items() if each.kind is not each.VAR_KEYWORD
+        }
+        found |= {name: each for name, each in named.items() if name not in found}
         if len(named) == len(parameters):
             break
-    return (*ours, *theirs)
+    return found

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from envs.choices import check_choice
 from envs.jaxmarl_import import quiet_stdout
 from oatrpo_jax.types import PyTree
 
@@ -71,8 +72,7 @@ def choose_team(game: Any, team: str | None) -> tuple[str, ...]:
             "trains one team with one reward. Choose the team that learns with team=agent or "
             "team=adversary (--env-option team=adversary); its opponents act at random."
         )
-    if team not in sides:
-        raise ValueError(f"team: expected {' or '.join(sorted(sides))}, got {team!r}")
+    check_choice("team", team, sides)
     return tuple(sides[team])
 
 

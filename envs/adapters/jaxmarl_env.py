@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jumanji.types import StepType, TimeStep
+from jumanji.types import TimeStep, restart
 
 from envs.adapters.common import Adapter, with_clock_at_zero
 from envs.adapters.jaxmarl_agents import (
@@ -19,7 +19,7 @@ from envs.adapters.jaxmarl_agents import (
     num_actions,
 )
 from envs.jaxmarl_import import quiet_stdout
-from envs.team import strongly_typed
+from envs.team import next_timestep, strongly_typed
 from oatrpo_jax.types import Observation, PyTree
 
 SUCCESS: dict[str, Callable[[Any, PyTree, Array], Array]] = {
@@ -109,13 +109,8 @@ class JaxmarlEnv(Adapter):
             is_over=jnp.array(False),
             unshaped_return=jnp.float32(0),
         )
-        return state, TimeStep(
-            step_type=StepType.FIRST,
-            reward=jnp.float32(0),
-            discount=jnp.float32(1),
-            observation=self._observation(seen, state),
-            extras=self._extras(state, jnp.array(False)),
-        )
+        extras = self._extras(state, jnp.array(False))
+        return state, restart(self._observation(seen, state), extras, dtype=jnp.float32)
 
     def step(self, state: State, action: Array) -> tuple[State, TimeStep[Observation]]:
         """Returns the state and time step that follow, without any reset.
@@ -146,12 +141,12 @@ class JaxmarlEnv(Adapter):
             bonus = self.team_reward(self._shares(told["shaped_reward"]))
             reward = reward + self._shaped_coef * bonus
         success = self._success(self.game, game, shares) if self._success else jnp.array(False)
-        return after, TimeStep(
-            step_type=jnp.where(after.is_over, StepType.LAST, StepType.MID),
-            reward=reward,
-            discount=1.0 - (ends & ends_without_clock).astype(jnp.float32),
-            observation=self._observation(seen, after),
-            extras=self._extras(after, success),
+        return after, next_timestep(
+            self._observation(seen, after),
+            reward,
+            after.is_over,
+            ends & ends_without_clock,
+            self._extras(after, success),
         )
 
     def _shares(self, rewards: dict[str, Array]) -> Array:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from envs.choices import check_choice
 
 if TYPE_CHECKING:
     from envs.adapters.jumanji_env import JumanjiEnv
@@ -21,8 +23,8 @@ SCENARIO_NAMES = (
 IS_OPEN = True
 """`make` takes more names than are listed, and refuses the others itself."""
 
-OBJECTS = ("generator", "reward_fn", "viewer")
-"""Parameters of jumanji's environments that no command line can give."""
+OBJECTS = ("scenario", "options", "generator", "reward_fn", "viewer")
+"""Parameters of `make` and of jumanji's environments that are no options."""
 
 FOLLOWERS = {"fov": "grid_size", "max_step": "time_limit"}
 """Parameters of generators that take another option's value unless they are given themselves."""
@@ -52,19 +54,13 @@ def make_game(scenario: str, **options: Any) -> Any:
     from jumanji import registration
 
     registered = sorted(registration.registered_environments())
-    if scenario not in registered:
-        close = difflib.get_close_matches(scenario, registered, n=2, cutoff=0.5)
-        hint = f" Did you mean {' or '.join(close)}?" if close else ""
-        raise ValueError(
-            f"Expected a name that jumanji registers, got {scenario!r}.{hint} Those with several "
-            f"agents: {', '.join(SCENARIO_NAMES)}."
-        )
+    check_choice("jumanji's environment", scenario, registered)
     plain = registration.make(scenario)
     check_several_agents(scenario, plain)
     if not options:
         return plain
     generator = generator_of(plain)
-    accepted = generator_names(generator)
+    accepted = generator_parameters(generator)
     arguments = {name: value for name, value in options.items() if name not in accepted}
     if len(arguments) < len(options):
         try:
@@ -88,15 +84,15 @@ def generator_of(game: Any) -> Any:
     return getattr(game, "_generator", getattr(game, "generator", None))
 
 
-def generator_names(generator: Any) -> tuple[str, ...]:
-    """Returns the names of a generator's parameters."""
-    return tuple(inspect.signature(type(generator)).parameters) if generator is not None else ()
+def generator_parameters(generator: Any) -> Mapping[str, inspect.Parameter]:
+    """Returns a generator's parameters by name."""
+    return inspect.signature(type(generator)).parameters if generator is not None else {}
 
 
 def generator_arguments(generator: Any, options: dict[str, Any]) -> dict[str, Any]:
     """Returns what to make another generator with: the options, else what this one has."""
     arguments = {}
-    for name in generator_names(generator):
+    for name in generator_parameters(generator):
         leader = FOLLOWERS.get(name)
         if name in options:
             arguments[name] = options[name]
@@ -107,11 +103,15 @@ def generator_arguments(generator: Any, options: dict[str, Any]) -> dict[str, An
     return arguments
 
 
-def option_names(scenario: str) -> tuple[str, ...]:
-    """Returns the names of the options that `make` takes for an environment."""
+def option_parameters(scenario: str) -> dict[str, inspect.Parameter]:
+    """Returns the options that `make` takes for an environment, as the parameters they become."""
     game = make_game(scenario)
-    ours = [
-        name for name in inspect.signature(make).parameters if name not in ("scenario", "options")
-    ]
-    theirs = [name for name in inspect.signature(type(game)).parameters if name not in OBJECTS]
-    return (*ours, *theirs, *generator_names(generator_of(game)))
+    sources = (
+        inspect.signature(make).parameters,
+        inspect.signature(type(game)).parameters,
+        generator_parameters(generator_of(game)),
+    )
+    found: dict[str, inspect.Parameter] = {}
+    for parameters in sources:
+        found |= {name: each for name, each in parameters.items() if name not in found}
+    return {name: each for name, each in found.items() if name not in OBJECTS}

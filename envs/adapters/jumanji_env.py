@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jumanji import specs
-from jumanji.types import StepType, TimeStep
+from jumanji.types import TimeStep, restart
 
 from envs.adapters.common import Adapter, with_clock_at_zero
-from envs.team import strongly_typed
+from envs.team import next_timestep, strongly_typed
 from oatrpo_jax.types import Observation, PyTree
 
 GOALS = {"percent_eaten": 100.0, "ratio_connections": 1.0, "ratio_dirty_tiles": 0.0}
@@ -64,14 +64,8 @@ class JumanjiEnv(Adapter):
         """Returns a fresh state and its first time step."""
         game, timestep = self.game.reset(key)
         state = State(strongly_typed(game), jnp.array(False))
-        active = jnp.ones(self.num_agents, bool)
-        return state, TimeStep(
-            step_type=StepType.FIRST,
-            reward=jnp.float32(0),
-            discount=jnp.float32(1),
-            observation=self._observation(timestep.observation, active),
-            extras=team_extras(timestep.extras),
-        )
+        seen = self._observation(timestep.observation, jnp.ones(self.num_agents, bool))
+        return state, restart(seen, team_extras(timestep.extras), dtype=jnp.float32)
 
     def step(self, state: State, action: Array) -> tuple[State, TimeStep[Observation]]:
         """Returns the state and time step that follow.
@@ -87,12 +81,12 @@ class JumanjiEnv(Adapter):
         begun = with_clock_at_zero(state.game, "step_count")
         if begun is not None:
             is_termination &= self.game.step(begun, action)[1].last()
-        return State(strongly_typed(game), is_last), TimeStep(
-            step_type=jnp.where(is_last, StepType.LAST, StepType.MID),
-            reward=self.team_reward(timestep.reward),
-            discount=1.0 - is_termination.astype(jnp.float32),
-            observation=self._observation(timestep.observation, is_last | (discount > 0)),
-            extras=team_extras(timestep.extras),
+        return State(strongly_typed(game), is_last), next_timestep(
+            self._observation(timestep.observation, is_last | (discount > 0)),
+            self.team_reward(timestep.reward),
+            is_last,
+            is_termination,
+            team_extras(timestep.extras),
         )
 
     def animate(

@@ -2,7 +2,7 @@
 
 What is called measured was read off recordings of the original engine.  What is called fitted, and
 every constant of duels, traps and reaches, was found by a short random search and then by hand on
-the gates of :mod:`envs.football.validate`: on the same recordings, and on no learning result.
+the gates of :mod:`envs.football.validation`: on the same recordings, and on no learning result.
 """
 
 from __future__ import annotations

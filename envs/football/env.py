@@ -4,32 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jumanji.types import StepType, TimeStep
+from jumanji.types import TimeStep, restart
 
+from envs.choices import check_choice
 from envs.football import observation as seen_as
 from envs.football.calibration import Calibration
 from envs.football.kicks import GOAL_HALF_WIDTH, GOAL_HEIGHT
 from envs.football.physics import BALL_RADIUS
 from envs.football.play import NUM_DRAWS, advance
-from envs.football.scenarios import (
-    EPISODE_STEPS,
-    GOAL_LINE,
-    SIDE_LINE,
-    Scenario,
-    get_scenario,
-)
+from envs.football.scenarios import EPISODE_STEPS, GOAL_LINE, SIDE_LINE, get_scenario
 from envs.football.start import facts, formation, start
 from envs.football.types import NUM_ACTIONS, End, State
-from envs.team import DrawnEnvironment
+from envs.team import DrawnEnvironment, Viewer, next_timestep
 from oatrpo_jax.types import Observation
-
-if TYPE_CHECKING:
-    from envs.football.viewer import Viewer
 
 View = Literal["relative", "simple115v2"]
 RewardMode = Literal["mean", "agent0", "sum"]
@@ -69,6 +61,8 @@ class Football(DrawnEnvironment):
 
     num_actions = NUM_ACTIONS
     frame_milliseconds = 100
+    engine = "academy, JAX"
+    """What plays, for the title of pictures."""
 
     def __init__(
         self,
@@ -78,12 +72,11 @@ class Football(DrawnEnvironment):
         time_limit: int = EPISODE_STEPS + 1,
         calibration: Calibration | None = None,
     ) -> None:
-        _check("observation", observation, get_args(View))
-        _check("reward_mode", reward_mode, get_args(RewardMode))
+        check_choice("observation", observation, get_args(View))
+        check_choice("reward_mode", reward_mode, get_args(RewardMode))
         if time_limit < 1:
             raise ValueError(f"Expected time_limit >= 1, got {time_limit}. Raise it.")
-        self.name = scenario
-        self.scenario: Scenario = get_scenario(scenario)
+        self.name, self.scenario = scenario, get_scenario(scenario)
         self.num_left = len(self.scenario.left)
         self.num_agents: int = len(self.scenario.active)
         self.agent_types = ("player",) * self.num_agents
@@ -99,7 +92,7 @@ class Football(DrawnEnvironment):
     def reset(self, key: Array) -> tuple[State, TimeStep[Observation]]:
         """Returns the start of the scenario, which is always the same, and its first time step."""
         state = start(self.scenario, key)
-        return state, self._timestep(state, jnp.float32(0), is_first=True)
+        return state, restart(self._observe(state), self._extras(state), dtype=jnp.float32)
 
     def step(self, state: State, action: Array) -> tuple[State, TimeStep[Observation]]:
         """Returns the game 0.1 s later and its time step.
@@ -149,39 +142,37 @@ class Football(DrawnEnvironment):
         checkpoints, rewards = collect(self.facts(state), state.checkpoints, state.end)
         reward = jnp.where(was_over, 0.0, REWARD_MODES[self.reward_mode](rewards))
         state = state._replace(checkpoints=checkpoints)
-        return state, self._timestep(state, reward, is_first=False)
+        is_last = state.end != End.NOT
+        is_terminated = is_last & (state.end != End.TIME)
+        extras = self._extras(state)
+        return state, next_timestep(self._observe(state), reward, is_last, is_terminated, extras)
 
     def facts(self, state: State) -> seen_as.Facts:
         """Returns what can be seen of a state, in environment units."""
         return facts(state, self.num_left)
 
-    def _timestep(self, state: State, reward: Array, is_first: bool) -> TimeStep[Observation]:
+    def _observe(self, state: State) -> Observation:
         moment = self.facts(state)
-        is_last = state.end != End.NOT
-        later = jnp.where(is_last, StepType.LAST, StepType.MID)
-        goes_on = (state.end == End.NOT) | (state.end == End.TIME)
+        return Observation(
+            agents_view=self._view(moment),
+            action_mask=jnp.ones((self.num_agents, NUM_ACTIONS), bool),
+            global_state=seen_as.global_state(moment),
+            active=jnp.ones(self.num_agents, bool),
+        )
+
+    def _extras(self, state: State) -> dict[str, Array]:
         ends = {"success": End.GOAL, "conceded": End.CONCEDED, "out": End.OUT, "lost": End.LOST}
         extras = {name: (state.end == end).astype(jnp.float32) for name, end in ends.items()}
         collected = jnp.mean(state.checkpoints.astype(jnp.float32)) / NUM_CHECKPOINTS
-        return TimeStep(
-            step_type=StepType.FIRST if is_first else later,
-            reward=reward.astype(jnp.float32),
-            discount=goes_on.astype(jnp.float32),
-            observation=Observation(
-                agents_view=self._view(moment),
-                action_mask=jnp.ones((self.num_agents, NUM_ACTIONS), bool),
-                global_state=seen_as.global_state(moment),
-                active=jnp.ones(self.num_agents, bool),
-            ),
-            extras={**extras, "checkpoints": collected},
-        )
+        return {**extras, "checkpoints": collected}
 
     @cached_property
     def viewer(self) -> Viewer:
         """Returns the renderer of this scenario."""
-        from envs.football.viewer import Viewer  # pillow is needed for pictures only
+        from envs.football.viewer import FootballViewer  # pillow is needed for pictures only
 
-        return Viewer(self)
+        title = f"{self.name.removeprefix('academy_').replace('_', ' ')}  ({self.engine})"
+        return FootballViewer(title, self.time_limit, self.facts)
 
 
 def collect(moment: seen_as.Facts, checkpoints: Array, end: Array) -> tuple[Array, Array]:
@@ -206,8 +197,3 @@ def collect(moment: seen_as.Facts, checkpoints: Array, end: Array) -> tuple[Arra
     reached = jnp.where(is_goal, NUM_CHECKPOINTS, reached)
     score = is_goal.astype(jnp.float32) - (end == End.CONCEDED)
     return reached, (reached - checkpoints) * CHECKPOINT_REWARD + score
-
-
-def _check(option: str, value: str, valid: tuple[str, ...]) -> None:
-    if value not in valid:
-        raise ValueError(f"Expected {option} to be one of {', '.join(valid)}, got {value!r}.")

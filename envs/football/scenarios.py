@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from envs.choices import check_choice
+
 LENGTH_SCALE = np.array([54.4, 83.6], np.float32)
 """Metres per environment unit along the pitch (x) and across it (y, growing downward)."""
 GOAL_LINE, SIDE_LINE = 55.0, 36.0
@@ -120,9 +122,5 @@ SCENARIO_NAMES = tuple(SCENARIOS)
 
 def get_scenario(name: str) -> Scenario:
     """Returns the scenario of that name; a ValueError lists the names there are."""
-    if name not in SCENARIOS:
-        raise ValueError(
-            f"Expected the name of an academy scenario, got {name!r}. "
-            f"Choose from: {', '.join(SCENARIO_NAMES)}."
-        )
+    check_choice("the academy's scenario", name, SCENARIO_NAMES)
     return SCENARIOS[name]

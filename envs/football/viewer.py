@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,10 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from envs.football.kicks import GOAL_HALF_WIDTH
 from envs.football.observation import Facts
 from envs.football.scenarios import GOAL_LINE, LENGTH_SCALE, SIDE_LINE
-from envs.football.types import End, State
-
-if TYPE_CHECKING:
-    from envs.football.env import Football
+from envs.football.types import End
 
 GRASS = ((46, 112, 58), (50, 120, 63))
 LINE = (214, 230, 214)
@@ -41,18 +38,24 @@ BORDER = 3.0
 """Metres drawn around the pitch."""
 
 
-class Viewer:
-    """Renders states of one scenario; ``Football.render`` and ``Football.animate`` use it."""
+class FootballViewer:
+    """Renders states of one scenario, whoever plays them.
 
-    def __init__(self, env: Football, backend: str = "academy, JAX") -> None:
-        self._facts = jax.jit(env.facts)
-        self._time_limit = env.time_limit
-        self._title = env.name.removeprefix("academy_").replace("_", " ") + f"  ({backend})"
+    A state needs ``step_count`` and ``end``; all else is drawn from its facts.
+
+    Args:
+        title: shown above the pitch.
+        time_limit: steps until truncation.
+        facts: state -> what can be seen of it.
+    """
+
+    def __init__(self, title: str, time_limit: int, facts: Callable[[Any], Facts]) -> None:
+        self._title, self._time_limit, self._facts = title, time_limit, jax.jit(facts)
         self._unit = SCALE * OVERSAMPLING
         self._font = ImageFont.load_default(size=15 * OVERSAMPLING)
         self._small_font = ImageFont.load_default(size=10 * OVERSAMPLING)
 
-    def render(self, state: State, camera: float | None = None) -> np.ndarray:
+    def render(self, state: Any, camera: float | None = None) -> np.ndarray:
         """Returns ``[H, W, 3]`` uint8: the pitch seen from above.
 
         Args:
@@ -73,7 +76,7 @@ class Viewer:
         self._draw_header(canvas, state, width)
         return np.asarray(image.reduce(OVERSAMPLING))
 
-    def follow(self, states: Sequence[State]) -> float:
+    def follow(self, states: Sequence[Any]) -> float:
         """Returns the x in metres that lies 20 m behind the rearmost place of the ball."""
         rear = min(float(self._facts(state).ball[0]) for state in states) * LENGTH_SCALE[0]
         return float(np.clip(rear - 20.0, -GOAL_LINE, 0.0))

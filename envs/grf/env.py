@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jumanji.types import TimeStep
+from jumanji.types import TimeStep, restart
 
+from envs.choices import check_choice
 from envs.football.env import Football, RewardMode, View
 from envs.football.observation import Facts
 from envs.football.scenarios import EPISODE_STEPS
@@ -17,9 +17,6 @@ from envs.football.types import End
 from envs.grf.engine import Match
 from envs.grf.pool import Pool
 from oatrpo_jax.types import Observation
-
-if TYPE_CHECKING:
-    from envs.football.viewer import Viewer
 
 FirstTeam = Literal["either", "left", "right"]
 
@@ -66,6 +63,8 @@ class GoogleFootball(Football):
         ImportError: if the engine is not installed, saying how to install it.
     """
 
+    engine = "Google Research Football"
+
     def __init__(
         self,
         scenario: str = "academy_3_vs_1_with_keeper",
@@ -75,9 +74,7 @@ class GoogleFootball(Football):
         first_team: FirstTeam = "either",
         max_engines: int = 128,
     ) -> None:
-        if first_team not in get_args(FirstTeam):
-            valid = ", ".join(get_args(FirstTeam))
-            raise ValueError(f"Expected first_team to be one of {valid}, got {first_team!r}.")
+        check_choice("first_team", first_team, get_args(FirstTeam))
         if max_engines < 1:
             raise ValueError(f"Expected max_engines >= 1, got {max_engines}. Raise it.")
         self._first_team = first_team
@@ -99,7 +96,8 @@ class GoogleFootball(Football):
             checkpoints=jnp.zeros(self.num_agents, jnp.int32),
             end=jnp.int32(End.NOT),
         )
-        return state, self._timestep(cast(Any, state), jnp.float32(0), is_first=True)
+        shown = cast(Any, state)
+        return state, restart(self._observe(shown), self._extras(shown), dtype=jnp.float32)
 
     def step(self, state: HostState, action: Array) -> tuple[HostState, TimeStep[Observation]]:
         """Returns the game 0.1 s later and its time step.
@@ -144,10 +142,3 @@ class GoogleFootball(Football):
             moment=Facts(**moment),
             end=jnp.where(is_late, End.TIME, end).astype(jnp.int32),
         )
-
-    @cached_property
-    def viewer(self) -> Viewer:
-        """Returns the renderer of this scenario."""
-        from envs.football.viewer import Viewer  # pillow is needed for pictures only
-
-        return Viewer(self, "Google Research Football")

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jumanji.types import StepType, TimeStep, restart
+from jumanji.types import TimeStep, restart
 
+from envs.choices import check_choice
 from envs.maze.layouts import GAMES, Layout, local_views, parse_layout
 from envs.maze.paths import expected_longest, next_locations, start_lengths
 from envs.maze.types import Action, Cell, State
-from envs.team import TeamEnvironment
+from envs.team import DrawnEnvironment, Viewer, next_timestep
 from oatrpo_jax.types import Observation
 
-if TYPE_CHECKING:
-    from envs.maze.viewer import MazeViewer
 
-
-class Maze(TeamEnvironment):
+class Maze(DrawnEnvironment):
     """Agents walk to the target through cells that may be closed to their colour.
 
     An agent sees the 3x3 cells around it and its own location, but neither its colour nor who it
@@ -45,6 +42,9 @@ class Maze(TeamEnvironment):
     (2, 135)
     """
 
+    num_actions = len(Action)
+    frame_milliseconds = 200
+
     def __init__(
         self,
         game: str = "black-red",
@@ -65,13 +65,13 @@ class Maze(TeamEnvironment):
             time_limit: steps after which the episode is truncated.
             observe_agent_id: whether an agent's view ends with its one-hot index.
         """
-        if game not in GAMES:
-            raise ValueError(f"Expected a game, got {game!r}. Choose from: {', '.join(GAMES)}.")
+        check_choice("game", game, GAMES)
         layout = GAMES[game].text if layout is None else layout
         self.layout = parse_layout(layout) if isinstance(layout, str) else layout
         num_per_colour = GAMES[game].num_per_colour if num_per_colour is None else num_per_colour
         _check_options(num_per_colour, step_cost)
-        self._agent_types = tuple(np.repeat(GAMES[game].colours, num_per_colour).tolist())
+        self.agent_types = tuple(np.repeat(GAMES[game].colours, num_per_colour).tolist())
+        self.num_agents: int = len(self.agent_types)
         self.step_cost = step_cost
         self.time_limit = time_limit
         self.observe_agent_id = observe_agent_id
@@ -90,22 +90,9 @@ class Maze(TeamEnvironment):
         # One number per cell: the map never changes, and one-hot it would swell the critic.
         self._map = jnp.asarray(np.ravel(self.layout.cells) / max(Cell), jnp.float32)
         self._view = jnp.asarray(local_views(self.layout))
-        self._viewer: MazeViewer | None = None
 
     def __repr__(self) -> str:
         return f"Maze(agents={self.agent_types}, time_limit={self.time_limit})"
-
-    @property
-    def num_agents(self) -> int:
-        return len(self.agent_types)
-
-    @property
-    def num_actions(self) -> int:
-        return len(Action)
-
-    @property
-    def agent_types(self) -> tuple[str, ...]:
-        return self._agent_types
 
     def reset(self, key: jax.Array) -> tuple[State, TimeStep[Observation]]:
         """Returns a state with agents on independent, evenly drawn start cells, and a time step."""
@@ -137,14 +124,13 @@ class Maze(TeamEnvironment):
         reward = (arrivals - self.step_cost * jnp.sum(is_walking)) / self.num_agents
         is_terminated = jnp.all(next_state.arrived)
         is_last = is_terminated | (next_state.step_count >= self.time_limit)
-        timestep = TimeStep(
-            step_type=jnp.where(is_last, StepType.LAST, StepType.MID),
-            reward=reward.astype(jnp.float32),
-            discount=jnp.where(is_terminated, 0.0, 1.0).astype(jnp.float32),
-            observation=self._observe(next_state),
-            extras=_episode_summary(next_state),
+        return next_state, next_timestep(
+            self._observe(next_state),
+            reward,
+            is_last,
+            is_terminated,
+            _episode_summary(next_state),
         )
-        return next_state, timestep
 
     def _observe(self, state: State) -> Observation:
         location = jax.nn.one_hot(state.location, len(self._map), dtype=jnp.float32)
@@ -161,27 +147,12 @@ class Maze(TeamEnvironment):
             active=~state.arrived,
         )
 
-    def render(self, state: State, save_path: str | None = None) -> Any:
-        """Returns a picture of `state`, ``[height, width, 4]`` uint8, and saves it if asked to."""
-        return self._get_viewer().render(state, save_path)
+    @cached_property
+    def viewer(self) -> Viewer:
+        """Returns the renderer of this map."""
+        from envs.maze.viewer import MazeViewer  # matplotlib is slow to import
 
-    def animate(
-        self, states: Sequence[State], interval: int = 200, save_path: str | None = None
-    ) -> Any:
-        """Returns a matplotlib animation with `interval` ms per state, and saves it as a GIF."""
-        return self._get_viewer().animate(states, interval, save_path)
-
-    def close(self) -> None:
-        """Closes the viewer's figures."""
-        if self._viewer:
-            self._viewer.close()
-
-    def _get_viewer(self) -> MazeViewer:
-        if self._viewer is None:
-            from envs.maze.viewer import MazeViewer  # matplotlib is slow to import
-
-            self._viewer = MazeViewer(self.layout, self.agent_types)
-        return self._viewer
+        return MazeViewer(self.layout, self.agent_types)
 
 
 def _episode_summary(state: State) -> dict[str, jax.Array]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from envs.smax.scenarios import SCENARIO_NAMES, check_name
+from envs.choices import check_choice
+from envs.smax.scenarios import SCENARIO_NAMES
 
 if TYPE_CHECKING:
     from envs.smax.env import Smax
@@ -23,7 +24,7 @@ def make(scenario: str, **kwargs: Any) -> Smax:
         ValueError: no scenario has that name.
         ImportError: jaxmarl is missing or older than 0.2.
     """
-    check_name(scenario)
+    check_choice("the SMAX scenario", scenario, SCENARIO_NAMES)
     from envs.smax.env import from_name
 
     return from_name(scenario, **kwargs)

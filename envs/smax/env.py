@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jumanji.types import StepType, TimeStep
+from jumanji.types import TimeStep, restart
 
+from envs.choices import check_choice
 from envs.smax import units
 from envs.smax.building import build_scenario, check_scenario
 from envs.smax.healing import HealingEnemySMAX
-from envs.smax.library import MAP_NAME_TO_SCENARIO, BattleState, GameState, Scenario
+from envs.smax.library import MAP_NAME_TO_SCENARIO, BattleState, Scenario
 from envs.smax.observing import FastViewEnemySMAX, nearest_first
 from envs.smax.scenarios import ROSTERS, STOCK_MAX_STEPS
-from envs.smax.viewer import Viewer
-from envs.team import DrawnEnvironment, strongly_typed
+from envs.smax.types import State
+from envs.smax.viewer import SmaxViewer, UnitTables
+from envs.team import DrawnEnvironment, next_timestep, strongly_typed
 from oatrpo_jax.types import Observation
 
-
-class State(NamedTuple):
-    """What an episode needs to go on.
-
-    Attributes:
-        key: key of the coming steps.
-        game: jaxmarl's state, with that of the heuristic enemy.
-        step_count: ``[]`` int32 steps taken in this episode.
-    """
-
-    key: Array
-    game: GameState
-    step_count: Array
+AllyOrder = Literal["nearest", "index"]
 
 
 class Smax(DrawnEnvironment):
@@ -60,14 +50,13 @@ class Smax(DrawnEnvironment):
         self,
         scenario: Scenario,
         max_steps: int = STOCK_MAX_STEPS,
-        ally_order: Literal["nearest", "index"] = "nearest",
+        ally_order: AllyOrder = "nearest",
         agent_id: bool = False,
     ) -> None:
         check_scenario(scenario)
         if max_steps < 1:
             raise ValueError(f"Expected max_steps >= 1, got {max_steps}. Raise it.")
-        if ally_order not in ("nearest", "index"):
-            raise ValueError(f"Expected ally_order nearest or index, got {ally_order!r}.")
+        check_choice("ally_order", ally_order, get_args(AllyOrder))
         types = np.asarray(scenario.unit_types)
         has_healer = bool(units.IS_HEALER[types].any())
         game = HealingEnemySMAX if has_healer else FastViewEnemySMAX
@@ -92,7 +81,7 @@ class Smax(DrawnEnvironment):
         key, reset_key = jax.random.split(key)
         _, game = self.game.reset(reset_key)
         state = State(key, strongly_typed(game), jnp.int32(0))
-        return state, self._timestep(state, jnp.float32(0), is_first=True)
+        return state, restart(self._observe(state), self._extras(state), dtype=jnp.float32)
 
     def step(self, state: State, action: Array) -> tuple[State, TimeStep[Observation]]:
         """Returns the battle and time step half a second later, without any reset.
@@ -106,31 +95,30 @@ class Smax(DrawnEnvironment):
         orders = dict(zip(self.game.agents, action, strict=True))
         _, game, rewards, _, _ = self.game.step_env(step_key, state.game, orders)
         state = State(key, strongly_typed(game), state.step_count + 1)
-        return state, self._timestep(state, rewards["ally_0"], is_first=False)
-
-    def _timestep(self, state: State, reward: Array, is_first: bool) -> TimeStep[Observation]:
         allies_stand, enemies_stand = self.standing(state)
         is_decided = ~(allies_stand & enemies_stand)
         is_last = is_decided | (state.step_count >= self.max_steps)
-        later = jnp.where(is_last, StepType.LAST, StepType.MID)
-        battle = state.game.state
-        active = battle.unit_alive[: self.num_agents]
-        legal = self.game.get_avail_actions(state.game)
-        return TimeStep(
-            step_type=StepType.FIRST if is_first else later,
-            reward=reward.astype(jnp.float32),
-            discount=(~is_decided).astype(jnp.float32),
-            observation=Observation(
-                agents_view=self._agents_view(battle),
-                action_mask=jnp.stack([legal[a] for a in self.game.agents]).astype(bool),
-                global_state=self._global_state(battle),
-                active=active,
-            ),
-            extras={
-                "success": (allies_stand & ~enemies_stand).astype(jnp.float32),
-                "allies_left": active.mean(dtype=jnp.float32),
-            },
+        return state, next_timestep(
+            self._observe(state), rewards["ally_0"], is_last, is_decided, self._extras(state)
         )
+
+    def _observe(self, state: State) -> Observation:
+        battle = state.game.state
+        legal = self.game.get_avail_actions(state.game)
+        return Observation(
+            agents_view=self._agents_view(battle),
+            action_mask=jnp.stack([legal[agent] for agent in self.game.agents]).astype(bool),
+            global_state=self._global_state(battle),
+            active=battle.unit_alive[: self.num_agents],
+        )
+
+    def _extras(self, state: State) -> dict[str, Array]:
+        allies_stand, enemies_stand = self.standing(state)
+        alive = state.game.state.unit_alive[: self.num_agents]
+        return {
+            "success": (allies_stand & ~enemies_stand).astype(jnp.float32),
+            "allies_left": alive.mean(dtype=jnp.float32),
+        }
 
     def standing(self, state: State) -> tuple[Array, Array]:
         """Returns whether the allies, and the enemies, have a fighter left: two ``[]`` bools."""
@@ -168,9 +156,16 @@ class Smax(DrawnEnvironment):
         return jnp.concatenate(scaled, axis=1).reshape(rows.size)
 
     @cached_property
-    def viewer(self) -> Viewer:
+    def viewer(self) -> SmaxViewer:
         """Returns the renderer of this scenario."""
-        return Viewer(self)
+        game = self.game
+        tables = UnitTables(
+            radius=np.asarray(game.unit_type_radiuses),
+            health=np.asarray(game.unit_type_health),
+            attack_range=np.asarray(game.unit_type_attack_ranges),
+        )
+        map_size = max(game.map_width, game.map_height)
+        return SmaxViewer(self.num_agents, self.max_steps, map_size, tables, self.standing)
 
 
 def from_name(name: str, **kwargs: Any) -> Smax:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import NamedTuple
 
 STOCK_NAMES = (
@@ -57,14 +56,3 @@ ROSTERS = {
 """Scenarios that SMAX lacks, with the unit counts of the SMAC maps of the same name."""
 
 SCENARIO_NAMES = STOCK_NAMES + tuple(ROSTERS)
-
-
-def check_name(name: str) -> None:
-    """Raises a ValueError that lists the valid names unless ``name`` is one of them."""
-    if name in SCENARIO_NAMES:
-        return
-    close = difflib.get_close_matches(name, SCENARIO_NAMES, n=2, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(close)}?" if close else ""
-    raise ValueError(
-        f"unknown SMAX scenario {name!r}.{hint} Valid names: {', '.join(SCENARIO_NAMES)}"
-    )

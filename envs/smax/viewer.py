@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax import Array
 from PIL import Image, ImageDraw, ImageFont
 
 from envs.smax import units
 from envs.smax.healing import FIRST_TARGET, target_table
-
-if TYPE_CHECKING:
-    from envs.smax.env import Smax, State
+from envs.smax.types import State
 
 BACKGROUND = (24, 27, 34)
 GRID = (34, 38, 47)
@@ -65,15 +65,40 @@ class Camera(NamedTuple):
         return float((x - self.left) * self.scale), down
 
 
-class Viewer:
-    """Renders states of one scenario; ``Smax.render`` and ``Smax.animate`` use it."""
+class UnitTables(NamedTuple):
+    """What is drawn of a unit by its type: ``[types]`` each.
 
-    def __init__(self, env: Smax) -> None:
-        self._env = env
-        self._whole_map = Camera(0.0, 0.0, max(env.game.map_width, env.game.map_height))
-        self._radius = np.asarray(env.game.unit_type_radiuses)
-        self._max_health = np.asarray(env.game.unit_type_health)
-        self._range = np.asarray(env.game.unit_type_attack_ranges)
+    Attributes:
+        radius: of its disc.
+        health: of a whole one.
+        attack_range: how far it shoots or heals.
+    """
+
+    radius: np.ndarray
+    health: np.ndarray
+    attack_range: np.ndarray
+
+
+@dataclass
+class SmaxViewer:
+    """Renders states of one scenario.
+
+    Attributes:
+        num_allies: units of the learning team, which come first.
+        max_steps: steps until truncation.
+        map_size: side of the square map.
+        tables: of all unit types.
+        standing: state -> whether the allies, and the enemies, have a fighter left.
+    """
+
+    num_allies: int
+    max_steps: int
+    map_size: float
+    tables: UnitTables
+    standing: Callable[[State], tuple[Array, Array]]
+
+    def __post_init__(self) -> None:
+        self._whole_map = Camera(0.0, 0.0, self.map_size)
         self._font = ImageFont.load_default(size=18 * OVERSAMPLING)
         self._small_font = ImageFont.load_default(size=13 * OVERSAMPLING)
 
@@ -102,12 +127,12 @@ class Viewer:
         """Returns the smallest square in which all units stay over these states."""
         places = np.concatenate([state.game.state.unit_positions for state in states])
         low, high = places.min(axis=0) - MARGIN, places.max(axis=0) + MARGIN
-        side = float(min((high - low).max(), self._whole_map.side))
-        left, bottom = np.clip((low + high - side) / 2, 0, self._whole_map.side - side)
+        side = float(min((high - low).max(), self.map_size))
+        left, bottom = np.clip((low + high - side) / 2, 0, self.map_size - side)
         return Camera(float(left), float(bottom), side)
 
     def _draw_grid(self, canvas: ImageDraw.ImageDraw, camera: Camera) -> None:
-        for metres in range(0, int(self._whole_map.side) + 1, 4):
+        for metres in range(0, int(self.map_size) + 1, 4):
             x, y = camera.pixel(np.array([metres, metres]))
             canvas.line([(x, 0), (x, 2 * PIXELS * OVERSAMPLING)], GRID, OVERSAMPLING)
             canvas.line([(0, y), (PIXELS * OVERSAMPLING, y)], GRID, OVERSAMPLING)
@@ -122,16 +147,16 @@ class Viewer:
 
     def _draw_beams(self, canvas: ImageDraw.ImageDraw, camera: Camera, battle) -> None:
         """Draws a line from each living unit that shot or healed in the last step."""
-        num_allies = self._env.num_agents
         is_healer = units.IS_HEALER[battle.unit_types]
-        targets = target_table(is_healer, num_allies)
+        targets = target_table(is_healer, self.num_allies)
         for unit in np.flatnonzero(battle.unit_alive & (battle.prev_attack_actions > 0)):
             target = targets[unit, battle.prev_attack_actions[unit] - FIRST_TARGET]
             ends = battle.unit_positions[[unit, target]]
             # The target may have moved since: a unit's width of grace, but no beams across the map.
-            if np.linalg.norm(ends[1] - ends[0]) > self._range[battle.unit_types[unit]] + 1:
+            reach = self.tables.attack_range[battle.unit_types[unit]] + 1
+            if np.linalg.norm(ends[1] - ends[0]) > reach:
                 continue
-            colour = HEAL_COLOUR if is_healer[unit] else SHOT_COLOURS[int(unit >= num_allies)]
+            colour = HEAL_COLOUR if is_healer[unit] else SHOT_COLOURS[int(unit >= self.num_allies)]
             width = (4 if is_healer[unit] else 2) * OVERSAMPLING
             start, end = camera.pixel(ends[0]), camera.pixel(ends[1])
             canvas.line([start, end], colour, width)
@@ -142,13 +167,13 @@ class Viewer:
     def _draw_unit(self, canvas: ImageDraw.ImageDraw, camera: Camera, battle, unit: int) -> None:
         kind = battle.unit_types[unit]
         x, y = camera.pixel(battle.unit_positions[unit])
-        radius = float(max(self._radius[kind] * camera.scale, 7 * OVERSAMPLING))
+        radius = float(max(self.tables.radius[kind] * camera.scale, 7 * OVERSAMPLING))
         outline = TEXT if units.IS_FLYING[kind] else None
-        colour = TEAM_COLOURS[int(unit >= self._env.num_agents)]
+        colour = TEAM_COLOURS[int(unit >= self.num_allies)]
         disc = [x - radius, y - radius, x + radius, y + radius]
         canvas.ellipse(disc, fill=colour, outline=outline, width=OVERSAMPLING)
         canvas.text((x, y), LETTERS[kind], fill="white", font=self._small_font, anchor="mm")
-        health = battle.unit_health[unit] / self._max_health[kind]
+        health = battle.unit_health[unit] / self.tables.health[kind]
         green = (int(220 * (1 - health)) + 30, int(190 * health) + 30, 60)
         self._draw_bar(canvas, x, y - radius - 6 * OVERSAMPLING, radius, health, green)
         if units.IS_HEALER[kind]:
@@ -163,12 +188,12 @@ class Viewer:
         canvas.rectangle([x - half, y, x - half + 2 * half * share, y + thick], fill=colour)
 
     def _draw_header(self, canvas: ImageDraw.ImageDraw, state: State) -> None:
-        num_allies = self._env.num_agents
+        num_allies = self.num_allies
         alive = state.game.state.unit_alive
         width = PIXELS * OVERSAMPLING
         middle = HEADER * OVERSAMPLING // 2
         canvas.rectangle([0, 0, width, HEADER * OVERSAMPLING], fill=(12, 14, 18))
-        step = f"step {int(state.step_count)}/{self._env.max_steps}"
+        step = f"step {int(state.step_count)}/{self.max_steps}"
         canvas.text((width // 2, middle), step, fill=TEXT, font=self._font, anchor="mm")
         margin = 12 * OVERSAMPLING
         allies = f"allies {alive[:num_allies].sum()}/{num_allies}"
@@ -176,9 +201,9 @@ class Viewer:
         enemies = f"enemies {alive[num_allies:].sum()}/{len(alive) - num_allies}"
         canvas.text((width - margin, middle), enemies, TEAM_COLOURS[1], self._font, anchor="rm")
 
-        allies_stand, enemies_stand = (bool(team) for team in self._env.standing(state))
+        allies_stand, enemies_stand = (bool(team) for team in self.standing(state))
         is_decided = not (allies_stand and enemies_stand)
-        if is_decided or state.step_count >= self._env.max_steps:
+        if is_decided or state.step_count >= self.max_steps:
             word, colour = RESULTS[allies_stand, enemies_stand]
             below = (HEADER + 24) * OVERSAMPLING
             canvas.text((width // 2, below), word, fill=colour, font=self._font, anchor="mm")

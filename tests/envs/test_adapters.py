@@ -16,8 +16,7 @@ import pytest
 import envs
 from envs.adapters.common import pad_rows, with_clock_at_zero
 from envs.adapters.jaxmarl_agents import agent_type
-from experiments.training.errors import UsageError
-from experiments.training.settings.experiment import make_env
+from envs.options import make_with_options
 
 
 @cache
@@ -186,7 +185,7 @@ def test_a_kitchen_is_chosen_by_name():
     assert envs.make("jaxmarl:overcooked").observation_spec.agents_view.shape == (2, 5 * 4 * 26)
     env = envs.make("jaxmarl:overcooked", layout="asymm_advantages")
     assert env.observation_spec.agents_view.shape == (2, 9 * 5 * 26)
-    with pytest.raises(ValueError, match=r"layout: expected one of cramped_room, .*'kitchen'"):
+    with pytest.raises(ValueError, match=r"layout to be one of cramped_room, .*'kitchen'"):
         envs.make("jaxmarl:overcooked", layout="kitchen")
 
 
@@ -377,18 +376,18 @@ def test_types_are_names_without_numbers(agent, expected):
     ("name", "options", "message"),
     [
         ("jumanji:Snake-v1", {}, r"several agents, but jumanji's Snake-v1.*Connector-v3"),
-        ("jumanji:Conector-v3", {}, r"jumanji registers.*Did you mean Connector-v3"),
+        ("jumanji:Conector-v3", {}, r"jumanji's environment.*Did you mean Connector-v3"),
         ("jumanji:SearchAndRescue-v0", {}, r"one discrete action for each of 2 agents"),
-        ("jumanji:Cleaner-v0", {"reward": "max"}, r"reward: expected sum or mean, got 'max'"),
+        ("jumanji:Cleaner-v0", {"reward": "max"}, r"reward to be one of sum, mean, got 'max'"),
         ("jumanji:LevelBasedForaging-v0", {"grid_size": 2}, r"Grid size must be"),
         ("jumanji:", {}, r"Expected the name of an environment.*jumanji:Connector-v3"),
         (
             "jaxmarl:MPE_simple_spred_v3",
             {},
-            r"JaxMARL registers.*Did you mean MPE_simple_spread_v3",
+            r"JaxMARL's environment.*Did you mean MPE_simple_spread_v3",
         ),
         ("jaxmarl:MPE_simple_tag_v3", {}, r"sets agents against.*team=adversary"),
-        ("jaxmarl:MPE_simple_tag_v3", {"team": "x"}, r"team: expected adversary or agent, got 'x'"),
+        ("jaxmarl:MPE_simple_tag_v3", {"team": "x"}, r"one of adversary, agent, got 'x'"),
         ("jaxmarl:switch_riddle", {"team": "agent"}, r"one side only"),
         ("jaxmarl:switch_riddle", {"num_agents": 2}, r"minimum number of agents"),
         ("jaxmarl:jaxnav", {"act_type": "Continuous"}, r"discrete actions.*act_type=Discrete"),
@@ -401,14 +400,14 @@ def test_what_cannot_be_adapted_is_refused_with_what_to_do(name, options, messag
         envs.make(name, **options)
 
 
-def test_the_command_line_lists_the_options_and_says_what_to_give():
-    with pytest.raises(UsageError, match=r"has no speed; expected one of .*reward.*num_landmarks"):
-        make_env("jaxmarl:MPE_simple_spread_v3", {"speed": 1, "reward": "sum"})
-    with pytest.raises(UsageError, match=r"does not take num_food=0.*Number of food"):
-        make_env("jumanji:LevelBasedForaging-v0", {"num_food": 0})
-    with pytest.raises(UsageError, match=r"needs a package that is missing.*brax"):
-        make_env("jaxmarl:ant_4x2", {})
-    assert make_env("jaxmarl:MPE_simple_tag_v3", {"team": "agent"}).num_agents == 1
+def test_a_wrong_option_lists_the_options_and_says_what_to_give():
+    with pytest.raises(ValueError, match=r"has no speed; expected one of .*reward.*num_landmarks"):
+        make_with_options("jaxmarl:MPE_simple_spread_v3", {"speed": 1, "reward": "sum"})
+    with pytest.raises(ValueError, match=r"does not take num_food=0.*Number of food"):
+        make_with_options("jumanji:LevelBasedForaging-v0", {"num_food": 0})
+    with pytest.raises(ValueError, match=r"needs a package that is missing.*brax"):
+        make_with_options("jaxmarl:ant_4x2", {})
+    assert make_with_options("jaxmarl:MPE_simple_tag_v3", {"team": "agent"}).num_agents == 1
 
 
 def test_a_missing_jaxmarl_says_what_to_install(monkeypatch):

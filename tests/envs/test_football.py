@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 
 import envs
-from envs.football import Football, observation, scripted
+from envs.football import Football, observation
 from envs.football.calibration import Calibration
 from envs.football.physics import BALL_RADIUS, PITCH_MARGIN
 from envs.football.play import NUM_DRAWS, advance
 from envs.football.scenarios import GOAL_LINE, SCENARIO_NAMES, SIDE_LINE
 from envs.football.start import formation
 from envs.football.types import Action, End, Kick, Shot
+from envs.football.validation import scripted
 
 NAME = "academy_3_vs_1_with_keeper"
 NUM_ENVS, NUM_STEPS = 24, 150

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.football import contest, gates, kicks, measure, physics, reference
+from envs.football import contest, kicks, physics
 from envs.football.calibration import Calibration
 from envs.football.env import Football
 from envs.football.types import Kick, Shot
+from envs.football.validation import gates, measure, reference
 
 CAL = Calibration()
 

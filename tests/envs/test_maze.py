@@ -326,8 +326,7 @@ def test_render_and_animate_write_pictures(game, tmp_path):
     assert pixels.ndim == 3 and pixels.std() > 0
     assert (env.render(states[1]) != pixels).any()
     env.animate(states, interval=100, save_path=str(tmp_path / "maze.gif"))
-    env.animate(states, interval=100)
-    env.close()
+    assert env.animate(states, interval=100).shape == (4, *pixels.shape)
     assert (tmp_path / "maze.png").stat().st_size > 1000
     from PIL import Image
 

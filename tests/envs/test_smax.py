@@ -82,7 +82,7 @@ assert (sys.stdout, sys.stderr, sys.__stdout__) == (streams[0], stderr, streams[
 
 
 def test_a_misspelt_name_lists_the_names_and_a_guess():
-    with pytest.raises(ValueError, match=r"Did you mean 3s5z_vs_3s6z.*6h_vs_8z.*MMM2"):
+    with pytest.raises(ValueError, match=r"6h_vs_8z.*MMM2.*Did you mean 3s5z_vs_3s6z"):
         envs.smax.make("3s5z_vs_3s6")
 
 

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.football import measure, reference
 from envs.football.calibration import Calibration
 from envs.football.kicks import GOAL_HALF_WIDTH
-from envs.football.reference import Figures
 from envs.football.scenarios import GOAL_LINE, SCENARIO_NAMES
 from envs.football.types import End, Shot
+from envs.football.validation import measure, reference
+from envs.football.validation.reference import Figures
 
 DISTANCES = (0.0, 9.0, 13.0, 17.0, 22.0, 99.0)
 KEEPER_SECONDS = 0.35
@@ -105,7 +105,7 @@ def _speed_gate(name: str, real: np.ndarray, ours: np.ndarray) -> Gate:
 def _shot_gates(rows: np.ndarray, ours: Figures, cal: Calibration) -> list[Gate]:
     struck = measure.shots(rows, cal)
     ours |= {f"shots/{name}": value for name, value in struck.items()}
-    real_goal, our_goal = rows[:, 10] == 1, measure.is_goal(struck["outcome"]).mean(axis=0)
+    real_goal, our_goal = rows[:, 10] == 1, (struck["outcome"] == Shot.PASSES).mean(axis=0)
     distance = np.hypot(GOAL_LINE - rows[:, 0], rows[:, 1])
     gates = []
     for low, high in pairwise(DISTANCES):

@@ -85,9 +85,7 @@ def _free_flight(track: np.ndarray) -> np.ndarray:
     # Nothing but a man takes half a ball's speed in 0.1 s.
     if (np.diff(speed[start : later + 1]) < -0.5 * speed[start:later]).any():
         return np.zeros((0, 12))
-    return np.concatenate(
-        [place[start], velocity[start], place[later], velocity[later]], axis=0
-    ).reshape(1, 12)
+    return np.concatenate([place[start], velocity[start], place[later], velocity[later]])[None]
 
 
 def _shots(rows: np.ndarray, columns: list[str]) -> np.ndarray:
@@ -98,23 +96,10 @@ def _shots(rows: np.ndarray, columns: list[str]) -> np.ndarray:
     """
     get = {name: rows[:, index] for index, name in enumerate(columns)}
     run = np.hypot(get["pvx"] * _VELOCITY[0], get["pvy"] * _VELOCITY[1])
-    return np.stack(
-        [
-            get["kbx"] * _METRES[0],
-            get["kby"] * _METRES[1],
-            get["kbz"],
-            get["kgkx"] * _METRES[0],
-            get["kgky"] * _METRES[1],
-            run,
-            get["dir"],
-            get["kspeed"],
-            get["kvz"],
-            get["ycross_m"],
-            get["outcome"],
-            get["latency"],
-        ],
-        axis=1,
-    )
+    ball = np.stack([get["kbx"], get["kby"], get["kbz"]], axis=1) * _METRES
+    keeper = np.stack([get["kgkx"], get["kgky"]], axis=1) * _METRES[:2]
+    others = [get[name] for name in ("dir", "kspeed", "kvz", "ycross_m", "outcome", "latency")]
+    return np.column_stack([ball, keeper, run, *others])
 
 
 def _episodes(folder: Path, name: str) -> np.ndarray:
@@ -127,10 +112,9 @@ def _episodes(folder: Path, name: str) -> np.ndarray:
         owner, active = rows["own"][mine, 0], rows["active"][mine]
         length = int(rows["t"][mine][-1])
         score = int(rows["score_rew"][mine].sum())
-        is_out = rows["mode"][mine][-1] != 0
         if score != 0:
             end = End.GOAL if score > 0 else End.CONCEDED
-        elif is_out:
+        elif rows["mode"][mine][-1] != 0:
             end = End.OUT
         else:
             end = End.TIME if length >= 400 else End.LOST

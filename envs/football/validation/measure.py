@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from envs.football import contest, kicks, physics, scripted
+from envs.football import contest, kicks, physics
 from envs.football.calibration import Calibration
 from envs.football.env import Football
-from envs.football.reference import Figures
 from envs.football.scenarios import GOAL_LINE, LENGTH_SCALE
-from envs.football.types import DIRECTIONS, NUM_ACTIONS, Action, End, Kick, Shot
+from envs.football.types import DIRECTIONS, NUM_ACTIONS, Action, End, Kick
+from envs.football.validation import scripted
+from envs.football.validation.reference import Figures
 
 PASS_STEPS = 40
 DUEL_STEPS = 110
@@ -161,11 +162,6 @@ def shots(recorded: np.ndarray, cal: Calibration, num: int = 8) -> dict[str, np.
     every = jax.jit(jax.vmap(jax.vmap(one), in_axes=(0, None)))(keys, rows)
     names = ("outcome", "speed", "climb", "latency", "across")
     return {name: np.asarray(value) for name, value in zip(names, every, strict=True)}
-
-
-def is_goal(outcome: np.ndarray) -> np.ndarray:
-    """Returns where a struck shot ends in the net."""
-    return outcome == Shot.PASSES
 
 
 def duels(cal: Calibration, num: int = 64) -> np.ndarray:

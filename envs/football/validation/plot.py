@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,9 +10,7 @@ from matplotlib.axes import Axes
 
 from envs.football.scenarios import SCENARIO_NAMES
 from envs.football.types import End
-
-if TYPE_CHECKING:
-    from envs.football.gates import Comparison
+from envs.football.validation.gates import Comparison
 
 REAL, OURS = "#222222", "#2f7ed8"
 SHORT = ("pass\n& shoot", "3 vs 1", "counter\neasy", "counter\nhard")

@@ -1,0 +1,1 @@
+"""The academy (JAX) against recordings of the original engine, gate by gate."""
