@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from oatrpo_jax.a2c import POLICY_GRADIENT
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.ownership import Ownership, separate, shared
-from oatrpo_jax.policy_step import PolicyStep
-from oatrpo_jax.ppo import CLIP
-from oatrpo_jax.reuse import (
+from oatrpo_jax.reuse.rules import (
     ReuseRule,
     agreement_reuse,
     fixed_reuse,
@@ -20,7 +16,23 @@ from oatrpo_jax.reuse import (
     shared_experience,
     threshold_reuse,
 )
-from oatrpo_jax.trpo import TRUST_REGION
+from oatrpo_jax.steps.a2c import POLICY_GRADIENT
+from oatrpo_jax.steps.ppo import CLIP
+from oatrpo_jax.steps.signature import PolicyStep
+from oatrpo_jax.steps.trpo import TRUST_REGION
+
+Ownership = Callable[[int], tuple[int, ...]]
+"""num_agents -> the policy that each agent acts with, ``[N]`` numbers from 0 to G - 1."""
+
+
+def separate(num_agents: int) -> tuple[int, ...]:
+    """Returns the ownership in which every agent has parameters of its own."""
+    return tuple(range(num_agents))
+
+
+def shared(num_agents: int) -> tuple[int, ...]:
+    """Returns the ownership in which all agents act with the same parameters."""
+    return (0,) * num_agents
 
 
 @dataclass(frozen=True)
@@ -38,9 +50,8 @@ class Algorithm:
             that sees its agents' views.
         shares_values: whether experience is also reused by the critics, and each learner judges
             what it reuses by its own critic; needs local critics.
-        finds_clusters: whether agents are to be grouped before training, by `identity`; the
-            ownership holds until then, and there is a policy for each agent in case they all
-            differ.
+        finds_clusters: whether agents are grouped before training, by `grouping`; until then the
+            ownership holds, and there is a policy for each agent in case they all differ.
 
     Raises:
         ValueError: if a central critic were to share.
@@ -52,7 +63,7 @@ class Algorithm:
     reuse: ReuseRule
     policy_step: PolicyStep
     is_sequential: bool
-    has_central_critic: bool
+    has_central_critic: bool = True
     shares_values: bool = False
     finds_clusters: bool = False
 
@@ -70,6 +81,8 @@ class Algorithm:
             names |= self.policy_step.reads_when_shared
         if self.reuse.draws_sources:
             names |= {"estimator"}
+        if self.finds_clusters:
+            names |= _READ_TO_GROUP
         if config.divergence != "quantile":
             names -= {"divergence_quantile"}
         if config.value_loss != "clipped":
@@ -77,6 +90,7 @@ class Algorithm:
         return names
 
 
+_READ_TO_GROUP = frozenset({"grouping_steps", "grouping_epochs"})
 _ALWAYS_READ = frozenset(
     {field.name for field in dataclasses.fields(Config)}
     | {field.name for field in dataclasses.fields(Hyperparams)}
@@ -87,7 +101,7 @@ _ALWAYS_READ = frozenset(
     | POLICY_GRADIENT.reads
     | threshold_reuse().reads
     | shared_experience().reads
-    | {"estimator"}
+    | (_READ_TO_GROUP | {"estimator"})
 )
 
 _TABLE = (
@@ -98,7 +112,6 @@ _TABLE = (
         reuse=threshold_reuse(),
         policy_step=CLIP,
         is_sequential=True,
-        has_central_critic=True,
     ),
     Algorithm(
         name="oatrpo",
@@ -107,7 +120,6 @@ _TABLE = (
         reuse=threshold_reuse(),
         policy_step=TRUST_REGION,
         is_sequential=True,
-        has_central_critic=True,
     ),
     Algorithm(
         name="oappo-auto",
@@ -116,7 +128,6 @@ _TABLE = (
         reuse=agreement_reuse(),
         policy_step=CLIP,
         is_sequential=True,
-        has_central_critic=True,
     ),
     Algorithm(
         name="oatrpo-auto",
@@ -125,7 +136,6 @@ _TABLE = (
         reuse=agreement_reuse(),
         policy_step=TRUST_REGION,
         is_sequential=True,
-        has_central_critic=True,
     ),
     Algorithm(
         name="oappo-ess",
@@ -134,7 +144,6 @@ _TABLE = (
         reuse=sample_size_reuse(),
         policy_step=CLIP,
         is_sequential=True,
-        has_central_critic=True,
     ),
     Algorithm(
         name="happo",
@@ -143,7 +152,6 @@ _TABLE = (
         reuse=own_reuse(),
         policy_step=CLIP,
         is_sequential=True,
-        has_central_critic=True,
     ),
     Algorithm(
         name="hatrpo",
@@ -152,7 +160,6 @@ _TABLE = (
         reuse=own_reuse(),
         policy_step=TRUST_REGION,
         is_sequential=True,
-        has_central_critic=True,
     ),
     Algorithm(
         name="mappo",
@@ -161,7 +168,6 @@ _TABLE = (
         reuse=own_reuse(),
         policy_step=CLIP,
         is_sequential=False,
-        has_central_critic=True,
     ),
     Algorithm(
         name="ippo",
@@ -188,7 +194,6 @@ _TABLE = (
         reuse=own_reuse(),
         policy_step=CLIP,
         is_sequential=False,
-        has_central_critic=True,
         finds_clusters=True,
     ),
     Algorithm(
@@ -208,7 +213,6 @@ _TABLE = (
         reuse=shared_experience(),
         policy_step=CLIP,
         is_sequential=False,
-        has_central_critic=True,
     ),
 )
 

@@ -1,0 +1,47 @@
+"""What SEAC shares besides policies' experience: returns that each learner judges for itself."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from oatrpo_jax.critics.critic import Critic
+from oatrpo_jax.policies.networks import Actor, policy_on
+from oatrpo_jax.reuse.experience import Experience, PerLearner, Slots
+from oatrpo_jax.types import PyTree
+
+
+def own_judgement(critic: Critic, critics: PyTree, slots: Slots, target: jax.Array) -> PerLearner:
+    """Returns each learner's advantages ``A_ij = R_j - V_i(o^j)`` (Christianos et al. 2020, Eq. 3).
+
+    Args:
+        critic: the module of one critic.
+        critics: parameters of the local critics, leading axis ``[G]``.
+        slots: all experience, ``[N, T, E]``.
+        target: ``[N, T, E]`` returns R, bootstrapped with the source's own critic, in units of
+            the critics' output.
+    """
+
+    def advantage(learner: jax.Array) -> jax.Array:
+        params = jax.tree.map(lambda x: x[learner], critics)
+        return target - jnp.asarray(critic.apply(params, slots.agents_view))
+
+    return advantage
+
+
+def importance_ratio(actor: Actor, actors: PyTree, experience: Experience) -> PerLearner:
+    """Returns each learner's ``pi_i(a^j|o^j) / mu_j(a^j|o^j)``, 1 on own and on inactive rows.
+
+    Args:
+        actor: the module of one policy.
+        actors: parameters of the policies, leading axis ``[G]``.
+        experience: the rollout.
+    """
+    slots = experience.slots
+
+    def ratio(learner: jax.Array) -> jax.Array:
+        policy = policy_on(actor, jax.tree.map(lambda x: x[learner], actors), slots)
+        is_other = slots.active & ~experience.own[learner][:, None, None]
+        return jnp.exp(jnp.where(is_other, policy.log_prob(slots.action) - slots.log_prob, 0.0))
+
+    return ratio

@@ -1,0 +1,123 @@
+"""Algorithm 1 of the paper: learners in a shuffled order, each corrected for those before it."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from oatrpo_jax.advantages import masked_mean
+from oatrpo_jax.algorithms import Algorithm
+from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.optimiser import Learning
+from oatrpo_jax.policies.networks import Actor, policy_on
+from oatrpo_jax.reuse.experience import Slots, make_sources, sample_sources
+from oatrpo_jax.reuse.planning import UpdatePlan
+from oatrpo_jax.types import PyTree
+
+
+def compound_ratio(log_ratio: jax.Array) -> jax.Array:
+    """Returns how much likelier the *other* agents have become to act as they did (Eq. 6).
+
+    ``exp(sum over l != j of L[l])`` for source j: the slot's own action is left out, because the
+    learner's importance ratio accounts for it; so each action gets exactly one ratio.
+
+    Args:
+        log_ratio: ``[N, T, E]`` log pi_new - log mu of agents already updated, 0 for the others.
+    """
+    return jnp.exp(jnp.sum(log_ratio, axis=0) - log_ratio)
+
+
+def update_policies(
+    actor: Actor,
+    algorithm: Algorithm,
+    policies: Learning,
+    plan: UpdatePlan,
+    hparams: Hyperparams,
+    key: jax.Array,
+) -> tuple[Learning, dict[str, jax.Array]]:
+    """Returns all policies after each has learnt once, in the plan's order, and metrics.
+
+    Args:
+        actor: the module of one policy.
+        algorithm: has the local step, and whether learners are corrected for those before them.
+        policies: parameters and optimiser states with a leading ``[G]`` axis.
+        plan: the experience, the order and the reuse matrix.
+        hparams: coefficients.
+        key: consumed.
+    """
+    mapping_key, step_key = jax.random.split(key)
+    step_keys = jax.random.split(step_key, len(plan.order))
+    experience, weights = plan.experience, plan.weights
+    estimator = actor.config.estimator if algorithm.reuse.draws_sources else "weighted"
+    if estimator == "mapping":
+        weights = draw_mapping(mapping_key, weights)
+    divergence_limit = algorithm.reuse.divergence_limit(hparams)
+
+    def turn(carry: tuple[Learning, jax.Array], now: tuple[jax.Array, jax.Array]):
+        policies, log_ratio = carry
+        learner, key = now
+        compound = compound_ratio(log_ratio)
+        slots, own = experience.judged_by(learner), experience.own[learner]
+        corrected = slots._replace(advantage=slots.advantage * compound)
+        sources = make_sources(corrected, weights[learner], own)
+
+        def draw(key: jax.Array):
+            if estimator == "sampled":
+                return sample_sources(key, sources, weights[learner])
+            return sources
+
+        learning = jax.tree.map(lambda x: x[learner], policies)
+        learning, metrics = algorithm.policy_step.apply(
+            actor, learning, draw, divergence_limit, hparams, key
+        )
+        policies = jax.tree.map(lambda all_, one: all_.at[learner].set(one), policies, learning)
+        if algorithm.is_sequential:
+            log_ratio = record_log_ratio(actor, learning.params, slots, own, log_ratio)
+        metrics["policy/compound_ratio_max"] = jnp.max(compound)
+        return (policies, log_ratio), metrics
+
+    start = (policies, jnp.zeros_like(experience.slots.log_prob))
+    (policies, _), metrics = jax.lax.scan(turn, start, (plan.order, step_keys))
+    return policies, summarise(metrics, jnp.any(experience.own, axis=1)[plan.order])
+
+
+def draw_mapping(key: jax.Array, weights: jax.Array) -> jax.Array:
+    """Returns one-hot weights: each learner's single source, drawn from its row (Algorithm 1).
+
+    A row of zeros, that of a policy with which nobody acts, stays as it is.
+    """
+    drawn = jax.random.categorical(key, jnp.log(weights), axis=1)
+    chosen = jax.nn.one_hot(drawn, weights.shape[1], dtype=weights.dtype)
+    return jnp.where(jnp.any(weights > 0, axis=1, keepdims=True), chosen, weights)
+
+
+def record_log_ratio(
+    actor: Actor, params: PyTree, slots: Slots, own: jax.Array, log_ratio: jax.Array
+) -> jax.Array:
+    """Returns the table of log-ratios, ``[N, T, E]``, with a learner's own slots filled in.
+
+    ``L[n] = log pi_new(a^n|o^n) - log mu^n`` on own slots, 0 on rows where the agent was inactive.
+    """
+    own_first = jnp.argsort(~own)
+
+    def fill(position: jax.Array, table: jax.Array) -> jax.Array:
+        slot = own_first[position]
+        rows = jax.tree.map(lambda x: x[slot], slots)
+        policy = policy_on(actor, params, rows)
+        change = policy.log_prob(rows.action) - rows.log_prob
+        return table.at[slot].set(jnp.where(rows.active, change, 0.0))
+
+    return jax.lax.fori_loop(0, jnp.sum(own), fill, log_ratio)
+
+
+def summarise(metrics: dict[str, jax.Array], used: jax.Array) -> dict[str, jax.Array]:
+    """Returns each metric's mean over learners; the largest of those named ``_max``.
+
+    Args:
+        metrics: ``[G]`` each.
+        used: ``[G]`` bool, False for a policy with which nobody acts; it does not count.
+    """
+    return {
+        name: jnp.max(value) if name.endswith("_max") else masked_mean(value, used)
+        for name, value in metrics.items()
+    }

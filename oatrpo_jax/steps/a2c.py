@@ -1,0 +1,61 @@
+"""SEAC's local step: the policy gradient on own and on others' experience."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.optimiser import Learning, adam_init
+from oatrpo_jax.policies.networks import Actor, policy_on
+from oatrpo_jax.reuse.experience import PolicyBatch
+from oatrpo_jax.steps.gradient_passes import gradient_passes
+from oatrpo_jax.steps.signature import DrawSources, PolicyStep, weighted_sum
+from oatrpo_jax.types import PyTree
+
+
+def policy_gradient_loss(
+    actor: Actor, params: PyTree, batch: PolicyBatch, hparams: Hyperparams
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Returns the loss of one slot's rows and sums for the metrics.
+
+    ``- sum policy_weight x w log pi(a|o) A - ent_coef x sum own_weight x entropy``, where
+    ``w = pi(a|o) / mu(a|o)`` is neither clipped nor differentiated (Christianos et al. 2020,
+    Eq. 3).  On own rows of the first step w = 1, which makes it advantage actor-critic.
+    """
+    rows = batch.rows
+    policy = policy_on(actor, params, rows)
+    log_prob = jnp.where(rows.active, policy.log_prob(rows.action), 0.0)
+    log_ratio = jnp.where(rows.active, log_prob - rows.log_prob, 0.0)
+    ratio = jax.lax.stop_gradient(jnp.exp(log_ratio))
+    policy_loss = -weighted_sum(batch.policy_weight, ratio * log_prob * rows.advantage)
+    entropy = weighted_sum(batch.own_weight, policy.entropy())
+    sums = {
+        "loss": policy_loss,
+        "entropy": entropy,
+        "approx_kl": weighted_sum(batch.own_weight, ratio - 1.0 - log_ratio),
+        "ratio": weighted_sum(batch.own_weight, ratio),
+        "own_weight": jnp.sum(batch.own_weight),
+    }
+    return policy_loss - hparams.ent_coef * entropy, sums
+
+
+def policy_gradient_step(
+    actor: Actor,
+    learning: Learning,
+    draw: DrawSources,
+    divergence_limit: jax.Array,
+    hparams: Hyperparams,
+    key: jax.Array,
+) -> tuple[Learning, dict[str, jax.Array]]:
+    """Returns the policy after ``num_epochs`` passes (1 in the original); see `StepFunction`."""
+    del divergence_limit  # Nothing bounds the step but the clip to the gradient's norm.
+    return gradient_passes(policy_gradient_loss, actor, learning, draw, hparams, key)
+
+
+POLICY_GRADIENT = PolicyStep(
+    apply=policy_gradient_step,
+    init=adam_init,
+    reads=frozenset({"num_epochs", "actor_lr", "ent_coef"}),
+)
+"""Detached importance weights and Adam (A2C)."""

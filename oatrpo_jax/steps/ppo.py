@@ -1,0 +1,96 @@
+"""OAPPO's local step: clipped importance ratios (Eq. 8)."""
+
+from __future__ import annotations
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.optimiser import Learning, adam_init
+from oatrpo_jax.policies.networks import Actor, policy_on
+from oatrpo_jax.reuse.experience import PolicyBatch
+from oatrpo_jax.steps.gradient_passes import gradient_passes
+from oatrpo_jax.steps.signature import DrawSources, PolicyStep, weighted_sum
+from oatrpo_jax.types import PyTree
+
+
+def clipped_objective(
+    ratio: jax.Array,
+    advantage: jax.Array,
+    is_own: jax.Array,
+    *,
+    clip_eps: jax.Array | float,
+    dual_clip: jax.Array | float,
+) -> jax.Array:
+    """Returns ``min(ratio A, clip(ratio, 1 - eps, 1 + eps) A)`` per row (Eq. 8, with A inside).
+
+    Off-agent ratios do not start at 1, so on others' rows a negative advantage counts at most
+    ``dual_clip`` times: ``max(min(...), dual_clip A)`` where A < 0 (Ye et al. 2020, Eq. 5).
+
+    Args:
+        ratio: ``[...]`` pi(a|o) / mu(a|o).
+        advantage: ``[...]``, times the compound ratio of the agents updated before.
+        is_own: ``[...]`` bool, True on the learner's own rows.
+        clip_eps: how far the ratio may move and gain.
+        dual_clip: cap on the ratio where the advantage is negative.
+    """
+    chex.assert_equal_shape([ratio, advantage, is_own])
+    clipped = jnp.clip(ratio, 1.0 - clip_eps, 1.0 + clip_eps)
+    objective = jnp.minimum(ratio * advantage, clipped * advantage)
+    capped = jnp.where(advantage < 0, jnp.maximum(objective, dual_clip * advantage), objective)
+    return jnp.where(is_own, objective, capped)
+
+
+def clip_loss(
+    actor: Actor, params: PyTree, batch: PolicyBatch, hparams: Hyperparams
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Returns the loss of one slot's rows and sums for the metrics.
+
+    ``- sum policy_weight x clipped objective - ent_coef x sum own_weight x entropy``.
+    """
+    rows = batch.rows
+    policy = policy_on(actor, params, rows)
+    log_ratio = jnp.where(rows.active, policy.log_prob(rows.action) - rows.log_prob, 0.0)
+    ratio = jnp.exp(log_ratio)
+    objective = clipped_objective(
+        ratio,
+        rows.advantage,
+        batch.own_weight > 0,
+        clip_eps=hparams.clip_eps,
+        dual_clip=hparams.dual_clip,
+    )
+    policy_loss = -weighted_sum(batch.policy_weight, objective)
+    entropy = weighted_sum(batch.own_weight, policy.entropy())
+    is_clipped = (jnp.abs(ratio - 1.0) > hparams.clip_eps).astype(jnp.float32)
+    sums = {
+        "loss": policy_loss,
+        "entropy": entropy,
+        "approx_kl": weighted_sum(batch.own_weight, ratio - 1.0 - log_ratio),
+        "clip_fraction": weighted_sum(batch.own_weight, is_clipped),
+        "ratio": weighted_sum(batch.own_weight, ratio),
+        "own_weight": jnp.sum(batch.own_weight),
+    }
+    return policy_loss - hparams.ent_coef * entropy, sums
+
+
+def clip_step(
+    actor: Actor,
+    learning: Learning,
+    draw: DrawSources,
+    divergence_limit: jax.Array,
+    hparams: Hyperparams,
+    key: jax.Array,
+) -> tuple[Learning, dict[str, jax.Array]]:
+    """Returns the policy after ``num_epochs`` passes of Adam; see `StepFunction`."""
+    del divergence_limit  # Clipping bounds the step already.
+    return gradient_passes(clip_loss, actor, learning, draw, hparams, key)
+
+
+CLIP = PolicyStep(
+    apply=clip_step,
+    init=adam_init,
+    reads=frozenset({"num_epochs", "actor_lr", "ent_coef", "clip_eps"}),
+    reads_when_shared=frozenset({"dual_clip"}),
+)
+"""Clipped ratios and Adam (PPO)."""

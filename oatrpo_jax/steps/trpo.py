@@ -1,0 +1,238 @@
+"""OATRPO's local step: a natural gradient within a trust region, and a line search (Eq. 7)."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.scipy.sparse.linalg import cg
+
+from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.optimiser import Learning
+from oatrpo_jax.policies.distributions import policy_distribution
+from oatrpo_jax.policies.networks import Actor, policy_logits, policy_on
+from oatrpo_jax.reuse.divergence import summarise_rows
+from oatrpo_jax.reuse.experience import (
+    PolicyBatch,
+    Slots,
+    Sources,
+    add_trees,
+    fold_sources,
+    subsample_rows,
+    thin_sources,
+)
+from oatrpo_jax.steps.signature import DrawSources, PolicyStep, weighted_sum
+from oatrpo_jax.types import PyTree
+
+
+def surrogate(
+    actor: Actor, params: PyTree, batch: PolicyBatch
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Returns ``sum policy_weight x ratio x A`` over one slot's rows (Eq. 7), and metric sums."""
+    rows = batch.rows
+    policy = policy_on(actor, params, rows)
+    log_ratio = jnp.where(rows.active, policy.log_prob(rows.action) - rows.log_prob, 0.0)
+    ratio = jnp.exp(log_ratio)
+    sums = {
+        "entropy": weighted_sum(batch.own_weight, policy.entropy()),
+        "ratio": weighted_sum(batch.own_weight, ratio),
+        "own_weight": jnp.sum(batch.own_weight),
+    }
+    return weighted_sum(batch.policy_weight, ratio * rows.advantage), sums
+
+
+def fisher_vector_product(
+    actor: Actor, params: PyTree, sources: Sources[PolicyBatch], vector: PyTree
+) -> PyTree:
+    """Returns ``F v = sum of policy_weight x J' (diag(p) - p p') J v``, the exact Fisher at params.
+
+    J is the Jacobian of the logits.  F is the Hessian of the mean KL from the policy at ``params``
+    to its neighbours, and positive semi-definite by construction.
+    """
+
+    def product(batch: PolicyBatch) -> PyTree:
+        rows = batch.rows
+        logits_at = functools.partial(_logits_at, actor, rows)
+        logits, tangent = jax.jvp(logits_at, (params,), (vector,))
+        probability = policy_distribution(logits).probs
+        mean = jnp.sum(probability * tangent, axis=-1, keepdims=True)
+        cotangent = batch.policy_weight[..., None] * probability * (tangent - mean)
+        return jax.vjp(logits_at, params)[1](cotangent)[0]
+
+    return fold_sources(product, sources)
+
+
+def _logits_at(actor: Actor, rows: Slots, params: PyTree) -> jax.Array:
+    return policy_logits(actor, params, rows)
+
+
+class Candidate(NamedTuple):
+    """How a candidate fares.
+
+    Attributes:
+        surrogate: ``[]`` sum of weight x ratio x A.
+        kl: ``[]`` mean KL from the policy before the step, the trust region's measure.
+        source_kl: ``[]`` largest divergence from a reused source's behaviour (Condition 1).
+    """
+
+    surrogate: jax.Array
+    kl: jax.Array
+    source_kl: jax.Array
+
+
+def evaluate_candidate(
+    actor: Actor,
+    hparams: Hyperparams,
+    sources: Sources[PolicyBatch],
+    center: PyTree,
+    params: PyTree,
+) -> Candidate:
+    """Returns how ``params`` fare as the successor of ``center``."""
+
+    def on_slot(batch: PolicyBatch) -> Candidate:
+        rows = batch.rows
+        old = policy_on(actor, center, rows)
+        new = policy_on(actor, params, rows)
+        source_kl = policy_distribution(rows.logits).kl_divergence(new)
+        is_foreign = (batch.policy_weight > 0) & (batch.own_weight == 0)
+        # Over the very rows that the gate looked at: a maximum over more would be larger.
+        looked_at = (source_kl[None], is_foreign[None])
+        kl, counts = subsample_rows(looked_at, actor.config.divergence_rows)
+        return Candidate(
+            surrogate=surrogate(actor, params, batch)[0],
+            kl=weighted_sum(batch.policy_weight, old.kl_divergence(new)),
+            source_kl=summarise_rows(kl[0], counts[0], actor.config, hparams),
+        )
+
+    def combine(left: Candidate, right: Candidate) -> Candidate:
+        source_kl = jnp.maximum(left.source_kl, right.source_kl)
+        return add_trees(left, right)._replace(source_kl=source_kl)
+
+    return fold_sources(on_slot, sources, combine)
+
+
+def trust_region_step(
+    actor: Actor,
+    learning: Learning,
+    draw: DrawSources,
+    divergence_limit: jax.Array,
+    hparams: Hyperparams,
+    key: jax.Array,
+) -> tuple[Learning, dict[str, jax.Array]]:
+    """Returns the policy after one constrained step of maximal surrogate; see `StepFunction`.
+
+    Maximises the surrogate subject to mean KL <= kl_threshold, both over the weighted sources:
+    ``x = (F + damping)^-1 g`` by conjugate gradient, step ``sqrt(2 kl_threshold / x'Fx) x``, then
+    a backtracking line search.  The region is centred on the learner's own policy.  If no
+    candidate is accepted the parameters stay as they are, exactly.  Where rows of several sources
+    are drawn into one slot (`sampled`), Condition 1 is asked of their mean.
+    """
+    sources = draw(key)
+    center = learning.params
+    (before, gradient), sums = fold_sources(
+        lambda batch: _value_and_gradient(actor, center, batch), sources
+    )
+    full_step = natural_step(actor, hparams, sources, center, gradient)
+    expected = jnp.asarray(optax.tree.vdot(gradient, full_step))
+
+    def is_acceptable(candidate: Candidate, fraction: jax.Array) -> jax.Array:
+        improvement = candidate.surrogate - before
+        return (
+            (candidate.kl <= hparams.kl_threshold)
+            & (improvement > 0)
+            & (improvement >= hparams.accept_ratio * fraction * expected)
+            & (candidate.source_kl <= divergence_limit)
+        )
+
+    def attempt(search: LineSearch) -> LineSearch:
+        fraction = hparams.line_search_decay**search.attempts
+        params = optax.tree.add_scale(center, fraction, full_step)
+        candidate = evaluate_candidate(actor, hparams, sources, center, params)
+        accepted = is_acceptable(candidate, fraction)
+        return LineSearch(search.attempts + 1, accepted, fraction, candidate)
+
+    search = jax.lax.while_loop(
+        lambda search: ~search.accepted & (search.attempts < actor.config.line_search_steps),
+        attempt,
+        LineSearch.start(),
+    )
+    moved = optax.tree.add_scale(center, search.fraction, full_step)
+    params = jax.tree.map(lambda new, old: jnp.where(search.accepted, new, old), moved, center)
+    own = jnp.maximum(sums["own_weight"], 1e-12)
+    return Learning(params, learning.opt_state), {
+        "policy/loss": -before,
+        "policy/grad_norm": jnp.asarray(optax.tree.norm(gradient)),
+        "policy/first_ratio": jnp.where(sums["own_weight"] > 0, sums["ratio"] / own, 1.0),
+        "policy/entropy": sums["entropy"] / own,
+        "policy/approx_kl": jnp.where(search.accepted, search.candidate.kl, 0.0),
+        "policy/accepted": search.accepted.astype(jnp.float32),
+        "policy/step_fraction": jnp.where(search.accepted, search.fraction, 0.0),
+        "policy/expected_improvement": expected,
+    }
+
+
+class LineSearch(NamedTuple):
+    """Where a line search stands, and the last candidate that it looked at."""
+
+    attempts: jax.Array
+    accepted: jax.Array
+    fraction: jax.Array
+    candidate: Candidate
+
+    @classmethod
+    def start(cls) -> LineSearch:
+        """Returns the state before the first attempt."""
+        zero = jnp.float32(0)
+        return cls(jnp.int32(0), jnp.bool_(False), zero, Candidate(zero, zero, zero))
+
+
+def _value_and_gradient(actor: Actor, params: PyTree, batch: PolicyBatch):
+    """Returns ((surrogate, its gradient), metric sums) of one slot."""
+    function = jax.value_and_grad(surrogate, argnums=1, has_aux=True)
+    (value, sums), gradient = function(actor, params, batch)
+    return (value, gradient), sums
+
+
+def natural_step(
+    actor: Actor,
+    hparams: Hyperparams,
+    sources: Sources[PolicyBatch],
+    params: PyTree,
+    gradient: PyTree,
+) -> PyTree:
+    """Returns ``sqrt(2 kl_threshold / x'Fx) x`` with ``x = (F + damping)^-1 gradient``.
+
+    A zero gradient gives a zero step.  F is estimated on ``fisher_rows`` rows of each slot, as
+    Schulman et al. (2015, appendix C.1) do; the line search looks at all of them.
+    """
+    thin = thin_sources(sources, actor.config.fisher_rows)
+    fisher = functools.partial(fisher_vector_product, actor, params, thin)
+    direction, _ = cg(
+        lambda v: optax.tree.add_scale(fisher(v), hparams.cg_damping, v),
+        gradient,
+        tol=1e-8,
+        maxiter=actor.config.cg_iterations,
+    )
+    curvature = jnp.maximum(optax.tree.vdot(direction, fisher(direction)), 1e-12)
+    return optax.tree.scale(jnp.sqrt(2.0 * hparams.kl_threshold / curvature), direction)
+
+
+TRUST_REGION = PolicyStep(
+    apply=trust_region_step,
+    init=lambda params: (),
+    reads=frozenset(
+        {
+            "kl_threshold",
+            "cg_damping",
+            "line_search_decay",
+            "accept_ratio",
+            "cg_iterations",
+            "fisher_rows",
+            "line_search_steps",
+        }
+    ),
+)
+"""Natural gradient and line search (TRPO)."""

@@ -1,0 +1,256 @@
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.policies.distributions import policy_distribution
+from oatrpo_jax.reuse.agreement import GradientError
+from oatrpo_jax.reuse.divergence import pairwise_divergence, summarise_rows
+from oatrpo_jax.reuse.experience import Slots, subsample_rows
+from oatrpo_jax.reuse.rules import (
+    Affinity,
+    agreement_reuse,
+    allowed_reuse,
+    fixed_reuse,
+    own_reuse,
+    sample_size_reuse,
+    threshold_reuse,
+)
+
+
+def affinity(divergence, own=None, has_rows=None, sample_size=None, error=None) -> Affinity:
+    divergence = jnp.asarray(divergence, jnp.float32)
+    return Affinity(
+        divergence=divergence,
+        own=jnp.eye(*divergence.shape, dtype=bool) if own is None else jnp.asarray(own),
+        has_rows=jnp.ones(divergence.shape[1], bool) if has_rows is None else jnp.asarray(has_rows),
+        sample_size=jnp.asarray(jnp.ones_like(divergence) if sample_size is None else sample_size),
+        gradient_error=lambda: GradientError(*map(jnp.asarray, error)),
+    )
+
+
+def test_masked_kl_is_exact():
+    # Legal: actions 0 and 2.  p = (1/4, 3/4), q = (1/2, 1/2):
+    # KL = 1/4 ln(1/2) + 3/4 ln(3/2) = -0.173287 + 0.304099 = 0.130812
+    mask = jnp.array([True, False, True])
+    p = policy_distribution(jnp.where(mask, jnp.log(jnp.array([1.0, 9.0, 3.0])), -1e9))
+    q = policy_distribution(jnp.where(mask, jnp.log(jnp.array([1.0, 5.0, 1.0])), -1e9))
+    assert float(p.kl_divergence(q)) == pytest.approx(0.130812, abs=1e-6)
+    assert float(p.probs[1]) == 0.0
+
+
+def test_threshold_reuse_with_no_one_and_two_admitted_peers():
+    # Row 0: nobody below 0.1.  Row 1: agent 0 only.  Row 2: both.
+    divergence = [[0.0, 0.5, 0.1], [0.05, 0.0, 0.3], [0.01, 0.02, 0.0]]
+    hparams = Hyperparams.create(reuse_sigma=0.1, reuse_lambda=0.6)
+    weights = threshold_reuse().weights(affinity(divergence), hparams)
+    # 1 | own .6, rest 1 - .6 = .4 | own .6, rest .4 / 2 = .2 each
+    expected = [[1.0, 0.0, 0.0], [0.4, 0.6, 0.0], [0.2, 0.2, 0.6]]
+    np.testing.assert_allclose(weights, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.3, 1.0])
+def test_sigma_zero_admits_nobody_even_at_divergence_zero(lam):
+    hparams = Hyperparams.create(reuse_sigma=0.0, reuse_lambda=lam)
+    weights = threshold_reuse().weights(affinity(np.zeros((3, 3))), hparams)
+    np.testing.assert_array_equal(weights, np.eye(3))
+
+
+def test_lambda_one_is_the_identity_whoever_is_admitted():
+    hparams = Hyperparams.create(reuse_sigma=1e9, reuse_lambda=1.0)
+    weights = threshold_reuse().weights(affinity(np.zeros((4, 4))), hparams)
+    np.testing.assert_array_equal(weights, np.eye(4))
+
+
+@pytest.mark.parametrize("num_agents", [2, 3, 5])
+def test_equal_policies_admitted_with_lambda_one_nth_are_used_evenly(num_agents):
+    hparams = Hyperparams.create(reuse_sigma=1e9, reuse_lambda=1 / num_agents)
+    weights = threshold_reuse().weights(affinity(np.zeros((num_agents, num_agents))), hparams)
+    np.testing.assert_allclose(weights, 1 / num_agents, rtol=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    num_agents=st.integers(1, 6),
+    sigma=st.floats(0, 2),
+    lam=st.floats(0, 1),
+)
+def test_rows_sum_to_one_whoever_is_admitted_or_dead(seed, num_agents, sigma, lam):
+    rng = np.random.default_rng(seed)
+    divergence = rng.random((num_agents, num_agents)) * (1 - np.eye(num_agents))
+    has_rows = rng.random(num_agents) < 0.7
+    hparams = Hyperparams.create(reuse_sigma=sigma, reuse_lambda=lam)
+    seen = affinity(divergence, has_rows=has_rows)
+    for rule in (
+        threshold_reuse(),
+        own_reuse(),
+        allowed_reuse(rng.random((num_agents, num_agents)) < 0.5),
+    ):
+        weights = np.asarray(rule.weights(seen, hparams))
+        np.testing.assert_allclose(weights.sum(axis=1), 1.0, rtol=1e-5)
+        assert (weights >= 0).all()
+        dead_peers = ~has_rows & ~np.eye(num_agents, dtype=bool)
+        assert (weights[dead_peers] == 0).all()
+
+
+def test_a_policy_shared_by_all_uses_all_evenly():
+    weights = own_reuse().weights(
+        affinity(np.zeros((1, 4)), own=np.ones((1, 4), bool)), Hyperparams.create()
+    )
+    np.testing.assert_allclose(weights, [[0.25] * 4])
+
+
+def test_a_cluster_uses_its_own_members_evenly():
+    own = np.array([[True, True, False], [False, False, True]])
+    weights = own_reuse().weights(affinity(np.zeros((2, 3)), own=own), Hyperparams.create())
+    np.testing.assert_allclose(weights, [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+
+
+def test_allowed_reuse_ignores_the_divergence_and_reads_lambda():
+    rule = allowed_reuse([[True, True, False], [True, True, False], [False, False, True]])
+    weights = rule.weights(affinity(np.full((3, 3), 9.0)), Hyperparams.create(reuse_lambda=0.7))
+    np.testing.assert_allclose(weights, [[0.7, 0.3, 0], [0.3, 0.7, 0], [0, 0, 1]], atol=1e-6)
+
+
+def test_a_gate_set_by_hand_has_yes_and_no_only():
+    with pytest.raises(ValueError, match="expected True and False"):
+        allowed_reuse([[0.7, 0.3], [float("nan"), -1.0]])
+
+
+def test_a_fixed_matrix_is_returned_as_given():
+    matrix = [[0.25, 0.75], [0.0, 1.0]]
+    weights = fixed_reuse(matrix).weights(affinity(np.ones((2, 2))), Hyperparams.create())
+    np.testing.assert_array_equal(weights, matrix)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "complaint"),
+    [
+        ([[1.0, 0.0]], "one row and one column per agent"),
+        ([[0.5, 0.4], [0.0, 1.0]], "row 0 sums to 0.9"),
+        ([[1.5, -0.5], [0.0, 1.0]], "at least 0"),
+        ([[math.nan, 1.0], [0.0, 1.0]], "at least 0"),
+    ],
+)
+def test_a_bad_fixed_matrix_is_refused(matrix, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        fixed_reuse(matrix)
+
+
+def test_a_fixed_matrix_for_another_number_of_agents_is_refused():
+    with pytest.raises(ValueError, match=r"expected shape \(3, 3\)"):
+        fixed_reuse(np.eye(2)).weights(affinity(np.zeros((3, 3))), Hyperparams.create())
+
+
+def test_rows_are_summarised_by_mean_maximum_or_quantile_of_the_active_ones():
+    kl = jnp.array([[1.0, 2.0, 3.0, 100.0], [5.0, 5.0, 5.0, 5.0], [-1e-9, 0.0, 0.0, 0.0]])
+    active = jnp.array([[True, True, True, False], [False] * 4, [True] * 4])
+    hparams = Hyperparams.create(divergence_quantile=0.5)
+    config = Config()
+    for name, expected in (("mean", 2.0), ("max", 3.0), ("quantile", 2.0)):
+        summary = summarise_rows(kl, active, dataclasses.replace(config, divergence=name), hparams)
+        # Nobody active: 0.  Rounding below 0: clamped.
+        np.testing.assert_allclose(summary, [expected, 0.0, 0.0], atol=1e-12)
+
+
+def two_slots(logits) -> Slots:
+    """Slots of two agents with two rows, three actions, the second row of agent 1 inactive."""
+    log_prob = jax.nn.log_softmax(logits)
+    return Slots(
+        agents_view=jnp.zeros((2, 2, 1)),
+        action_mask=jnp.ones((2, 2, 3), bool),
+        action=jnp.zeros((2, 2), jnp.int32),
+        log_prob=log_prob[..., 0],
+        logits=logits,
+        advantage=jnp.zeros((2, 2)),
+        active=jnp.array([[True, True], [True, False]]),
+    )
+
+
+def test_divergence_has_the_learner_in_its_row_and_the_source_in_its_column():
+    source = jnp.log(jnp.array([[[1.0, 1, 2]] * 2, [[2.0, 1, 1]] * 2]))
+    learner = jnp.log(jnp.array([[1.0, 1, 2], [2.0, 1, 1]]))
+
+    def logits_of(index):
+        return jnp.broadcast_to(learner[index], (2, 2, 3))
+
+    divergence, sample_size = pairwise_divergence(
+        logits_of, two_slots(source), 2, Config(), Hyperparams.create()
+    )
+    # KL((2,1,1)/4 || (1,1,2)/4) = 1/2 ln 2 - 1/4 ln 2 = 1/4 ln 2 = 0.1733, and likewise back.
+    np.testing.assert_allclose(divergence, [[0, 0.173287], [0.173287, 0]], atol=1e-5)
+    # E[w^2] = (1/2)^2/(1/4) + (1/4)^2/(1/4) + (1/4)^2/(1/2) = 1 + 1/4 + 1/8 = 11/8.
+    np.testing.assert_allclose(sample_size, [[1, 8 / 11], [8 / 11, 1]], rtol=1e-5)
+
+
+def test_a_source_that_never_does_what_the_learner_does_is_no_sample():
+    source = jnp.broadcast_to(jnp.array([0.0, -200.0, -200.0]), (2, 2, 3))
+    learner = jnp.broadcast_to(jnp.array([-200.0, 0.0, 0.0]), (2, 2, 3))
+    _, sample_size = pairwise_divergence(
+        lambda index: learner, two_slots(source), 2, Config(), Hyperparams.create()
+    )
+    np.testing.assert_array_less(sample_size, 1e-30)
+
+
+def test_inactive_rows_change_no_divergence():
+    logits = jax.random.normal(jax.random.key(0), (2, 2, 3))
+    slots = two_slots(logits)
+    spoilt = slots._replace(logits=slots.logits.at[1, 1].set(jnp.array([50.0, 0.0, -50.0])))
+    other = jax.random.normal(jax.random.key(1), (2, 2, 3))
+
+    def measure(slots):
+        return pairwise_divergence(lambda index: other, slots, 2, Config(), Hyperparams.create())
+
+    for before, after in zip(measure(slots), measure(spoilt), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_sources_are_weighed_by_their_effective_sample_size():
+    sample_size = [[1.0, 0.5, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 1.0]]
+    weights = sample_size_reuse().weights(
+        affinity(np.zeros((3, 3)), sample_size=sample_size), Hyperparams.create()
+    )
+    # (1, 1/2, 0) / (3/2) | all alike: uniform | all apart: the identity
+    expected = [[2 / 3, 1 / 3, 0], [1 / 3, 1 / 3, 1 / 3], [0, 0, 1]]
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)
+
+
+def test_sources_are_weighed_by_the_inverse_error_of_their_gradients():
+    variance = [[2.0, 3.0, 1.0], [5.0, 5.0, 5.0], [0.0, 0.0, 0.0]]
+    bias = [[0.0, 1.0, 0.0], [0.0, 0.0, 1e30], [0.0, 0.0, 0.0]]
+    weights = agreement_reuse().weights(
+        affinity(np.zeros((3, 3)), error=(variance, bias)), Hyperparams.create()
+    )
+    # Beside the own 2: 2 / (3 + 1) = 1/2, and 2 / 1 counts as 1: (1, 1/2, 1) / (5/2).
+    # Beside the own 5: 5 / 5 = 1 and 5 / 1e30 = 0.  No gradient at all: nobody's but the own.
+    expected = [[0.4, 0.2, 0.4], [0.5, 0.5, 0.0], [0, 0, 1]]
+    np.testing.assert_allclose(weights, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", [sample_size_reuse(), agreement_reuse()])
+def test_slots_without_rows_are_not_reused(rule):
+    alike = affinity(
+        np.zeros((2, 2)), has_rows=[True, False], error=(np.ones((2, 2)), np.zeros((2, 2)))
+    )
+    weights = rule.weights(alike, Hyperparams.create())
+    # Agent 1 died at once: nothing of it can be used; its own weight stands for "change nothing".
+    np.testing.assert_allclose(weights, [[1, 0], [0.5, 0.5]], rtol=1e-6)
+
+
+def test_subsampling_takes_evenly_spaced_rows_and_never_more_than_there_are():
+    slots = two_slots(jnp.zeros((2, 2, 3)))
+    grid = jax.tree.map(lambda x: x[:, :, None], slots)._replace(
+        advantage=jnp.arange(12.0).reshape(2, 2, 3)
+    )
+    grid = jax.tree.map(lambda x: jnp.broadcast_to(x, (2, 2, 3, *x.shape[3:])), grid)
+    np.testing.assert_array_equal(
+        subsample_rows(grid, 3).advantage, [[0, 2, 5], [6, 8, 11]]
+    )  # positions 0, 2.5 (to even: 2), 5
+    assert subsample_rows(grid, 99).advantage.shape == (2, 6)

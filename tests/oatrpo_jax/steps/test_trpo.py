@@ -1,0 +1,226 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.flatten_util import ravel_pytree
+from jax.tree_util import Partial
+
+from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.optimiser import Learning
+from oatrpo_jax.policies.distributions import policy_distribution
+from oatrpo_jax.policies.networks import Actor
+from oatrpo_jax.reuse.experience import Slots, make_sources, subsample_rows, thin_sources
+from oatrpo_jax.steps.trpo import (
+    evaluate_candidate,
+    fisher_vector_product,
+    natural_step,
+    surrogate,
+    trust_region_step,
+)
+
+CONFIG = Config(hidden_sizes=(5,), cg_iterations=60)
+ACTOR = Actor(CONFIG, num_actions=3)
+WEIGHTS = jnp.array([0.7, 0.3])
+KEY = jax.random.key(0)
+NO_LIMIT = jnp.float32(jnp.inf)
+
+
+@pytest.fixture
+def params():
+    keys = jax.random.split(jax.random.key(0))
+    params = ACTOR.init(keys[0], jnp.zeros(2), jnp.ones(3, bool))
+    # The policy head starts near 0, where the Fisher matrix is almost singular.
+    flat, unravel = ravel_pytree(params)
+    return unravel(flat + 0.5 * jax.random.normal(keys[1], flat.shape))
+
+
+def make_test_sources(params, advantage_scale=1.0):
+    """Two slots of six rows for the learner of slot 0; one row of each is inactive."""
+    keys = jax.random.split(jax.random.key(1), 4)
+    shape = (2, 3, 2)
+    view = jax.random.normal(keys[0], (*shape, 2))
+    mask = jnp.ones((*shape, 3), bool).at[:, 0, 0, 2].set(False)
+    other = jax.tree.map(lambda x: x + 0.1, params)
+    logits = jnp.stack([ACTOR.apply(p, view[n], mask[n]) for n, p in enumerate((params, other))])
+    action = policy_distribution(logits).sample(seed=keys[1])
+    slots = Slots(
+        agents_view=view,
+        action_mask=mask,
+        action=action,
+        log_prob=policy_distribution(logits).log_prob(action),
+        logits=logits,
+        advantage=advantage_scale * jax.random.normal(keys[2], shape),
+        active=jnp.ones(shape, bool).at[:, 2, 1].set(False),
+    )
+    return make_sources(slots, WEIGHTS, jnp.array([True, False]))
+
+
+@jax.jit
+def evaluate(sources, center, candidate):
+    return evaluate_candidate(ACTOR, Hyperparams.create(), sources, center, candidate)
+
+
+@jax.jit
+def fisher_times(params, sources, vector):
+    return fisher_vector_product(ACTOR, params, sources, vector)
+
+
+@jax.jit
+def dense_fisher(params, sources):
+    """Hessian of the weighted mean KL from the policy at params, by automatic differentiation."""
+    flat, unravel = ravel_pytree(params)
+
+    def mean_kl(candidate):
+        return evaluate(sources, params, unravel(candidate)).kl
+
+    # Forward over forward: the loop over sources has a traced length.
+    return jax.jacfwd(jax.jacfwd(mean_kl))(flat)
+
+
+@jax.jit
+def jitted_step(params, sources, limit, hparams):
+    return trust_region_step(
+        ACTOR,
+        Learning(params, ()),
+        lambda key: sources,
+        limit,
+        hparams,
+        jax.random.key(0),
+    )
+
+
+def take_step(params, sources, limit=NO_LIMIT, **coefficients):
+    learning, metrics = jitted_step(params, sources, limit, Hyperparams.create(**coefficients))
+    return learning.params, metrics
+
+
+def test_fisher_vector_product_is_the_hessian_of_the_kl(params):
+    sources = make_test_sources(params)
+    flat, unravel = ravel_pytree(params)
+    vector = jax.random.normal(jax.random.key(2), flat.shape)
+    product, _ = ravel_pytree(fisher_times(params, sources, unravel(vector)))
+    np.testing.assert_allclose(product, dense_fisher(params, sources) @ vector, atol=2e-5)
+
+
+def test_fisher_matrix_is_positive_semi_definite(params):
+    eigenvalues = np.linalg.eigvalsh(dense_fisher(params, make_test_sources(params)))
+    assert eigenvalues.min() > -1e-5
+
+
+def test_natural_step_agrees_with_a_dense_solve(params):
+    sources = make_test_sources(params)
+    hparams = Hyperparams.create(cg_damping=0.1, kl_threshold=0.02)
+    flat, unravel = ravel_pytree(params)
+    gradient = jax.random.normal(jax.random.key(3), flat.shape)
+    solve = jax.jit(lambda *args: natural_step(ACTOR, hparams, *args))
+    step, _ = ravel_pytree(solve(sources, params, unravel(gradient)))
+    fisher = np.asarray(dense_fisher(params, sources), np.float64)
+    direction = np.linalg.solve(fisher + 0.1 * np.eye(len(flat)), np.asarray(gradient, np.float64))
+    expected = np.sqrt(2 * 0.02 / (direction @ fisher @ direction)) * direction
+    np.testing.assert_allclose(step, expected, rtol=2e-2, atol=2e-3)
+
+
+def test_surrogate_gradient_agrees_with_finite_differences(params):
+    batch = jax.tree.map(lambda x: x[1], make_test_sources(params).batch)
+    flat, unravel = ravel_pytree(params)
+    direction = jax.random.normal(jax.random.key(4), flat.shape)
+
+    def value(step):
+        return surrogate(ACTOR, unravel(flat + step * direction), batch)[0]
+
+    numeric = (value(1e-2) - value(-1e-2)) / 2e-2
+    np.testing.assert_allclose(jax.grad(value)(0.0), numeric, rtol=1e-2, atol=1e-4)
+
+
+@pytest.mark.parametrize("kl_threshold", [1e-3, 1e-2, 1e-1])
+def test_an_accepted_step_improves_within_the_trust_region(params, kl_threshold):
+    sources = make_test_sources(params)
+    moved, metrics = take_step(params, sources, kl_threshold=kl_threshold)
+    before = evaluate(sources, params, params)
+    after = evaluate(sources, params, moved)
+    assert metrics["policy/accepted"] == 1
+    assert 0 < after.kl <= kl_threshold * (1 + 1e-4)
+    assert after.surrogate > before.surrogate
+    np.testing.assert_allclose(metrics["policy/approx_kl"], after.kl, rtol=1e-3, atol=1e-7)
+
+
+def test_a_rejected_search_restores_the_parameters_exactly(params):
+    # No candidate can keep the divergence from the reused source below 0.
+    moved, metrics = take_step(params, make_test_sources(params), limit=jnp.float32(-1.0))
+    assert metrics["policy/accepted"] == 0
+    assert metrics["policy/step_fraction"] == 0
+    jax.tree.map(np.testing.assert_array_equal, moved, params)
+
+
+def test_condition_1_holds_for_the_candidate(params):
+    sources = make_test_sources(params)
+    start = evaluate(sources, params, params).source_kl
+    limit = start * 1.1
+    free, _ = take_step(params, sources, kl_threshold=1.0, accept_ratio=0.0)
+    bound, metrics = take_step(params, sources, limit=limit, kl_threshold=1.0, accept_ratio=0.0)
+    reached = [evaluate(sources, params, moved).source_kl for moved in (free, bound)]
+    assert reached[0] > limit >= reached[1]
+    assert metrics["policy/accepted"] == 1
+
+
+def test_zero_gradients_leave_the_parameters_and_make_no_nan(params):
+    moved, metrics = take_step(params, make_test_sources(params, advantage_scale=0.0))
+    jax.tree.map(np.testing.assert_array_equal, moved, params)
+    assert all(jnp.isfinite(value) for value in metrics.values())
+
+
+def test_inactive_rows_influence_neither_fisher_nor_candidate(params):
+    sources = make_test_sources(params)
+    rows = sources.batch.rows
+    spoilt_rows = rows._replace(
+        agents_view=rows.agents_view.at[:, 2, 1].set(1e4),
+        advantage=rows.advantage.at[:, 2, 1].set(jnp.nan),
+        logits=rows.logits.at[:, 2, 1].set(jnp.array([9.0, -9.0, 0.0])),
+    )
+    spoilt = sources._replace(batch=sources.batch._replace(rows=spoilt_rows))
+    vector = jax.tree.map(jnp.ones_like, params)
+    for one, two in zip(
+        jax.tree.leaves(fisher_times(params, sources, vector)),
+        jax.tree.leaves(fisher_times(params, spoilt, vector)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, two)
+    moved = jax.tree.map(lambda x: x + 0.01, params)
+    before, after = (evaluate(each, params, moved) for each in (sources, spoilt))
+    jax.tree.map(np.testing.assert_array_equal, before, after)
+
+
+def test_fewer_rows_weigh_as_much_as_all_did(params):
+    sources = make_test_sources(params)
+    thin = thin_sources(sources, 3)
+    # Six rows of each slot; three evenly spaced ones are 0, 2 (linspace 2.5 rounds to even) and 5,
+    # and 5 is inactive.  The two left share the slot's weight of 0.7 or 0.3, not a fifth each.
+    np.testing.assert_allclose(thin.batch.policy_weight, [[0.35, 0.35, 0], [0.15, 0.15, 0]])
+    np.testing.assert_allclose(thin.batch.own_weight, [[0.5, 0.5, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(thin.batch.rows.action[:, 1], sources.batch.rows.action[:, 1, 0])
+
+
+def test_fisher_on_all_rows_is_the_same_however_many_more_are_allowed(params):
+    sources = make_test_sources(params)
+    assert subsample_rows(sources.batch, 100).policy_weight.shape == (2, 6)
+    vector = jax.tree.map(jnp.ones_like, params)
+    exact = fisher_times(params, sources, vector)
+    everything = fisher_times(params, thin_sources(sources, 100), vector)
+    some = fisher_times(params, thin_sources(sources, 2), vector)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), exact, everything)
+    assert optax.tree.norm(optax.tree.sub(exact, some)) > 0.01 * optax.tree.norm(exact)
+
+
+def test_trust_region_holds_on_all_rows_where_the_curvature_is_estimated_on_few(params):
+    actor = Actor(dataclasses.replace(CONFIG, fisher_rows=4), num_actions=3)
+    sources = make_test_sources(params)
+    step = jax.jit(lambda *args: trust_region_step(actor, *args))
+    learning, metrics = step(
+        Learning(params, ()), Partial(lambda key: sources), NO_LIMIT, Hyperparams.create(), KEY
+    )
+    candidate = evaluate(sources, params, learning.params)
+    assert metrics["policy/accepted"] == 1
+    assert 0 < candidate.kl <= 0.01
