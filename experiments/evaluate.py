@@ -112,6 +112,7 @@ def evaluate(options: Options) -> None:
     """Plays, prints the table and writes the files."""
     check(options)
     # Slow to import; help and mistakes that tyro finds do not wait for them.
+    from experiments.analysis.tables import print_table
     from experiments.training.console import make_console, status
     from experiments.training.folder.files import write_json
     from experiments.training.program import use_compilation_cache
@@ -133,7 +134,7 @@ def evaluate(options: Options) -> None:
         f"{team.experiment.label(point)}: {options.episodes} {about['policy']} episodes of each of "
         f"{len(team.experiment.seeds)} seeds, {options.checkpoint} policies"
     )
-    console.print(make_table(title, places, metrics, options.episodes))
+    print_table(console, make_rows(places, metrics, options.episodes), title)
     file = "evaluation.json" if options.env is None else "transfer.json"
     try:
         write_json(options.run / file, about | describe_places(places, metrics, options.episodes))
@@ -152,8 +153,7 @@ def find_places(team: Team, options: Options) -> list[Place]:
     Raises:
         UsageError: if there is none of that name, or the team cannot play in it.
     """
-    import envs
-    from envs.options import make_with_options, parse_options
+    from envs.options import make_with_options, options_taken, parse_options
     from oatrpo_jax.train import Trainer
 
     experiment = team.experiment
@@ -161,12 +161,9 @@ def find_places(team: Team, options: Options) -> list[Place]:
     if options.env is None:
         return [home]
     try:
-        known = envs.option_names(options.env) if home.env_options else ()
-        inherited = {name: value for name, value in home.env_options.items() if name in known}
+        inherited = options_taken(options.env, home.env_options)
         env_options = {**inherited, **parse_options(options.env_option)}
         env = make_with_options(options.env, env_options)
-    except ImportError as error:
-        raise UsageError(f"env: {options.env} needs a package that is missing: {error}") from error
     except ValueError as error:
         raise UsageError(f"env: {error}") from error
     check_sizes(home, options.env, env)
@@ -227,12 +224,11 @@ def describe_places(
     return sides[0] if len(sides) == 1 else dict(zip(("home", "other"), sides, strict=True))
 
 
-def make_table(
-    title: str, places: Sequence[Place], metrics: Sequence[Metrics], num_episodes: int
-) -> Any:
+def make_rows(
+    places: Sequence[Place], metrics: Sequence[Metrics], num_episodes: int
+) -> list[list[str]]:
     """Returns the metrics that all places report, over seeds; of one seed over its episodes."""
     import numpy as np
-    from rich.table import Table
 
     from experiments.analysis.statistics import estimate, estimate_share, show
 
@@ -242,15 +238,13 @@ def make_table(
         mean = show(whole or estimate(per_seed, statistic=np.mean))
         return mean, f"{per_seed.min():.3f} .. {per_seed.max():.3f}"
 
-    table = Table("metric", title=title, box=None)
-    for place in places:
-        table.add_column(f"{place.name}\nmean, 95% interval", justify="right", no_wrap=True)
-        table.add_column("\nseeds from .. to", justify="right", no_wrap=True)
+    heads = ((f"{place.name}\nmean, 95% interval", "\nseeds from .. to") for place in places)
+    rows = [["metric", *(head for pair in heads for head in pair)]]
     shared = [name for name in metrics[0] if all(name in each for each in metrics)]
     first = [name for name in ("success", "return", "length") if name in shared]
     for name in (*first, *sorted(set(shared) - set(first))):
-        table.add_row(name, *(cell for each in metrics for cell in cells(name, each[name])))
-    return table
+        rows.append([name, *(cell for each in metrics for cell in cells(name, each[name]))])
+    return rows
 
 
 if __name__ == "__main__":

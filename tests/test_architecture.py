@@ -27,7 +27,7 @@ FLOORS = (
 CORE_FLOORS = (
     ("types", "keys"),
     ("ranges", "config", "checks"),
-    ("policies", "advantages", "optimiser"),
+    ("policies", "advantages", "optimiser", "identity", "clustering"),
     ("reuse",),
     ("steps", "critics"),
     ("algorithms",),

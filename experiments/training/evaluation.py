@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from oatrpo_jax.keys import Purpose, branch
 
 from experiments.training.folder.metrics import Log
 from experiments.training.settings.experiment import Experiment
 from oatrpo_jax.export import actor_parameters
+from oatrpo_jax.keys import Purpose, branch
 from oatrpo_jax.learner import LearnerState
 from oatrpo_jax.train import Metrics, Trainer
 

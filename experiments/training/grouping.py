@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from oatrpo_jax.grouping import Grouping
 from rich.console import Console
 
 from experiments.training.folder.files import write_json
 from experiments.training.settings.experiment import Experiment
+from oatrpo_jax.grouping import Grouping
 
 FILE = "clusters.json"
 
@@ -31,11 +31,13 @@ def save_grouping(
         {
             "seed": seed,
             "labels": of_seed.tolist(),
-            "davies_bouldin": {str(count): float(s) for count, s in enumerate(index, 2)},
+            "davies_bouldin": {
+                str(count): float(each) for count, each in enumerate(index, 2) if np.isfinite(each)
+            },
         }
         for seed, of_seed, index in zip(experiment.seeds, labels, scores, strict=True)
     ]
-    env_steps = experiment.config.grouping_steps
+    env_steps = experiment.config.grouping_length * experiment.config.num_envs
     write_json(directory / FILE, {"env_steps": env_steps, "seeds": seeds})
     names = [f"{kind} {index}" for index, kind in enumerate(experiment.trainer.env.agent_types)]
     for seed, of_seed in zip(experiment.seeds, labels, strict=True):

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from oatrpo_jax.grouping import Grouping
 
 from experiments.training.settings.experiment import Experiment
+from oatrpo_jax.grouping import Grouping
 from oatrpo_jax.train import TrainState
 
 CACHE_BYTES = 2**30

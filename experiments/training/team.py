@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
-from oatrpo_jax.keys import Purpose
 
 from experiments.training.errors import UsageError
 from experiments.training.evaluation import (
@@ -23,6 +22,7 @@ from experiments.training.loop import RunState
 from experiments.training.program import abstract_state
 from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import Experiment, build
+from oatrpo_jax.keys import Purpose
 from oatrpo_jax.learner import LearnerState
 from oatrpo_jax.train import Trainer
 from oatrpo_jax.types import PyTree

@@ -19,8 +19,8 @@ from experiments.analysis.speed.timing import (
     median_ratio,
 )
 from oatrpo_jax import Hyperparams, make_trainer
-from oatrpo_jax.planning import make_plan
-from oatrpo_jax.sources import make_slots
+from oatrpo_jax.reuse.experience import make_slots
+from oatrpo_jax.reuse.planning import make_plan
 from oatrpo_jax.train import Trainer, TrainState
 
 

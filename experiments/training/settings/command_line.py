@@ -35,7 +35,7 @@ from experiments.training.settings.options import (
 )
 from oatrpo_jax.algorithms import fixed_algorithm, get_algorithm
 from oatrpo_jax.config import Config
-from oatrpo_jax.reuse import allowed_reuse
+from oatrpo_jax.reuse.rules import allowed_reuse
 
 PROGRAM = "experiments/run.py"
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from envs.options import make_with_options, parse_options
 
+from envs.options import make_with_options, parse_options
 from experiments.training.errors import UsageError
 from experiments.training.settings.options import Coefficients, Options, Program, Run
 from experiments.training.settings.reuse_matrix import parse_reuse

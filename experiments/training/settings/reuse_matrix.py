@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.training.errors import UsageError
-from oatrpo_jax.reuse import ReuseRule, allowed_reuse, fixed_reuse
+from oatrpo_jax.reuse.rules import ReuseRule, allowed_reuse, fixed_reuse
 
 TypePairs = frozenset[frozenset[str]]
 
