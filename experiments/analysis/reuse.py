@@ -100,8 +100,17 @@ def draw_matrix(
         for (row, column), value in np.ndenumerate(matrix):
             is_dark = image.norm(value) > 0.55
             colour = "white" if is_dark else "black"
-            axes.text(column, row, f"{value:.2g}", ha="center", va="center", color=colour)
+            axes.text(column, row, _number(value), ha="center", va="center", color=colour)
     return image
+
+
+def _number(value: float) -> str:
+    """Returns an entry of a matrix, short enough for its cell.
+
+    >>> _number(0), _number(1e-5), _number(0.01234), _number(0.7), _number(12.34)
+    ('0', '<1e-3', '0.012', '0.7', '12.3')
+    """
+    return "<1e-3" if 0 < value < 1e-3 else f"{round(value, 3):.3g}"
 
 
 def _draw_admitted(figure: Figure, grid: GridSpec, result: Result) -> Axes:

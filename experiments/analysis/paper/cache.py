@@ -26,14 +26,8 @@ USAGE_ERROR = 2
 """Exit code for options that cannot be."""
 
 RESOLVED = (
-    "environment",
-    "env_options",
-    "algorithm",
-    "reuse_matrix",
-    "seeds",
-    "total_steps",
-    "config",
-    "hyperparameters",
+    *("environment", "env_options", "algorithm", "reuse_matrix"),
+    *("seeds", "total_steps", "config", "hyperparameters"),
 )
 """The entries of config.json that decide a run's result, beside those of `EVALUATION`."""
 
@@ -73,8 +67,7 @@ class CachedRun(NamedTuple):
 
     def discard(self) -> None:
         """Removes what is there of the run."""
-        if self.directory.exists():
-            shutil.rmtree(self.directory)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def plan_run(arguments: Sequence[str], code: Mapping[str, str], cache: Path) -> CachedRun:
@@ -97,11 +90,8 @@ def describe(arguments: Sequence[str]) -> dict[str, Any]:
 
 def only_resolved(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the part of a config.json that decides the result."""
-    run = config.get("run", {})
-    return {
-        **{name: config.get(name) for name in RESOLVED},
-        **{name: run.get(name) for name in EVALUATION},
-    }
+    evaluation = {name: config.get("run", {}).get(name) for name in EVALUATION}
+    return {name: config.get(name) for name in RESOLVED} | evaluation
 
 
 def code_state() -> dict[str, str]:

@@ -10,7 +10,7 @@ checks holds if all hold, fails if any fails, and is undecided otherwise.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -28,7 +28,6 @@ Verdict = Literal["holds", "fails", "undecided"]
 
 THRESHOLD = 0.9
 """Share of the optimum that counts as having reached it."""
-
 
 MIN_SEEDS = 4
 """With three seeds each, chance alone separates two samples in one case of ten."""
@@ -63,9 +62,6 @@ class Finding(NamedTuple):
     verdict: Verdict
 
 
-Evidence = Mapping[str, Measured]
-
-
 @dataclass(frozen=True)
 class Check:
     """One comparison: the curves that it needs, and how it judges them."""
@@ -74,7 +70,7 @@ class Check:
     needs: tuple[str, ...]
     judge: Callable[..., tuple[str, Verdict]]
 
-    def __call__(self, evidence: Evidence) -> Finding:
+    def __call__(self, evidence: Mapping[str, Measured]) -> Finding:
         """Returns the finding; undecided if a curve is missing."""
         if missing := [label for label in self.needs if label not in evidence]:
             return Finding(self.statement, f"no finished run of {', '.join(missing)}", "undecided")
@@ -89,21 +85,12 @@ class Claim:
     sentence: str
     checks: tuple[Check, ...]
 
-    def examine(self, evidence: Evidence) -> tuple[list[Finding], Verdict]:
-        """Returns the findings and the verdict on the whole claim."""
+    def examine(self, evidence: Mapping[str, Measured]) -> tuple[list[Finding], Verdict]:
+        """Returns the findings and the verdict on the whole claim: the worst of theirs."""
         findings = [check(evidence) for check in self.checks]
-        return findings, joint_verdict([finding.verdict for finding in findings])
-
-
-def joint_verdict(verdicts: Sequence[Verdict]) -> Verdict:
-    """Returns whether all hold, or any fails.
-
-    >>> joint_verdict(["holds", "undecided"]), joint_verdict(["holds", "undecided", "fails"])
-    ('undecided', 'fails')
-    """
-    if "fails" in verdicts:
-        return "fails"
-    return "holds" if all(verdict == "holds" for verdict in verdicts) else "undecided"
+        verdicts = {finding.verdict for finding in findings}
+        order: tuple[Verdict, ...] = ("fails", "undecided", "holds")
+        return findings, next(verdict for verdict in order if verdict in verdicts)
 
 
 def is_positive(quantity: Estimate) -> Verdict:
@@ -117,14 +104,14 @@ def is_positive(quantity: Estimate) -> Verdict:
 
 def reaches(label: str) -> Check:
     """Returns the check that a curve ends at the optimum, `THRESHOLD` of it at least."""
-    judge = functools.partial(_judge_end, 1)
-    return Check(f"{label} reaches {THRESHOLD:g} of the optimum", (label,), judge)
+    statement = f"{label} reaches {THRESHOLD:g} of the optimum"
+    return Check(statement, (label,), functools.partial(_judge_end, 1))
 
 
 def falls_short(label: str) -> Check:
     """Returns the check that a curve ends below `THRESHOLD` of the optimum."""
-    judge = functools.partial(_judge_end, -1)
-    return Check(f"{label} ends below {THRESHOLD:g} of the optimum", (label,), judge)
+    statement = f"{label} ends below {THRESHOLD:g} of the optimum"
+    return Check(statement, (label,), functools.partial(_judge_end, -1))
 
 
 def _judge_end(side: int, measured: Measured) -> tuple[str, Verdict]:

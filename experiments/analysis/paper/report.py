@@ -16,12 +16,7 @@ import numpy as np
 from experiments.analysis.paper.cache import read_optional
 from experiments.analysis.paper.claims import MIN_SEEDS, THRESHOLD
 from experiments.analysis.paper.evidence import Outcome, Series
-from experiments.analysis.statistics import (
-    estimate,
-    probability_of_improvement,
-    show,
-    show_steps,
-)
+from experiments.analysis.statistics import estimate, probability_of_improvement, show, show_steps
 from experiments.analysis.tables import Rows, markdown
 
 PAGE = "page.json"
@@ -40,7 +35,7 @@ def save_page(outcome: Outcome, directory: Path, commands: Sequence[str]) -> Non
         "format": FORMAT,
         "name": outcome.figure.name,
         "title": outcome.figure.title,
-        "remark": explain_table(outcome),
+        "remark": _render("remark.txt", {"outcome": outcome}),
         "missing": outcome.missing,
         "table": summary_table(outcome),
         "improvement": improvement_table(outcome),
@@ -84,32 +79,17 @@ def _render(name: str, variables: Mapping[str, Any]) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        keep_trailing_newline=True,
+        keep_trailing_newline=name != "remark.txt",
     )
     environment.filters |= {"data_uri": data_uri, "markdown": markdown}
-    return environment.get_template(f"{name}.jinja").render(variables, min_seeds=MIN_SEEDS)
+    environment.globals |= {"min_seeds": MIN_SEEDS, "threshold": THRESHOLD}
+    return environment.get_template(f"{name}.jinja").render(variables)
 
 
 def data_uri(path: Path) -> str:
     """Returns a picture as text that a page can hold."""
     content = base64.b64encode(path.read_bytes()).decode()
     return f"data:{mimetypes.guess_type(path)[0]};base64,{content}"
-
-
-def explain_table(outcome: Outcome) -> str:
-    """Returns what the numbers of the table are."""
-    budgets = sorted({series.measured.budget for series in outcome.series})
-    steps = " or ".join(f"{budget:,}" for budget in budgets)
-    greedy = (
-        "Greedy is what the likeliest actions of the policies at the end reach in 200 new episodes "
-        "per seed. "
-    )
-    return (
-        f"{outcome.caption} {greedy if outcome.figure.evaluated else ''}"
-        f"Ends are over the last tenth of {steps} environment steps per seed. "
-        f"The optimum is 1 in {outcome.figure.metric}; a seed that never reached "
-        f"{THRESHOLD:g} of it counts with all its steps, which is then a lower bound."
-    )
 
 
 def summary_table(outcome: Outcome) -> Rows:

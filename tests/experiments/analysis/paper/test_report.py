@@ -1,6 +1,7 @@
 """The report as a reader opens it: one file, in a real browser."""
 
 import base64
+import json
 import re
 from pathlib import Path
 
@@ -61,6 +62,15 @@ def test_what_a_page_says_is_text_and_never_markup(root: Path, tmp_path: Path):
     html = save_report(tmp_path).read_text()
     assert "<b>" not in html
     assert html.count("</script>") == 2
+
+
+def test_what_another_version_left_is_not_in_the_report(root: Path, tmp_path: Path):
+    folder = tmp_path / "figure-3d"
+    folder.mkdir()
+    change = {"format": 1, "title": "left by another version"}
+    page = json.loads((root / "figure-3d" / "page.json").read_text()) | change
+    (folder / "page.json").write_text(json.dumps(page))
+    assert "left by another version" not in save_report(tmp_path).read_text()
 
 
 @pytest.mark.skipif(PROGRAM is None, reason="no chromium: apt-get install chromium")
