@@ -20,8 +20,7 @@ from experiments.training.folder.checkpoints import (
     restore,
     set_aside,
 )
-from experiments.training.folder.files import read_json, write_json
-from experiments.training.folder.lock import locked
+from experiments.training.folder.files import locked, read_json, write_json
 from experiments.training.folder.metrics import Log
 from experiments.training.folder.tensorboard import Boards
 from experiments.training.grouping import save_grouping

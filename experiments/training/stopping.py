@@ -94,10 +94,10 @@ def find_diverged(
         is_bad = ~np.isfinite(value).reshape(*ended.shape, -1).all(axis=-1)
         if name.startswith("episode/"):
             is_bad &= ended | np.isinf(value)
-        for point in np.flatnonzero(is_bad.any(axis=(0, 2))).tolist():
+        for point in sorted(set(np.nonzero(is_bad)[1].tolist()) - set(known)):
             update, seed = np.argwhere(is_bad[:, point])[0].tolist()
             new = NonFinite(point, seeds[seed], first_update + update, name)
-            if point not in known and _order(new) < _order(found.get(point, new), is_last=True):
+            if _order(new) < _order(found.get(point, new), is_last=True):
                 found[point] = new
     return dict(sorted(found.items()))
 

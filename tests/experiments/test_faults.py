@@ -23,7 +23,7 @@ from experiments import run
 from experiments.training import program
 from experiments.training.errors import UsageError
 from experiments.training.folder.checkpoints import find_checkpoints
-from experiments.training.folder.lock import NAME as LOCK
+from experiments.training.folder.files import LOCK
 from experiments.training.team import load_team
 from oatrpo_jax.checkpoint import to_host
 from tests.experiments.trained_run import read_checkpoint

@@ -22,9 +22,7 @@ from experiments import run
 from experiments.training import console, loop, program
 from experiments.training.errors import UsageError
 from experiments.training.folder.checkpoints import find_checkpoints
-from experiments.training.folder.files import write_json
-from experiments.training.folder.lock import NAME as LOCK
-from experiments.training.folder.lock import locked
+from experiments.training.folder.files import LOCK, locked, write_json
 from experiments.training.folder.metrics import as_text
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment

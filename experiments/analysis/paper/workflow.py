@@ -19,8 +19,7 @@ from experiments.analysis.paper.figures import Figure, Plan
 from experiments.analysis.paper.report import qualified, save_page, save_report
 from experiments.analysis.results import read_result
 from experiments.training.errors import UsageError
-from experiments.training.folder.files import write_json
-from experiments.training.folder.lock import locked
+from experiments.training.folder.files import locked, write_json
 
 MANIFEST = "figure.json"
 """What a figure's folder was made of."""

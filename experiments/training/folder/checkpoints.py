@@ -1,40 +1,35 @@
-"""The checkpoints that a run has left: the newest, and what if one cannot be loaded."""
+"""The checkpoints of a run: saved while training goes on, the newest few kept, and read again."""
 
 from __future__ import annotations
 
+import functools
+import logging
 import re
+import shutil
 import sys
+import time
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from experiments.training import program as runner
+import numpy as np
+
 from experiments.training.errors import UsageError
-from experiments.training.folder.quiet import silence_orbax
-from experiments.training.settings.experiment import Experiment, build
-from experiments.training.settings.stored import read_options
 from oatrpo_jax.checkpoint import (
+    Arrays,
     DamagedCheckpointError,
     load_checkpoint,
     read_about,
+    save_checkpoint,
+    to_host,
 )
-from oatrpo_jax.train import TrainState
+from oatrpo_jax.types import PyTree
 
 FOLDER = "checkpoints"
-
-
-@dataclass(frozen=True)
-class LoadedRun:
-    """A run read from its directory.
-
-    Attributes:
-        experiment: what was run.
-        state: where it stood, leading axes ``[P, K]``.
-        num_updates: updates done by then.
-    """
-
-    experiment: Experiment
-    state: TrainState
-    num_updates: int
+DEFAULT_SECONDS = 60.0
+"""Time between two checkpoints if no number of updates is asked for; no result depends on it."""
 
 
 @dataclass(frozen=True)
@@ -42,32 +37,19 @@ class Restored:
     """A checkpoint that could be loaded.
 
     Attributes:
-        state: leading axes ``[P, K]``.
+        state: of the structure that was asked for.
         num_updates: updates done by then.
-        run_seconds: what they took.
+        about: the facts saved beside the state.
         passed_over: newer checkpoints that could not be loaded.
     """
 
-    state: TrainState
+    state: PyTree
     num_updates: int
-    run_seconds: float
+    about: Mapping[str, Any]
     passed_over: tuple[Path, ...] = ()
 
 
-def load_run(directory: Path) -> LoadedRun:
-    """Returns a run as its newest checkpoint has it.
-
-    Raises:
-        UsageError: if there is no run, or no checkpoint that can be loaded.
-    """
-    experiment = build(read_options(directory))
-    restored = restore(directory, runner.abstract_state(experiment))
-    if restored is None:
-        raise UsageError(f"{directory} holds no checkpoint; resume it to train on")
-    return LoadedRun(experiment, restored.state, restored.num_updates)
-
-
-def restore(directory: Path, like: TrainState) -> Restored | None:
+def restore(directory: Path, like: PyTree) -> Restored | None:
     """Returns the newest checkpoint that can be loaded; None if there is none.
 
     Says on stderr which ones had to be passed over.  Deletes nothing.
@@ -75,38 +57,179 @@ def restore(directory: Path, like: TrainState) -> Restored | None:
     Raises:
         UsageError: if there are some but none can be loaded.
     """
-    silence_orbax()
+    _silence_orbax()
     found = find_checkpoints(directory)
     if not found:
         return None
-    problems: list[str] = []
-    for path in _newest_first(found):
+    problems: dict[Path, str] = {}
+    for number in sorted(found, reverse=True):
+        path = found[number]
         try:
             state, about = load_checkpoint(path, like), read_about(path)
         except (DamagedCheckpointError, ValueError) as error:
-            problems.append(str(error))
+            problems[path] = str(error)
             continue
-        passed_over = tuple(p for p in _newest_first(found) if p.name > path.name)
-        for problem in problems:
-            print(
-                f"Warning: a checkpoint cannot be loaded, the one before is used: {problem}",
-                file=sys.stderr,
-            )
-        seconds = float(about.get("run_seconds", 0.0))
-        return Restored(state, int(path.name), seconds, passed_over)
+        for problem in problems.values():
+            _warn(f"a checkpoint cannot be loaded, the one before is used: {problem}")
+        return Restored(state, number, about, tuple(problems))
+    newest = problems[found[max(found)]]
     raise UsageError(
-        f"no checkpoint in {directory / FOLDER} can be loaded; nothing was changed. {problems[0]}"
+        f"no checkpoint in {directory / FOLDER} can be loaded; nothing was changed. {newest}"
     )
 
 
 def find_checkpoints(directory: Path) -> dict[int, Path]:
     """Returns the paths of a run's checkpoints by the updates done, damaged ones included."""
-    try:
-        paths = list((directory / FOLDER).iterdir())
-    except OSError:
-        return {}
-    return {int(p.name): p for p in sorted(paths) if re.fullmatch(r"\d{9}", p.name)}
+    paths = (directory / FOLDER).glob("[0-9]" * 9)
+    return {int(path.name): path for path in sorted(paths)}
 
 
-def _newest_first(found: dict[int, Path]) -> list[Path]:
-    return [found[number] for number in sorted(found, reverse=True)]
+def set_aside(paths: Sequence[Path]) -> None:
+    """Renames checkpoints that could not be loaded, so that they are not taken for the newest."""
+    for path in paths:
+        target = path.with_name(f"{path.name}.damaged")
+        shutil.rmtree(target, ignore_errors=True)
+        path.rename(target)
+
+
+class Checkpoints:
+    """Saves checkpoints behind the training's back; keeps the newest few.
+
+    As a context manager, it opens the folder, and at its end the last save is over.  A save that
+    fails is reported on stderr and leaves those before it as they are.
+    """
+
+    def __init__(self, directory: Path, keep: int = 2, every: int = 0) -> None:
+        """Touches no file.
+
+        Args:
+            directory: the run's.
+            keep: how many of the newest to keep, at least one.
+            every: updates between two of them; 0 goes by the clock.
+        """
+        self.every = every
+        self._directory = directory
+        self._folder = directory / FOLDER
+        self._keep = keep
+        self._saved_at = time.perf_counter()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._pending: tuple[int, Future[None]] | None = None
+
+    def __enter__(self) -> Checkpoints:
+        """Makes the folder, and removes what a killed save has left."""
+        _silence_orbax()
+        self._folder.mkdir(exist_ok=True)
+        self._remove_unfinished()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wait()
+        self._worker.shutdown()
+
+    @property
+    def newest(self) -> int | None:
+        """Updates done at the newest checkpoint; None if there is none."""
+        return max(find_checkpoints(self._directory), default=None)
+
+    def is_due(self, num_updates: int) -> bool:
+        """Returns whether to save after so many updates."""
+        seconds = time.perf_counter() - self._saved_at
+        return num_updates % self.every == 0 if self.every else seconds >= DEFAULT_SECONDS
+
+    def save(
+        self,
+        state: PyTree,
+        num_updates: int,
+        about: Mapping[str, Any] = {},
+        left_out: Collection[int] = (),
+    ) -> None:
+        """Copies the state and starts to write it; waits for the save before, if need be.
+
+        Args:
+            state: leading axes ``[P, K]``; may be given away as soon as this returns.
+            num_updates: updates done; what is saved already is not saved again.
+            about: JSON-able facts to keep beside the state.
+            left_out: grid points that have diverged: what they learnt may be no number any more.
+        """
+        self.wait()
+        if num_updates in find_checkpoints(self._directory):
+            return
+        facts = {**about, "num_updates": num_updates}
+        future = self._worker.submit(self._write, to_host(state), facts, sorted(left_out))
+        self._saved_at = time.perf_counter()
+        self._pending = num_updates, future
+
+    def wait(self) -> bool:
+        """Returns whether the last save succeeded, once it is over; says so if it failed."""
+        if self._pending is None:
+            return True
+        (num_updates, future), self._pending = self._pending, None
+        if (error := future.exception()) is None:
+            return True
+        newest = self.newest
+        before = "none was saved before" if newest is None else f"the newest is of update {newest}"
+        failed = f"the checkpoint of update {num_updates} could not be saved in {self._folder}"
+        _warn(f"{failed}; {before}. {_reason(error)}")
+        return False
+
+    def _write(self, arrays: Arrays, facts: Mapping[str, Any], left_out: Sequence[int]) -> None:
+        _check_finite(arrays, left_out)
+        self._remove_unfinished()
+        try:
+            save_checkpoint(self._folder / f"{facts['num_updates']:09d}", arrays, facts)
+        finally:
+            self._remove_unfinished()
+        found = find_checkpoints(self._directory)
+        for number in sorted(found)[: -self._keep]:
+            shutil.rmtree(found[number], ignore_errors=True)
+
+    def _remove_unfinished(self) -> None:
+        """Removes what killed or failed saves have left.
+
+        Of a save that has failed, other arrays may still be on their way into the folder, which
+        then is not empty when it is to go: hence several tries.
+        """
+        for _ in range(20):
+            if not (unfinished := list(self._folder.glob("*.orbax-checkpoint-tmp"))):
+                return
+            for path in unfinished:
+                shutil.rmtree(path, ignore_errors=True)
+            time.sleep(0.05)
+
+
+def _warn(message: str) -> None:
+    print(f"Warning: {message}", file=sys.stderr)
+
+
+def _check_finite(arrays: Arrays, left_out: Sequence[int]) -> None:
+    """Raises a ValueError if what was learnt is no number any more: nothing can go on from it."""
+    for name, array in arrays.items():
+        if "learner/" in name and not np.isfinite(np.delete(array, left_out, axis=0)).all():
+            raise ValueError(f"{name} is not finite")
+
+
+def _reason(error: BaseException) -> str:
+    """Returns the part of an error that helps: the system's words, if it has any.
+
+    >>> _reason(ValueError("OUT_OF_RANGE: Failed to write: No space left on device [x='28']"))
+    'No space left on device'
+    """
+    text = " ".join(str(error).split())
+    if match := re.search(r"([^:\[\]]+) \[(?:os_error_code|x)='\d+'", text):
+        return match[1].strip()
+    return text[:300]
+
+
+@functools.cache
+def _silence_orbax() -> None:
+    """Hides the tracebacks that orbax and its threads show, as the error itself is raised."""
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    show = sys.unraisablehook
+
+    def hide(unraisable: Any) -> None:
+        # The rest of a restore that failed comes back to a loop that is no more.
+        if "Event loop is closed" not in str(unraisable.exc_value):
+            show(unraisable)
+
+    sys.unraisablehook = hide

@@ -1,15 +1,23 @@
-"""Files that are either old or new, never in between."""
+"""Files that are either old or new, never in between, and the one process that may write them."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from experiments.training.errors import UsageError
+
+LOCK = ".lock"
+"""Holds the process that is in the directory; empty if none is."""
 
 
 def read_json(path: Path) -> Any:
@@ -54,3 +62,30 @@ def replace_bytes(path: Path, content: bytes) -> None:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Keeps other processes out of a directory; the system unlocks it when this one dies.
+
+    Raises:
+        UsageError: if another process is in it, naming it.
+    """
+    path = directory / LOCK
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(
+                f"{directory} is in use by process {path.read_text() or '(unknown)'}; wait for "
+                "it, stop it, or choose another directory"
+            ) from error
+        if before := path.read_text():
+            ended = f"process {before}, which ran in {directory}, ended without a word"
+            print(f"Note: {ended}; this one takes over.", file=sys.stderr)
+        file.truncate(0)
+        print(os.getpid(), end="", file=file, flush=True)
+        try:
+            yield
+        finally:
+            file.truncate(0)

@@ -168,8 +168,8 @@ class Settings:
         """Returns the settings with those of a layer in their place."""
         return Settings(
             dataclasses.replace(self.run, **layer.run),
-            Program(self.program | layer.program),
-            Coefficients(self.coefficients | layer.coefficients),
+            Program({**self.program, **layer.program}),
+            Coefficients({**self.coefficients, **layer.coefficients}),
         )
 
     def by_name(self) -> dict[str, Any]:

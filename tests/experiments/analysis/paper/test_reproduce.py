@@ -16,7 +16,7 @@ from PIL import Image
 
 from experiments import reproduce
 from experiments.analysis.paper import cache, figures
-from experiments.training.folder.lock import locked
+from experiments.training.folder.files import locked
 from experiments.training.settings.defaults import AlgorithmName
 from tests.experiments.made_up_runs import change_json, write_run
 
