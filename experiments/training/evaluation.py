@@ -154,13 +154,15 @@ class Evaluator:
         """Returns whether to evaluate after an update."""
         return self.every > 0 and update % self.every == 0
 
-    def play(self, learner: LearnerState, best: Best, update: int) -> tuple[Best, Metrics]:
+    def play(
+        self, learner: LearnerState, best: Best | None, update: int
+    ) -> tuple[Best, dict[str, np.ndarray]]:
         """Evaluates and records that; returns the best policies so far, and ``[P, K]`` metrics."""
         metrics = self._evaluate(learner, self._keys(Purpose.CURVE, update))
-        best = keep_better(best, learner, metrics, update)
-        metrics = {name: np.asarray(metrics[name]) for name in sorted(metrics)}
-        self.log.append({name: value[None] for name, value in metrics.items()}, [update])
-        return best, metrics
+        newest = keep_better(best or no_best(learner), learner, metrics, update)
+        on_host = {name: np.asarray(metrics[name]) for name in sorted(metrics)}
+        self.log.append({name: value[None] for name, value in on_host.items()}, [update])
+        return newest, on_host
 
     def absolute(self, learner: LearnerState, best: Best) -> list[dict[str, Any] | None]:
         """Returns, per grid point, how well each seed's best policies play new episodes.

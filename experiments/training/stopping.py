@@ -61,14 +61,14 @@ class NonFinite(NamedTuple):
 
     Attributes:
         point: number of the grid point.
-        seed: the seed's number.
         update: in which update.
+        seed: the seed's number.
         metric: the quantity.
     """
 
     point: int
-    seed: int
     update: int
+    seed: int
     metric: str
 
 
@@ -91,19 +91,14 @@ def find_diverged(
     ended = metrics["episode/count"] > 0
     found: dict[int, NonFinite] = {}
     for name, value in metrics.items():
-        is_bad = ~np.isfinite(value).reshape(*ended.shape, -1).all(axis=-1)
+        is_bad = np.asarray(~np.isfinite(value).reshape(*ended.shape, -1).all(axis=-1))
         if name.startswith("episode/"):
             is_bad &= ended | np.isinf(value)
         for point in sorted(set(np.nonzero(is_bad)[1].tolist()) - set(known)):
             update, seed = np.argwhere(is_bad[:, point])[0].tolist()
-            new = NonFinite(point, seeds[seed], first_update + update, name)
-            if _order(new) < _order(found.get(point, new), is_last=True):
-                found[point] = new
+            new = NonFinite(point, first_update + update, seeds[seed], name)
+            found[point] = min(new, found.get(point, new))
     return dict(sorted(found.items()))
-
-
-def _order(one: NonFinite, is_last: bool = False) -> tuple:
-    return one.update, one.seed, one.metric, is_last
 
 
 def describe_diverged(experiment: Experiment, one: NonFinite) -> str:

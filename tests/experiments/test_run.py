@@ -295,7 +295,7 @@ def test_a_number_that_is_not_finite_stops_the_run_and_keeps_its_rows(
 def test_the_advice_after_a_divergence_can_be_followed(argv, expected, unexpected, capfd):
     experiment = build(parse([*SMALL, *argv]))
     points = range(len(experiment.points))
-    diverged = {point: NonFinite(point, 0, 3, "critic/loss") for point in points}
+    diverged = {point: NonFinite(point, 3, 0, "critic/loss") for point in points}
     ending = Ending(diverged, is_saved=True, newest=2)
     assert explain(experiment, ending, StopRequest(), Path("runs/a")) == 1
     errors = capfd.readouterr().err

@@ -151,10 +151,10 @@ def _registry(shown: frozenset[str]) -> ConstructorRegistry:
         if kind not in (Program, Coefficients):
             return None
         types = _program_types() if kind is Program else _coefficient_types()
-        hidden = {name: Annotated[each, Suppress] for name, each in types.items()}
+        hidden: dict[str, Any] = {name: Annotated[each, Suppress] for name, each in types.items()}
         fields = (
-            StructFieldSpec(name, (types if name in shown else hidden)[name], info.default[name])
-            for name in types
+            StructFieldSpec(name, types[name] if name in shown else hidden[name], default)
+            for name, default in info.default.items()
         )
         return StructConstructorSpec(lambda **values: kind(values), tuple(fields))
 

@@ -160,7 +160,7 @@ class Settings:
     )
     coefficients: Coefficients = field(
         default_factory=lambda: Coefficients(
-            {f.name: (float(f.default),) for f in Coefficients.declared()}
+            {f.name: (float(f.default),) for f in Coefficients.declared()}  # type: ignore[arg-type]
         )
     )
 

@@ -49,6 +49,6 @@ def test_a_nan_where_episodes_ended_is_a_fault():
 def test_every_point_that_diverges_is_named_once():
     metrics = {k: np.concatenate([v] * 3, axis=1) for k, v in make_metrics().items()}
     metrics["critic/loss"][1, 0, 1] = metrics["critic/loss"][0, 2, 0] = np.nan
-    found = {0: NonFinite(0, 4, 6, "critic/loss"), 2: NonFinite(2, 3, 5, "critic/loss")}
+    found = {0: NonFinite(0, 6, 4, "critic/loss"), 2: NonFinite(2, 5, 3, "critic/loss")}
     assert diverged(metrics) == found
     assert diverged(metrics, known={2}) == {0: found[0]}
