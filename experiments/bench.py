@@ -1,4 +1,4 @@
-"""Measures speed: ``python experiments/bench.py`` leaves bench.json and bench.png.
+"""Measures speed: ``python experiments/bench.py`` prints tables and leaves bench.json.
 
 Every figure is a ratio within one process, sides taken in turns: absolute times on a shared machine
 are noise.  Runs unchanged on whatever device JAX finds.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -19,23 +18,29 @@ from rich.console import Console
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from envs.jaxmarl_import import require_jaxmarl
 from experiments.training.errors import UsageError, exit_code_of
 
 PROGRAM = "experiments/bench.py"
 
-Name = Literal["share", "reuse-cost", "seeds", "start", "growth", "limit"]
+Name = Literal[
+    "share", "reuse-cost", "seeds", "start", "growth", "limit", "stock", "mpe", "football"
+]
+NEED_JAXMARL = ("share", "start", "limit", "stock", "mpe")
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Measures training's speed, each figure as a ratio within one process.
+    """Measures speed, each figure as a ratio within one process.
 
     Attributes:
         names: what to measure. share: training over random actions. reuse-cost: OAPPO's update over
             HAPPO's by number of agents. seeds: many seeds and grid points over one. start: seconds
             to the first update. growth: time and memory over agents, environments, rollout length.
-            limit: operations per second beside a matrix product's. All if none is named.
-        out: folder for bench.json and bench.png.
+            limit: operations per second beside a matrix product's. stock: our SMAX beside
+            jaxmarl's. mpe: training on MPE over random actions. football: the academy beside the
+            original engine. All that can be measured here if none is named.
+        out: folder for bench.json.
         quick: tiny programs timed twice, to see what comes out; the figures mean nothing.
     """
 
@@ -55,40 +60,49 @@ def run(options: Bench) -> int:
     # Slow to import; help does not wait for them.
     import jax
 
-    from experiments.analysis.speed.drawing import save_figure
-    from experiments.analysis.speed.section import QUICK, WHOLE
-    from experiments.analysis.speed.timing import machine
+    from experiments.analysis.speed import measurements
+    from experiments.analysis.speed.timing import QUICK, WHOLE, machine
     from experiments.training.console import make_console, status
     from experiments.training.folder.files import write_json
 
+    console = make_console()
+    names = find_measurable(options.names, console)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
             f"out: cannot create {options.out}: {error.strerror}; choose another folder"
         ) from error
-    jax.config.update("jax_enable_compilation_cache", False)  # Compilation is measured too.
-    console: Console = make_console()
+    if not options.quick:
+        jax.config.update("jax_enable_compilation_cache", False)  # Compilation is measured too.
     effort = QUICK if options.quick else WHOLE
-    names = options.names or get_args(Name)
     sections = []
     for number, name in enumerate(names, 1):
-        module = import_module(f"experiments.analysis.speed.{name.replace('-', '_')}")
+        measure = getattr(measurements, name.replace("-", "_"))
         with status(console, f"{number} of {len(names)}: measuring {name} ..."):
-            sections.append(module.measure(effort))
-        console.print(sections[-1].table())
-        caption = ("QUICK: these figures mean nothing. " if options.quick else "") + machine()
-        content = {
-            "machine": machine(),
-            "quick": options.quick,
-            "effort": asdict(effort),
-            "sections": [section.data() for section in sections],
-        }
-        write_json(options.out / "bench.json", content)
-        save_figure(sections, caption, options.out / "bench.png")
-    console.print(caption)
-    console.print(f"{options.out}: bench.json, bench.png")
+            section = measure(effort)
+        console.print(section.table())
+        sections.append({"name": name, **asdict(section)})
+        content = {"machine": machine(), "quick": options.quick, "effort": asdict(effort)}
+        write_json(options.out / "bench.json", {**content, "sections": sections})
+    warning = "QUICK: these figures mean nothing. " if options.quick else ""
+    console.print(f"{warning}{machine()}\n{options.out}: bench.json")
     return 0
+
+
+def find_measurable(names: Sequence[Name], console: Console) -> Sequence[Name]:
+    """Returns the names, or all whose packages are here; a UsageError if one named lacks it."""
+    wanted = names or get_args(Name)
+    lacking = [name for name in wanted if name in NEED_JAXMARL]
+    try:
+        if lacking:
+            require_jaxmarl(f"the measurements {', '.join(lacking)}")
+    except ImportError as error:
+        if names:
+            raise UsageError(str(error)) from error
+        console.print(f"Left out: {error}")
+        return [name for name in wanted if name not in lacking]
+    return wanted
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""Whole runs on environments of other libraries, and the benchmark on one of them."""
+"""Whole runs on environments of other libraries."""
 
 import json
 
 import pytest
 
 from experiments import run
-from experiments.bench_mpe import Benchmark
 
 pytestmark = pytest.mark.slow
 SMALL = ["--algorithm", "ippo", "--num-envs", "4", "--num-minibatches", "1", "--total-steps", "200"]
@@ -51,10 +50,3 @@ def test_opponents_and_a_misspelt_option_are_usage_errors(tmp_path, capsys):
         assert exit_.value.code == 2
         assert expected in capsys.readouterr().err
     assert not directory.exists()
-
-
-def test_the_benchmark_names_the_machine_the_versions_and_both_rates(capsys):
-    Benchmark(num_envs=4, num_steps=4, num_updates=1, num_repeats=1)()
-    output = capsys.readouterr().out
-    for part in ("random actions", "ippo", "cores", "jaxmarl 0.", "100.0%"):
-        assert part in output

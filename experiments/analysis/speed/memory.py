@@ -8,7 +8,7 @@ import jax
 from rich.console import Console
 from rich.table import Table
 
-from experiments.analysis.speed.timing import first_rollout
+from experiments.analysis.speed.programs import first_rollout
 from experiments.training.console import status
 from experiments.training.program import Traced
 from experiments.training.settings.experiment import Experiment
@@ -19,28 +19,23 @@ def report(experiment: Experiment, traced: Traced, console: Console) -> None:
     with status(console, "compiling ..."):
         memory = traced.advance.lower().compile().memory_analysis()
     config, trainer = experiment.config, experiment.trainer
-    points, seeds = len(experiment.points), len(experiment.seeds)
     _, trajectory = jax.eval_shape(lambda key: first_rollout(trainer, key), jax.random.key(0))
-    table = Table("", "", box=None, show_header=False)
-    rows = {
-        "updates": f"{config.num_updates:,}",
-        "environment steps per seed": f"{experiment.total_steps:,}",
-        "grid points x seeds": f"{points} x {seeds}",
-        "train state, all of them": _megabytes(num_bytes(traced.init.out_info)),
-        "metrics on the device, all of them": _megabytes(num_bytes(traced.advance.out_info[1])),
-        "trajectory of one rollout, one of them": _megabytes(num_bytes(trajectory)),
-        "temporaries of the program, that among them": _megabytes(memory.temp_size_in_bytes),
-        "program itself": _megabytes(memory.generated_code_size_in_bytes),
-        "at least in all": _megabytes(
-            memory.argument_size_in_bytes
-            + memory.output_size_in_bytes
-            - memory.alias_size_in_bytes
-            + memory.temp_size_in_bytes
-            + memory.generated_code_size_in_bytes
-        ),
+    program = memory.temp_size_in_bytes + memory.generated_code_size_in_bytes
+    arrays = memory.argument_size_in_bytes + memory.output_size_in_bytes
+    sizes = {
+        "train state, all of them": num_bytes(traced.init.out_info),
+        "metrics on the device, all of them": num_bytes(traced.advance.out_info[1]),
+        "trajectory of one rollout, one of them": num_bytes(trajectory),
+        "temporaries of the program, that among them": memory.temp_size_in_bytes,
+        "program itself": memory.generated_code_size_in_bytes,
+        "at least in all": arrays - memory.alias_size_in_bytes + program,
     }
-    for name, value in rows.items():
-        table.add_row(name, value)
+    table = Table("", "", box=None, show_header=False)
+    table.add_row("updates", f"{config.num_updates:,}")
+    table.add_row("environment steps per seed", f"{experiment.total_steps:,}")
+    table.add_row("grid points x seeds", f"{len(experiment.points)} x {len(experiment.seeds)}")
+    for name, size in sizes.items():
+        table.add_row(name, f"{size / 1e6:,.1f} MB")
     console.print(table)
 
 
@@ -51,7 +46,3 @@ def num_bytes(tree: Any) -> int:
     24
     """
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB"

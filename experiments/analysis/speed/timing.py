@@ -1,120 +1,161 @@
-"""What the benchmarks share: timed programs of the trainer's rollout and of training."""
+"""Timing side by side, in turns: the effort, a side, and the section that comes out."""
 
 from __future__ import annotations
 
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-from jax import Array
+from rich.table import Table
 
 from experiments.training.settings.config_file import versions
-from oatrpo_jax import Config, Hyperparams, MultiAgentEnv, Observation, Transition, make_trainer
-from oatrpo_jax.rollout import init_rollout, rollout
-from oatrpo_jax.train import Trainer, TrainState
+from oatrpo_jax import Config
+
+Row = dict[str, Any]
+Init = Callable[[jax.Array], Any]
+"""key -> carry."""
+Advance = Callable[[Any], tuple[Any, Any]]
+"""carry -> (carry, anything)."""
 
 
-class Program:
-    """A compiled ``advance``; each call runs it once, on from the last, and returns its seconds.
+@dataclass(frozen=True)
+class Effort:
+    """How large programs are, and how often they are timed.
 
     Attributes:
-        compile_seconds: what tracing and compiling took.
-        temporary_bytes: memory that the compiled program needs beside its arguments and results.
-        flops: operations of one call as XLA counts them, loops of unknown length as one turn.
+        repeats: timings of every side, in turns, after one to warm up.
+        config: settings that a measurement begins with.
+        largest: the largest entry of a growing series, as a share of the whole one.
     """
 
-    def __init__(self, init: Callable, advance: Callable) -> None:
-        """Compiles and runs once, to warm up.
+    repeats: int
+    config: Config
+    largest: float = 1.0
 
-        Args:
-            init: key -> carry.
-            advance: carry -> (carry, anything).
-        """
+    def series(self, *sizes: int) -> Sequence[int]:
+        """Returns the sizes of a growing series that are not too large; two if all are."""
+        return [size for size in sizes if size <= self.largest * sizes[-1]] or sizes[:2]
+
+
+WHOLE = Effort(5, Config(reset_interval=8))
+_TINY = replace(WHOLE.config, num_envs=8, rollout_length=8, num_epochs=1, critic_epochs=1)
+QUICK = Effort(2, _TINY, largest=0.13)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A finished measurement: what was measured and how, and rows that have the same columns."""
+
+    title: str
+    rows: Sequence[Row]
+
+    def table(self) -> Table:
+        """Returns the rows as they are printed."""
+        table = Table(*self.rows[0], title=self.title, title_justify="left")
+        for row in self.rows:
+            table.add_row(*(_text(value) for value in row.values()))
+        return table
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+class Side:
+    """A program that is run again and again, and how long its runs took.
+
+    Attributes:
+        seconds: of each run but the first, which warms up.
+        env_steps: steps of environments in one run.
+        compile_seconds: what tracing and compiling took.
+        temporaries: megabytes that the program needs beside its arguments and results.
+        flops: operations of one run as XLA counts them, loops of unknown length as one turn.
+    """
+
+    def __init__(self, init: Init, advance: Advance, env_steps: int = 0) -> None:
+        """Compiles ``advance`` and runs it once; each run goes on from the carry of the last."""
         self._carry = jax.jit(init)(jax.random.key(0))
         start = time.perf_counter()
-        self._compiled = jax.jit(advance).lower(self._carry).compile()
+        self._advance = jax.jit(advance).lower(self._carry).compile()
         self.compile_seconds = time.perf_counter() - start
-        memory = self._compiled.memory_analysis()
-        self.temporary_bytes = int(memory.temp_size_in_bytes) if memory else 0
-        self.flops = float((self._compiled.cost_analysis() or {}).get("flops", 0.0))
-        self()
+        memory = self._advance.memory_analysis()
+        self.temporaries = memory.temp_size_in_bytes / 1e6 if memory else 0.0
+        self.flops = float((self._advance.cost_analysis() or {}).get("flops", 0.0))
+        self.env_steps = env_steps
+        self.seconds: list[float] = []
+        self.run()
+        self.seconds.clear()
 
-    def __call__(self) -> float:
-        """Runs once and returns the seconds that took."""
+    def run(self) -> None:
+        """Runs once more."""
         start = time.perf_counter()
-        self._carry, _ = jax.block_until_ready(self._compiled(self._carry))
-        return time.perf_counter() - start
+        self._carry, _ = jax.block_until_ready(self._advance(self._carry))
+        self.seconds.append(time.perf_counter() - start)
+
+    @property
+    def median(self) -> float:
+        """Median seconds of a run."""
+        return statistics.median(self.seconds)
+
+    def over(self, other: Side) -> float:
+        """Returns the median of its seconds over another's, run by run."""
+        return statistics.median(a / b for a, b in zip(self.seconds, other.seconds, strict=True))
+
+    def rate(self) -> Row:
+        """Returns environment steps per second: the median, and the extremes of all runs."""
+        rates = [self.env_steps / seconds for seconds in self.seconds]
+        return {"steps/s": statistics.median(rates), "least": min(rates), "most": max(rates)}
 
 
-def in_turns(sides: Mapping[str, Callable[[], float]], repeats: int) -> list[dict[str, float]]:
-    """Returns each side's seconds in each of so many rounds; one thing runs at a time."""
-    return [{name: run() for name, run in sides.items()} for _ in range(repeats)]
+def time_in_turns(sides: Iterable[Side], repeats: int) -> None:
+    """Runs each side so many times; all take their turn in every round."""
+    for _ in range(repeats):
+        for side in sides:
+            side.run()
 
 
-def median(rounds: Sequence[Mapping[str, float]], name: str) -> float:
-    """Returns the median seconds of one side."""
-    return statistics.median(each[name] for each in rounds)
+def compare_rates(environment: str, sides: Mapping[str, Side], repeats: int) -> list[Row]:
+    """Returns each side's environment steps per second, and how many times the first side's."""
+    time_in_turns(sides.values(), repeats)
+    name, first = next(iter(sides.items()))
+    return [
+        {"environment": environment, "what": what}
+        | side.rate()
+        | {f"over {name}": first.over(side) * side.env_steps / first.env_steps}
+        for what, side in sides.items()
+    ]
 
 
-def median_ratio(rounds: Sequence[Mapping[str, float]], over: str, under: str) -> float:
-    """Returns the median over rounds of one side's seconds over another's."""
-    return statistics.median(each[over] / each[under] for each in rounds)
+def seconds_of_run(arguments: Sequence[str], cache: str, *words: str) -> list[float]:
+    """Returns seconds from the start of run.py until it says each of the words; then ends it.
 
+    Compiled programs are kept in the folder ``cache``.
 
-def random_legal(key: Array, mask: Array) -> Array:
-    """Returns a legal action drawn uniformly along the last axis of ``mask``."""
-    return jax.random.categorical(key, jnp.where(mask, 0.0, -jnp.inf))
-
-
-def checksum(*arrays: Any) -> Array:
-    """Returns one number that depends on everything, lest the compiler drop what is unused."""
-    return sum(array.mean(dtype=jnp.float32) for array in arrays)  # type: ignore[return-value]
-
-
-def our_rollout(
-    env: MultiAgentEnv, num_envs: int, num_steps: int, reset_interval: int
-) -> tuple[Callable, Callable]:
-    """Returns ``init(key)`` and ``advance(carry)``: the trainer's own rollout, all of it read."""
-
-    def act(observation: Observation, key: Array) -> tuple[Array, Array]:
-        action = random_legal(key, observation.action_mask)
-        return action, jnp.zeros(action.shape)
-
-    def init(key: Array) -> tuple:
-        return key, init_rollout(env, num_envs, key)
-
-    def advance(carry: tuple) -> tuple[tuple, Array]:
-        key, state = carry
-        key, rollout_key = jax.random.split(key)
-        state, trajectory, _ = rollout(env, act, state, num_steps, rollout_key, reset_interval)
-        return (key, state), checksum(*jax.tree.leaves(trajectory))
-
-    return init, advance
-
-
-def first_rollout(trainer: Trainer, key: Array) -> tuple[TrainState, Transition]:
-    """Returns a fresh state and what its policies do in one rollout, ``[T, E]``."""
-    state, config = trainer.init(key), trainer.config
-
-    def act(observation: Observation, key: Array) -> tuple[Array, Array]:
-        return trainer.learner.act(state.learner, observation, key)
-
-    _, trajectory, _ = rollout(
-        trainer.env, act, state.rollout, config.rollout_length, key, config.reset_interval
-    )
-    return state, trajectory
-
-
-def training(env: MultiAgentEnv, algorithm: str, config: Config, **hparams: float):
-    """Returns ``init(key)`` and ``advance(state)``: one rollout and update of one seed."""
-    trainer = make_trainer(env, algorithm, config)
-    coefficients = Hyperparams.create(**hparams)
-    return trainer.init, lambda state: trainer.step(state, coefficients)
+    Raises:
+        RuntimeError: if it ends before.
+    """
+    left_out = ("JAX_COMPILATION_CACHE_DIR", "PYTHONDONTWRITEBYTECODE")
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    environment["XDG_CACHE_HOME"] = cache
+    command = [sys.executable, str(Path(__file__).parents[2] / "run.py"), *arguments]
+    seconds, start = [], time.perf_counter()
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        for word in words:
+            if not any(word in line for line in process.stdout or ()):
+                raise RuntimeError(f"{' '.join(command)}: ended before it said {word!r}")
+            seconds.append(time.perf_counter() - start)
+        process.kill()
+    return seconds
 
 
 def machine() -> str:
@@ -122,7 +163,5 @@ def machine() -> str:
     device = jax.devices()[0]
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     packages = ", ".join(f"{name} {version}" for name, version in versions().items())
-    return (
-        f"{device.device_kind} ({device.platform}), {platform.machine()}, {os.cpu_count()} cores"
-        f"{load}; {packages}"
-    )
+    processor = f"{platform.machine()}, {os.cpu_count()} cores{load}"
+    return f"{device.device_kind} ({device.platform}), {processor}; {packages}"

@@ -1,0 +1,237 @@
+"""What bench.py measures: each function times its sides in turns and returns a section."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from dataclasses import replace
+
+import numpy as np
+
+import envs
+from experiments.analysis.speed import programs
+from experiments.analysis.speed.timing import (
+    Effort,
+    Row,
+    Section,
+    compare_rates,
+    seconds_of_run,
+    time_in_turns,
+)
+from experiments.training.settings.defaults import get_preset
+from oatrpo_jax import Config, make_trainer
+
+
+def share(effort: Effort) -> Section:
+    """Returns training's environment steps per second over those of random legal actions."""
+    config, rows = effort.config, []
+    sampled = replace(config, estimator="sampled")
+    algorithms = ("happo", "mappo", "oappo", "oappo-auto", "hatrpo", "oatrpo")
+    for name in ("maze", "smax:3m"):
+        env = envs.make(name)
+        sides = {"random actions": programs.random_actions(env, config)}
+        sides |= {what: programs.training(env, what, config) for what in algorithms}
+        sides["oappo, sampled"] = programs.training(env, "oappo", sampled)
+        rows += compare_rates(name, sides, effort.repeats)
+    title = "Share of the raw rate: training, everybody admitted, over random legal actions"
+    return Section(title, rows)
+
+
+def reuse_cost(effort: Effort) -> Section:
+    """Returns the time of an update alone, by number of agents, all of them admitted."""
+    rows = []
+    for num_agents in effort.series(2, 4, 8, 16):
+        env = envs.make("maze", num_per_colour=num_agents // 2)
+        trainer = make_trainer(env, "oappo", effort.config)
+        sampling = make_trainer(env, "oappo", replace(effort.config, estimator="sampled"))
+        happo = programs.learning(make_trainer(env, "happo", effort.config), programs.update)
+        oappo = programs.learning(trainer, programs.update)
+        sampled = programs.learning(sampling, programs.update)
+        kl = programs.learning(trainer, programs.pairwise_kl)
+        time_in_turns([happo, oappo, sampled, kl], effort.repeats)
+        rows.append(
+            {
+                "agents = sources": num_agents,
+                "HAPPO, seconds": happo.median,
+                "OAPPO / HAPPO": oappo.over(happo),
+                "sampled / HAPPO": sampled.over(happo),
+                "pairwise KL / OAPPO": kl.over(oappo),
+            }
+        )
+    title = "Cost of reuse: time per update (no rollout) on the maze, everybody admitted"
+    return Section(title, rows)
+
+
+def seeds(effort: Effort) -> Section:
+    """Returns the rate of many lanes in one program, all of them counted, over one lane's."""
+    trainer = make_trainer(envs.make("maze"), "oappo", effort.config)
+    sides = {
+        f"{num_points} x {num_seeds}": programs.training_lanes(trainer, num_points, num_seeds)
+        for num_points, num_seeds in ((1, 1), (1, 5), (1, 8), (1, 32), (16, 5))
+        if num_points * num_seeds <= 80 * effort.largest
+    }
+    rows = compare_rates("maze", sides, effort.repeats)
+    for row in rows:
+        side = sides[row["what"]]
+        row |= {"compile, s": side.compile_seconds, "temporaries, MB": side.temporaries}
+    return Section("Grid points x seeds: OAPPO, all lanes in one program", rows)
+
+
+def start(effort: Effort) -> Section:
+    """Returns how long one waits for run.py's first update, and for its help."""
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("maze", "smax:3m"):
+            steps = Config(**get_preset(name, "oappo").config).steps_per_update
+            arguments = ["--env", name, "--total-steps", str(steps), "--out"]
+            waits = [
+                seconds_of_run([*arguments, f"{folder}/{name}-{number}"], folder, *WAITED_FOR)
+                for number in range(1 + effort.repeats)
+            ]
+            traced, updated = (statistics.median(each) for each in zip(*waits[1:], strict=True))
+            rows += [
+                {"what": f"{name}, first update, cold", "seconds": waits[0][1]},
+                {"what": f"{name}, first update, warm", "seconds": updated},
+                {"what": f"{name}, of that until there is an environment", "seconds": traced},
+            ]
+        helps = [seconds_of_run(["--help"], folder, "usage")[0] for _ in range(effort.repeats)]
+        rows.append({"what": "run.py --help", "seconds": statistics.median(helps)})
+    title = "Start: OAPPO, five seeds, settings of the preset; warm with programs in the cache"
+    return Section(title, rows)
+
+
+WAITED_FOR = ("tracing", "update 1/1")
+"""What run.py says as soon as it has an environment, and after the first update."""
+
+
+def growth(effort: Effort) -> Section:
+    """Returns seconds and memory by size; a series ends with the slopes of log over log."""
+    config = replace(effort.config, num_envs=16)
+    short = replace(config, rollout_length=16)
+    sizes = effort.series(16, 64, 256, 1024)
+    series = {
+        "agents": {size: (size, config) for size in effort.series(2, 4, 8, 16, 32)},
+        "environments": {size: (4, replace(short, num_envs=size)) for size in sizes},
+        "rollout length": {size: (4, replace(config, rollout_length=size)) for size in sizes},
+    }
+    rows = []
+    for name, cases in series.items():
+        found = [
+            {"of": name, "size": size, **_two_costs(*case, effort.repeats)}
+            for size, case in cases.items()
+        ]
+        slopes = {column: exponent(found, column) for column in list(found[0])[2:]}
+        rows += [*found, {"of": name, "size": "exponent", **slopes}]
+    return Section("Growth: one rollout and update on the maze, everybody admitted", rows)
+
+
+def _two_costs(num_agents: int, config: Config, repeats: int) -> Row:
+    env = envs.make("maze", num_per_colour=num_agents // 2)
+    oappo, oatrpo = (programs.training(env, name, config) for name in ("oappo", "oatrpo"))
+    time_in_turns([oappo, oatrpo], repeats)
+    return {
+        "OAPPO, s": oappo.median,
+        "OATRPO, s": oatrpo.median,
+        "OATRPO / OAPPO": oatrpo.over(oappo),
+        "temporaries, MB": oappo.temporaries,
+    }
+
+
+def exponent(series: list[Row], column: str) -> float:
+    """Returns the slope of log(column) over log(size) by least squares.
+
+    >>> round(exponent([{"size": 1, "s": 3}, {"size": 2, "s": 12}, {"size": 4, "s": 48}], "s"), 6)
+    2.0
+    """
+    sizes, values = ([row[name] for row in series] for name in ("size", column))
+    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+
+
+def limit(effort: Effort) -> Section:
+    """Returns operations per second of HAPPO's update beside matrix products'.
+
+    An update's operations are those of its passes: gradients of networks of these widths, as XLA
+    counts them for one pass, times the number of passes. Everything else that an update does
+    counts as time, not as work.
+    """
+    config = effort.config
+    size, widths = config.steps_per_update, config.hidden_sizes
+    trainer = make_trainer(envs.make("smax:3m"), "happo", config)
+    spec = trainer.learner.spec
+    plain = programs.matrix_product(1024, 1024, 1024)
+    layer = programs.matrix_product(size, *widths)
+    actor = programs.network_pass(size, spec.view_size, *widths, spec.num_actions)
+    critic = programs.network_pass(size, spec.state_size, *widths, 1)
+    update = programs.learning(trainer, programs.update)
+    time_in_turns([plain, layer, actor, critic, update], effort.repeats)
+    passes = config.num_epochs * spec.num_agents * actor.flops + config.critic_epochs * critic.flops
+    rows = [
+        {
+            "what": what,
+            "GFLOP": flops / 1e9,
+            "GFLOP/s": flops / side.median / 1e9,
+            "share of the plain product": flops / plain.flops * plain.over(side),
+        }
+        for what, side, flops in (
+            ("matrix product 1024 x 1024 x 1024", plain, plain.flops),
+            (f"one hidden layer, {size} rows", layer, layer.flops),
+            ("forward and backward through an actor", actor, actor.flops),
+            ("forward and backward through the critic", critic, critic.flops),
+            ("HAPPO's update on SMAX 3m, its passes counted", update, passes),
+        )
+    ]
+    return Section("Limit: floating-point operations per second", rows)
+
+
+def stock(effort: Effort) -> Section:
+    """Returns the rate of our SMAX over that of jaxmarl's own, which resets in every step."""
+    rows = []
+    for name in ("3m", "6h_vs_8z", "3s5z_vs_3s6z"):
+        sides = {
+            "stock": programs.stock_smax(name, effort.config),
+            "ours": programs.random_actions(envs.make(f"smax:{name}"), effort.config),
+        }
+        rows += compare_rates(f"smax:{name}", sides, effort.repeats)
+    return Section("Stock: SMAX under random legal actions, ours over jaxmarl's own", rows)
+
+
+def mpe(effort: Effort) -> Section:
+    """Returns the rate of IPPO on MPE over that of random actions.
+
+    The settings are the preset's, which are those of JaxMARL's own ``ippo_ff_mpe``, so that its
+    figure can be put beside this one.
+    """
+    name = "jaxmarl:MPE_simple_spread_v3"
+    env, preset = envs.make(name), get_preset(name, "ippo")
+    config = Config(**preset.config, rollout_length=effort.config.rollout_length)
+    sides = {
+        "random actions": programs.random_actions(env, config),
+        "ippo": programs.training(env, "ippo", config, **preset.hyperparams),
+    }
+    # A run takes some hundredths of a second.
+    rows = compare_rates(name, sides, 20 * effort.repeats)
+    return Section("MPE: IPPO over random actions, settings of the preset", rows)
+
+
+ORIGINAL_FOOTBALL = {
+    "academy_pass_and_shoot_with_keeper": 260,
+    "academy_3_vs_1_with_keeper": 260,
+    "academy_counterattack_easy": 130,
+    "academy_counterattack_hard": 130,
+}
+"""Steps per second of the original engine on one core, measured by itself elsewhere."""
+
+
+def football(effort: Effort) -> Section:
+    """Returns the rate of each scenario under random actions beside the original engine's."""
+    config = replace(effort.config, reset_interval=1)
+    sides = {
+        name: programs.random_actions(envs.make(f"football:{name}"), config)
+        for name in ORIGINAL_FOOTBALL
+    }
+    time_in_turns(sides.values(), effort.repeats)
+    rows = [
+        {"environment": name} | side.rate() | {"original steps/s": ORIGINAL_FOOTBALL[name]}
+        for name, side in sides.items()
+    ]
+    return Section("Football: academy (JAX) under random actions, the original on one core", rows)

@@ -1,0 +1,168 @@
+"""What is timed, compiled: rollouts, training, updates alone, bare products of their sizes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from experiments.analysis.speed.timing import Side
+from experiments.training.program import over_lanes
+from oatrpo_jax import Config, Hyperparams, Trainer, TrainState, make_trainer
+from oatrpo_jax.rollout import init_rollout, rollout
+from oatrpo_jax.types import MultiAgentEnv, Observation, Transition
+
+OPEN_GATE = 1e6
+"""A sigma that admits everybody: the most that reuse can cost."""
+
+
+def checksum(*arrays: Any) -> Array:
+    """Returns one number that depends on everything, lest the compiler drop what is unused."""
+    return jnp.stack([array.mean(dtype=jnp.float32) for array in arrays]).sum()
+
+
+def random_legal(key: Array, mask: Array) -> Array:
+    """Returns a legal action drawn uniformly along the last axis of ``mask``."""
+    return jax.random.categorical(key, jnp.where(mask, 0.0, -jnp.inf))
+
+
+def random_actions(env: MultiAgentEnv, config: Config) -> Side:
+    """Returns the trainer's own rollout under random legal actions, all of it read."""
+
+    def act(observation: Observation, key: Array) -> tuple[Array, Array]:
+        action = random_legal(key, observation.action_mask)
+        return action, jnp.zeros(action.shape)
+
+    def advance(carry: tuple) -> tuple[tuple, Array]:
+        key, rollout_key = jax.random.split(carry[0])
+        length, interval = config.rollout_length, config.reset_interval
+        state, trajectory, _ = rollout(env, act, carry[1], length, rollout_key, interval)
+        return (key, state), checksum(*jax.tree.leaves(trajectory))
+
+    return Side(
+        lambda key: (key, init_rollout(env, config.num_envs, key)),
+        advance,
+        config.steps_per_update,
+    )
+
+
+def stock_smax(scenario: str, config: Config) -> Side:
+    """Returns jaxmarl's own environment under random legal actions; it resets itself."""
+    from envs.smax.library import MAP_NAME_TO_SCENARIO, HeuristicEnemySMAX
+
+    game = HeuristicEnemySMAX(scenario=MAP_NAME_TO_SCENARIO[scenario])
+
+    def init(key: Array) -> tuple:
+        views, state = jax.vmap(game.reset)(jax.random.split(key, config.num_envs))
+        return key, views, jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), state)
+
+    def step(carry: tuple, _: None) -> tuple[tuple, Array]:
+        key, views, state = carry
+        read = checksum(*views.values())
+        key, action_key, step_key = jax.random.split(key, 3)
+        legal = jax.vmap(game.get_avail_actions)(state)
+        mask = jnp.stack([legal[agent] for agent in game.agents], axis=1)
+        actions = random_legal(action_key, mask)
+        orders = {agent: actions[:, n] for n, agent in enumerate(game.agents)}
+        keys = jax.random.split(step_key, config.num_envs)
+        views, state, rewards, dones, _ = jax.vmap(game.step)(keys, state, orders)
+        return (key, views, state), read + checksum(rewards["ally_0"], dones["__all__"])
+
+    return Side(
+        init,
+        lambda carry: jax.lax.scan(step, carry, length=config.rollout_length),
+        config.steps_per_update,
+    )
+
+
+def training(env: MultiAgentEnv, algorithm: str, config: Config, **hparams: float) -> Side:
+    """Returns one rollout and update of one seed, everybody admitted unless a sigma is given."""
+    trainer = make_trainer(env, algorithm, config)
+    coefficients = Hyperparams.create(**{"reuse_sigma": OPEN_GATE, **hparams})
+    return Side(
+        trainer.init, lambda state: trainer.step(state, coefficients), config.steps_per_update
+    )
+
+
+def training_lanes(trainer: Trainer, num_points: int, num_seeds: int) -> Side:
+    """Returns one rollout and update of a grid, all lanes in one program as in a run."""
+    hparams = Hyperparams.create(reuse_sigma=jnp.linspace(0.05, 0.2, num_points))
+    step = over_lanes(trainer.step, jax.default_backend())
+
+    def init(key: Array) -> TrainState:
+        return jax.vmap(jax.vmap(trainer.init))(jax.random.split(key, (num_points, num_seeds)))
+
+    env_steps = num_points * num_seeds * trainer.config.steps_per_update
+    return Side(init, lambda state: step(state, hparams), env_steps)
+
+
+def first_rollout(trainer: Trainer, key: Array) -> tuple[TrainState, Transition]:
+    """Returns a fresh state and what its policies do in one rollout, ``[T, E]``."""
+    key, rollout_key = jax.random.split(key)
+    state, config = trainer.init(key), trainer.config
+
+    def act(observation: Observation, key: Array) -> tuple[Array, Array]:
+        return trainer.learner.act(state.learner, observation, key)
+
+    _, trajectory, _ = rollout(
+        trainer.env, act, state.rollout, config.rollout_length, rollout_key, config.reset_interval
+    )
+    return state, trajectory
+
+
+def learning(trainer: Trainer, part: Callable[..., Array]) -> Side:
+    """Returns ``part(trainer, state, trajectory)``, always of the same rollout."""
+    return Side(partial(first_rollout, trainer), lambda carry: (carry, part(trainer, *carry)))
+
+
+def update(trainer: Trainer, state: TrainState, trajectory: Transition) -> Array:
+    """Returns a number that depends on everything that an update makes, everybody admitted."""
+    hparams = Hyperparams.create(reuse_sigma=OPEN_GATE)
+    learner, _ = trainer.learner.update(state.learner, trajectory, hparams, state.key)
+    return checksum(*jax.tree.leaves((learner.policies.params, learner.critics.params)))
+
+
+def pairwise_kl(trainer: Trainer, state: TrainState, trajectory: Transition) -> Array:
+    """Returns how far all policies are from all agents', ``[G, N]``, on `divergence_rows` rows."""
+    learner, labels = trainer.learner, state.learner.labels
+    length = trainer.config.divergence_rows // trainer.config.num_envs
+    seen = jax.tree.map(lambda x: x[:length], trajectory.observation)
+
+    def log_policy(labels: Array) -> Array:
+        params = state.learner.policies.params
+        logits = learner.logits(params, seen.agents_view, seen.action_mask, labels)
+        return jax.nn.log_softmax(logits)
+
+    behaviour = log_policy(labels)
+
+    def distances(policy: Array) -> Array:
+        other = log_policy(jnp.full_like(labels, policy))
+        return jnp.mean(jnp.sum(jnp.exp(behaviour) * (behaviour - other), axis=-1), axis=(0, 1))
+
+    return jax.lax.map(distances, jnp.arange(learner.num_policies))
+
+
+def matrix_product(rows: int, inner: int, columns: int) -> Side:
+    """Returns one matrix product."""
+    matrices = jnp.ones((rows, inner)), jnp.ones((inner, columns))
+    return Side(lambda _: matrices, lambda carry: (carry, carry[0] @ carry[1]))
+
+
+def network_pass(rows: int, *widths: int) -> Side:
+    """Returns the gradient of a network of these widths on so many rows, and nothing else."""
+    layers = [jnp.full(shape, 0.1) for shape in itertools.pairwise(widths)]
+
+    def loss(layers: list[Array], x: Array) -> Array:
+        for layer in layers[:-1]:
+            x = jnp.tanh(x @ layer)
+        return jnp.sum(jnp.square(x @ layers[-1]))
+
+    return Side(
+        lambda _: (layers, jnp.ones((rows, widths[0]))),
+        lambda carry: (carry, jax.grad(loss)(*carry)),
+    )
