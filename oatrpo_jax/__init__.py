@@ -1,11 +1,6 @@
 """Off-Agent Trust Region Policy Optimization and its family, end to end in JAX."""
 
-from oatrpo_jax.algorithms import (
-    ALGORITHMS,
-    Algorithm,
-    fixed_algorithm,
-    get_algorithm,
-)
+from oatrpo_jax.algorithms import ALGORITHMS, Algorithm, fixed_algorithm, get_algorithm
 from oatrpo_jax.config import Config, EnvSpec, Hyperparams
 from oatrpo_jax.export import actor_parameters, export_actors
 from oatrpo_jax.learner import Learner, LearnerState, make_learner

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -10,12 +12,26 @@ from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.types import Transition
 
 
+class Steps(NamedTuple):
+    """What advantages are made of; every field is ``[T, ...]``.
+
+    Attributes:
+        reward: what was earned.
+        value: values of the states acted in.
+        next_value: values of the states reached, before any reset.
+        terminated: bool, True where the episode ended for good.
+        truncated: bool, True where a time limit cut it off.
+    """
+
+    reward: jax.Array
+    value: jax.Array
+    next_value: jax.Array
+    terminated: jax.Array
+    truncated: jax.Array
+
+
 def generalized_advantage_estimation(
-    reward: jax.Array,
-    value: jax.Array,
-    next_value: jax.Array,
-    terminated: jax.Array,
-    truncated: jax.Array,
+    steps: Steps,
     *,
     gamma: jax.Array | float,
     gae_lambda: jax.Array | float,
@@ -27,11 +43,7 @@ def generalized_advantage_estimation(
     stops at the end of an episode, terminated or truncated; a truncation still bootstraps.
 
     Args:
-        reward: ``[T, ...]``.
-        value: ``[T, ...]`` values of the states acted in.
-        next_value: ``[T, ...]`` values of the states reached, before any reset.
-        terminated: ``[T, ...]`` True where the episode ended for good.
-        truncated: ``[T, ...]`` True where a time limit cut it off.
+        steps: rewards, values and ends of episodes.
         gamma: discount per step.
         gae_lambda: the exponential weight of longer estimates.
         neutralise: give truncated steps the advantage 0 instead of bootstrapping.
@@ -39,7 +51,8 @@ def generalized_advantage_estimation(
     Returns:
         ``[T, ...]`` advantages; add ``value`` for the returns that a critic learns.
     """
-    chex.assert_equal_shape([reward, value, next_value, terminated, truncated])
+    chex.assert_equal_shape(steps)
+    reward, value, next_value, terminated, truncated = steps
     delta = reward + gamma * jnp.where(terminated, 0.0, next_value) - value
     if neutralise:
         delta = jnp.where(truncated & ~terminated, 0.0, delta)
@@ -72,11 +85,13 @@ def trajectory_advantage(
     """
     wide = lambda x: jnp.broadcast_to(x[..., None], value.shape)  # noqa: E731
     return generalized_advantage_estimation(
-        reward=wide(trajectory.reward),
-        value=value,
-        next_value=next_value,
-        terminated=wide(trajectory.terminated),
-        truncated=wide(trajectory.truncated),
+        Steps(
+            reward=wide(trajectory.reward),
+            value=value,
+            next_value=next_value,
+            terminated=wide(trajectory.terminated),
+            truncated=wide(trajectory.truncated),
+        ),
         gamma=hparams.gamma,
         gae_lambda=hparams.gae_lambda,
         neutralise=config.truncation == "neutralise",

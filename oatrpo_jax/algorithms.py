@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from oatrpo_jax.a2c import POLICY_GRADIENT
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.ownership import Ownership, separate, shared
-from oatrpo_jax.policy_step import PolicyStep
-from oatrpo_jax.ppo import CLIP
-from oatrpo_jax.reuse import (
+from oatrpo_jax.reuse.rules import (
     ReuseRule,
     agreement_reuse,
     fixed_reuse,
@@ -20,7 +16,23 @@ from oatrpo_jax.reuse import (
     shared_experience,
     threshold_reuse,
 )
-from oatrpo_jax.trpo import TRUST_REGION
+from oatrpo_jax.steps.a2c import POLICY_GRADIENT
+from oatrpo_jax.steps.ppo import CLIP
+from oatrpo_jax.steps.signature import PolicyStep
+from oatrpo_jax.steps.trpo import TRUST_REGION
+
+Ownership = Callable[[int], tuple[int, ...]]
+"""num_agents -> the policy that each agent acts with, ``[N]`` numbers from 0 to G - 1."""
+
+
+def separate(num_agents: int) -> tuple[int, ...]:
+    """Returns the ownership in which every agent has parameters of its own."""
+    return tuple(range(num_agents))
+
+
+def shared(num_agents: int) -> tuple[int, ...]:
+    """Returns the ownership in which all agents act with the same parameters."""
+    return (0,) * num_agents
 
 
 @dataclass(frozen=True)
@@ -30,17 +42,16 @@ class Algorithm:
     Attributes:
         name: as on the command line.
         description: one line for help texts and tables.
-        ownership: who owns parameters.
         reuse: the rule behind the reuse matrix.
         policy_step: the local step.
         is_sequential: whether learners are corrected for those updated before them.
+        ownership: who owns parameters; by default every agent has its own.
         has_central_critic: whether one critic sees the global state, or each policy has a critic
             that sees its agents' views.
         shares_values: whether experience is also reused by the critics, and each learner judges
             what it reuses by its own critic; needs local critics.
-        finds_clusters: whether agents are to be grouped before training, by `identity`; the
-            ownership holds until then, and there is a policy for each agent in case they all
-            differ.
+        finds_clusters: whether agents are grouped before training, by `grouping`; until then the
+            ownership holds, and there is a policy for each agent in case they all differ.
 
     Raises:
         ValueError: if a central critic were to share.
@@ -48,11 +59,11 @@ class Algorithm:
 
     name: str
     description: str
-    ownership: Ownership
     reuse: ReuseRule
     policy_step: PolicyStep
     is_sequential: bool
-    has_central_critic: bool
+    ownership: Ownership = separate
+    has_central_critic: bool = True
     shares_values: bool = False
     finds_clusters: bool = False
 
@@ -70,6 +81,8 @@ class Algorithm:
             names |= self.policy_step.reads_when_shared
         if self.reuse.draws_sources:
             names |= {"estimator"}
+        if self.finds_clusters:
+            names |= _READ_TO_GROUP
         if config.divergence != "quantile":
             names -= {"divergence_quantile"}
         if config.value_loss != "clipped":
@@ -77,6 +90,7 @@ class Algorithm:
         return names
 
 
+_READ_TO_GROUP = frozenset({"grouping_steps", "grouping_epochs"})
 _ALWAYS_READ = frozenset(
     {field.name for field in dataclasses.fields(Config)}
     | {field.name for field in dataclasses.fields(Hyperparams)}
@@ -87,72 +101,58 @@ _ALWAYS_READ = frozenset(
     | POLICY_GRADIENT.reads
     | threshold_reuse().reads
     | shared_experience().reads
-    | {"estimator"}
+    | (_READ_TO_GROUP | {"estimator"})
 )
 
 _TABLE = (
     Algorithm(
         name="oappo",
         description="off-agent PPO: clipped steps on own and admitted experience, in turn",
-        ownership=separate,
         reuse=threshold_reuse(),
         policy_step=CLIP,
         is_sequential=True,
-        has_central_critic=True,
     ),
     Algorithm(
         name="oatrpo",
         description="off-agent TRPO: the same within a trust region",
-        ownership=separate,
         reuse=threshold_reuse(),
         policy_step=TRUST_REGION,
         is_sequential=True,
-        has_central_critic=True,
     ),
     Algorithm(
         name="oappo-auto",
         description="off-agent PPO that weighs sources by itself, by the error of their gradients",
-        ownership=separate,
         reuse=agreement_reuse(),
         policy_step=CLIP,
         is_sequential=True,
-        has_central_critic=True,
     ),
     Algorithm(
         name="oatrpo-auto",
         description="off-agent TRPO that weighs sources in the same way",
-        ownership=separate,
         reuse=agreement_reuse(),
         policy_step=TRUST_REGION,
         is_sequential=True,
-        has_central_critic=True,
     ),
     Algorithm(
         name="oappo-ess",
         description="off-agent PPO that weighs sources by their effective sample size",
-        ownership=separate,
         reuse=sample_size_reuse(),
         policy_step=CLIP,
         is_sequential=True,
-        has_central_critic=True,
     ),
     Algorithm(
         name="happo",
         description="heterogeneous-agent PPO: clipped steps on own experience, in turn",
-        ownership=separate,
         reuse=own_reuse(),
         policy_step=CLIP,
         is_sequential=True,
-        has_central_critic=True,
     ),
     Algorithm(
         name="hatrpo",
         description="heterogeneous-agent TRPO: trust-region steps on own experience, in turn",
-        ownership=separate,
         reuse=own_reuse(),
         policy_step=TRUST_REGION,
         is_sequential=True,
-        has_central_critic=True,
     ),
     Algorithm(
         name="mappo",
@@ -161,7 +161,6 @@ _TABLE = (
         reuse=own_reuse(),
         policy_step=CLIP,
         is_sequential=False,
-        has_central_critic=True,
     ),
     Algorithm(
         name="ippo",
@@ -175,7 +174,6 @@ _TABLE = (
     Algorithm(
         name="ippo-separate",
         description="independent PPO, every agent with an actor and a critic of its own",
-        ownership=separate,
         reuse=own_reuse(),
         policy_step=CLIP,
         is_sequential=False,
@@ -188,13 +186,11 @@ _TABLE = (
         reuse=own_reuse(),
         policy_step=CLIP,
         is_sequential=False,
-        has_central_critic=True,
         finds_clusters=True,
     ),
     Algorithm(
         name="seac",
         description="shared experience actor-critic: A2C on everybody's experience, critics too",
-        ownership=separate,
         reuse=shared_experience(),
         policy_step=POLICY_GRADIENT,
         is_sequential=False,
@@ -204,11 +200,9 @@ _TABLE = (
     Algorithm(
         name="seac-ppo",
         description="shared experience with clipped steps and a central critic",
-        ownership=separate,
         reuse=shared_experience(),
         policy_step=CLIP,
         is_sequential=False,
-        has_central_critic=True,
     ),
 )
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from oatrpo_jax.border import (
-    ANY,
+from oatrpo_jax.ranges import (
+    AT_LEAST_ONE,
     BELOW_ONE,
-    TINY,
+    INSIDE_UNIT,
+    NOT_NEGATIVE,
+    POSITIVE,
+    UNIT,
+    Range,
     as_coefficient,
     check_count,
     check_range,
@@ -96,15 +100,20 @@ class Config:
         2048, "rows of each slot on which a trust-region step estimates the curvature (at most)"
     )
     line_search_steps: int = _setting(10, "candidates tried by a trust-region step")
+    grouping_steps: int = _setting(
+        8192,
+        "environment steps per seed collected before training, by which agents are told apart",
+    )
+    grouping_epochs: int = _setting(20, "passes over them by the encoder of agents' identities")
 
     def __post_init__(self) -> None:
-        for name in _COUNTS:
-            check_count(name, getattr(self, name))
-        for name in ("normalise_values", "layer_norm"):
-            if not isinstance(value := getattr(self, name), bool):
+        for name, kind in get_type_hints(Config).items():
+            value = getattr(self, name)
+            if kind is int:
+                check_count(name, value)
+            elif kind is bool and not isinstance(value, bool):
                 raise ValueError(f"{name}: expected True or False, got {value!r}")
-        for name, choices in _CHOICES.items():
-            if (value := getattr(self, name)) not in choices:
+            elif get_origin(kind) is Literal and value not in (choices := get_args(kind)):
                 raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
         is_sizes = isinstance(self.hidden_sizes, tuple) and self.hidden_sizes
         if not is_sizes or not all(is_count(size) for size in self.hidden_sizes):
@@ -133,31 +142,14 @@ class Config:
         """Environment steps that one update consumes, over all parallel environments."""
         return self.num_envs * self.rollout_length
 
-
-_COUNTS = (
-    "num_envs",
-    "rollout_length",
-    "reset_interval",
-    "num_updates",
-    "num_epochs",
-    "critic_epochs",
-    "num_minibatches",
-    "divergence_rows",
-    "cg_iterations",
-    "fisher_rows",
-    "line_search_steps",
-)
-_CHOICES = {
-    "estimator": ("weighted", "sampled", "mapping"),
-    "divergence": ("mean", "max", "quantile"),
-    "truncation": ("bootstrap", "neutralise"),
-    "value_loss": ("huber", "clipped"),
-    "activation": ("tanh", "relu"),
-}
+    @property
+    def grouping_length(self) -> int:
+        """Steps of each environment that are `grouping_steps` together, or just above."""
+        return -(-self.grouping_steps // self.num_envs)
 
 
-def _coefficient(default: float, low: float, high: float, doc: str) -> Any:
-    return struct.field(default=default, metadata={"doc": doc, "low": low, "high": high})
+def _coefficient(default: float, allowed: Range, doc: str) -> Any:
+    return struct.field(default=default, metadata={"doc": doc, "range": allowed})
 
 
 @struct.dataclass
@@ -167,46 +159,50 @@ class Hyperparams:
     Make one with `create`, which checks ranges and sees to the types.
     """
 
-    actor_lr: jax.Array = _coefficient(5e-4, 0, 1, "Adam's learning rate of the actors")
-    critic_lr: jax.Array = _coefficient(5e-4, 0, 1, "Adam's learning rate of the critic")
-    max_grad_norm: jax.Array = _coefficient(10.0, TINY, ANY, "global norm that gradients keep to")
-    gamma: jax.Array = _coefficient(0.99, 0, 1, "discount per step")
-    gae_lambda: jax.Array = _coefficient(0.95, 0, 1, "lambda of generalised advantage estimation")
-    ent_coef: jax.Array = _coefficient(0.01, 0, ANY, "weight of the entropy bonus")
-    clip_eps: jax.Array = _coefficient(0.2, TINY, ANY, "how far a ratio may move from 1 and gain")
+    actor_lr: jax.Array = _coefficient(5e-4, UNIT, "Adam's learning rate of the actors")
+    critic_lr: jax.Array = _coefficient(5e-4, UNIT, "Adam's learning rate of the critic")
+    max_grad_norm: jax.Array = _coefficient(10.0, POSITIVE, "global norm that gradients keep to")
+    gamma: jax.Array = _coefficient(0.99, UNIT, "discount per step")
+    gae_lambda: jax.Array = _coefficient(0.95, UNIT, "lambda of generalised advantage estimation")
+    ent_coef: jax.Array = _coefficient(0.01, NOT_NEGATIVE, "weight of the entropy bonus")
+    clip_eps: jax.Array = _coefficient(0.2, POSITIVE, "how far a ratio may move from 1 and gain")
     dual_clip: jax.Array = _coefficient(
-        3.0, 1, ANY, "cap on others' ratios where the advantage is negative"
+        3.0, AT_LEAST_ONE, "cap on others' ratios where the advantage is negative"
     )
     reuse_sigma: jax.Array = _coefficient(
-        0.1, 0, ANY, "KL below which another agent's experience is admitted (0 admits nobody's)"
+        0.1,
+        NOT_NEGATIVE,
+        "KL below which another agent's experience is admitted (0 admits nobody's)",
     )
     reuse_lambda: jax.Array = _coefficient(
-        0.7, 0, 1, "weight of an agent's own experience when it has others' too (1 uses no other's)"
+        0.7, UNIT, "weight of an agent's own experience when it has others' too (1 uses no other's)"
     )
     seac_coef: jax.Array = _coefficient(
-        1.0, 0, ANY, "weight of each other agent's experience in SEAC (0 uses no other's)"
+        1.0, NOT_NEGATIVE, "weight of each other agent's experience in SEAC (0 uses no other's)"
     )
     divergence_quantile: jax.Array = _coefficient(
-        0.9, 0, 1, "quantile of the rows' KL that the gate looks at, with divergence = quantile"
+        0.9, UNIT, "quantile of the rows' KL that the gate looks at, with divergence = quantile"
     )
     kl_threshold: jax.Array = _coefficient(
-        0.01, TINY, ANY, "radius delta of the trust region, in nats of mean KL"
+        0.01, POSITIVE, "radius delta of the trust region, in nats of mean KL"
     )
-    cg_damping: jax.Array = _coefficient(1e-3, 0, ANY, "added to the Fisher matrix's diagonal")
+    cg_damping: jax.Array = _coefficient(
+        1e-3, NOT_NEGATIVE, "added to the Fisher matrix's diagonal"
+    )
     line_search_decay: jax.Array = _coefficient(
-        0.5, TINY, BELOW_ONE, "step shrinkage per rejected candidate"
+        0.5, INSIDE_UNIT, "step shrinkage per rejected candidate"
     )
     accept_ratio: jax.Array = _coefficient(
-        0.5, 0, 1, "share of the predicted improvement that a candidate must reach"
+        0.5, UNIT, "share of the predicted improvement that a candidate must reach"
     )
     huber_delta: jax.Array = _coefficient(
-        10.0, TINY, ANY, "error beyond which the critic's loss grows linearly"
+        10.0, POSITIVE, "error beyond which the critic's loss grows linearly"
     )
     value_clip_eps: jax.Array = _coefficient(
-        0.2, TINY, ANY, "how far a value may move and gain, with value_loss = clipped"
+        0.2, POSITIVE, "how far a value may move and gain, with value_loss = clipped"
     )
     value_norm_decay: jax.Array = _coefficient(
-        0.99, 0, BELOW_ONE, "share of the running return statistics kept per update"
+        0.99, BELOW_ONE, "share of the running return statistics kept per update"
     )
 
     @classmethod
@@ -230,7 +226,8 @@ class Hyperparams:
             for name, field in known.items()
         }
         for name, value in values.items():
-            check_range(name, value, known[name].metadata)
+            metadata = known[name].metadata
+            check_range(f"{name} ({metadata['doc']})", value, metadata["range"])
         shapes = {name: value.shape for name, value in values.items() if value.shape}
         try:
             shape = jnp.broadcast_shapes((), *shapes.values())

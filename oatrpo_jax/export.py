@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 
+from oatrpo_jax.checks import check_labels
 from oatrpo_jax.learner import Learner, LearnerState
-from oatrpo_jax.ownership import check_labels
 
 if TYPE_CHECKING:
     from jax.export import Exported

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from oatrpo_jax.networks import MLP
+from oatrpo_jax.policies.networks import MLP
 from oatrpo_jax.types import PyTree, Transition
 
 

@@ -13,19 +13,19 @@ import numpy as np
 
 from oatrpo_jax.advantages import trajectory_advantage
 from oatrpo_jax.algorithms import Algorithm, get_algorithm
-from oatrpo_jax.border import check_update_input
+from oatrpo_jax.checks import check_labels, check_update_input
 from oatrpo_jax.config import Config, EnvSpec, Hyperparams
-from oatrpo_jax.critic import ValueNorm, critic_features
-from oatrpo_jax.networks import Actor, Critic, policy_distribution
-from oatrpo_jax.ownership import check_labels
-from oatrpo_jax.planning import UpdatePlan, make_plan
-from oatrpo_jax.policy_step import Learning, adam_init
-from oatrpo_jax.policy_update import update_policies
-from oatrpo_jax.reuse import own_share
-from oatrpo_jax.shared_values import PerLearner, importance_ratio, own_judgement
-from oatrpo_jax.sources import Slots, make_slots
+from oatrpo_jax.critics.critic import Critic, ValueNorm, critic_active, critic_features
+from oatrpo_jax.critics.shared_values import importance_ratio, own_judgement
+from oatrpo_jax.critics.value_update import Returns, update_critics
+from oatrpo_jax.optimiser import Learning, adam_init
+from oatrpo_jax.policies.distributions import policy_distribution
+from oatrpo_jax.policies.networks import Actor
+from oatrpo_jax.reuse.experience import Experience, make_slots
+from oatrpo_jax.reuse.planning import UpdatePlan, make_plan
+from oatrpo_jax.reuse.rules import own_share
+from oatrpo_jax.sequential_update import update_policies
 from oatrpo_jax.types import Observation, PyTree, Transition
-from oatrpo_jax.value_update import Returns, update_critics
 
 
 class LearnerState(NamedTuple):
@@ -175,63 +175,60 @@ class Learner:
         value = self.value(state, seen)
         next_value = self.value(state, trajectory.next_observation)
         advantage = trajectory_advantage(trajectory, value, next_value, self.config, hparams)
-        actors, labels = state.policies.params, state.labels
-        logits = self.logits(actors, seen.agents_view, seen.action_mask, labels)
-        slots = make_slots(trajectory, logits, advantage)
+        returns = value + advantage
         order_key, policy_key, critic_key = jax.random.split(key, 3)
         plan, reuse_metrics = make_plan(
             self.actor,
-            self.config,
             self.algorithm.reuse,
-            actors,
-            slots,
-            own=jnp.arange(self.num_policies)[:, None] == labels,
-            hparams=hparams,
-            key=order_key,
+            state.policies.params,
+            self._experience(state, trajectory, advantage, returns),
+            hparams,
+            order_key,
         )
-        returns = value + advantage
         policies, policy_metrics = update_policies(
-            self.actor,
-            self.config,
-            self.algorithm,
-            state.policies,
-            slots,
-            plan=plan,
-            advantage_of=self._advantage_of(state, slots, returns),
-            hparams=hparams,
-            key=policy_key,
+            self.actor, self.algorithm, state.policies, plan, hparams, policy_key
         )
-        slot_weights, ratio_of = self._critic_sources(state, slots, plan)
         critics, value_norm, critic_metrics = update_critics(
             self.critic,
-            self.config,
             state.critics,
             state.value_norm,
-            Returns.of(seen, self.algorithm.has_central_critic, value, returns),
-            slot_weights=slot_weights,
-            ratio_of=ratio_of,
-            hparams=hparams,
-            key=critic_key,
+            self._returns(state, seen, value, returns, plan),
+            hparams,
+            critic_key,
         )
         metrics = policy_metrics | critic_metrics | reuse_metrics
-        return LearnerState(policies, critics, value_norm, labels), metrics
+        return LearnerState(policies, critics, value_norm, state.labels), metrics
 
-    def _advantage_of(self, state: LearnerState, slots: Slots, returns: jax.Array) -> PerLearner:
-        """Returns the advantages ``[N, T, E]`` of all slots as each learner sees them."""
+    def _experience(
+        self, state: LearnerState, trajectory: Transition, advantage: jax.Array, returns: jax.Array
+    ) -> Experience:
+        """Returns a trajectory by agent, with what each learner thinks of it."""
+        seen, actors = trajectory.observation, state.policies.params
+        logits = self.logits(actors, seen.agents_view, seen.action_mask, state.labels)
+        slots = make_slots(trajectory, logits, advantage)
+        own = jnp.arange(self.num_policies)[:, None] == state.labels
         if not self.algorithm.shares_values:
-            return lambda learner: slots.advantage
+            return Experience(slots, own)
         target = state.value_norm.normalise(jnp.moveaxis(returns, 2, 0))
-        return own_judgement(self.critic, state.critics.params, slots, target)
+        judgement = own_judgement(self.critic, state.critics.params, slots, target)
+        return Experience(slots, own, judgement)
 
-    def _critic_sources(
-        self, state: LearnerState, slots: Slots, plan: UpdatePlan
-    ) -> tuple[jax.Array, PerLearner | None]:
-        """Returns ``[C, M]`` weights of slots for critics, and those of rows if not all are 1."""
-        if self.algorithm.has_central_critic:
-            return jnp.ones((1, 1)), None
-        if not self.algorithm.shares_values:
-            return own_share(plan.own), None
-        return plan.weights, importance_ratio(self.actor, state.policies.params, slots, plan.own)
+    def _returns(
+        self,
+        state: LearnerState,
+        seen: Observation,
+        value: jax.Array,
+        returns: jax.Array,
+        plan: UpdatePlan,
+    ) -> Returns:
+        """Returns what critics are to learn, and how much of it each of them."""
+        central, ratio_of = self.algorithm.has_central_critic, None
+        weights = jnp.ones((1, 1)) if central else own_share(plan.experience.own)
+        if self.algorithm.shares_values:
+            weights = plan.weights
+            ratio_of = importance_ratio(self.actor, state.policies.params, plan.experience)
+        features, active = critic_features(seen, central), critic_active(seen, central)
+        return Returns(features, active, value, returns, weights, ratio_of)
 
 
 def make_learner(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oatrpo_jax.advantages import generalized_advantage_estimation, masked_mean, normalise
+from oatrpo_jax.advantages import Steps, generalized_advantage_estimation, masked_mean, normalise
 
 # Steps 0-1 are an episode that terminates, steps 2-3 one that is truncated.
 REWARD = jnp.array([1.0, 2.0, 3.0, 4.0])
@@ -15,11 +15,11 @@ TERMINATED = jnp.array([False, True, False, False])
 TRUNCATED = jnp.array([False, False, False, True])
 
 
+STEPS = Steps(REWARD, VALUE, NEXT_VALUE, TERMINATED, TRUNCATED)
+
+
 def gae(**changes):
-    arguments = {"gamma": 0.5, "gae_lambda": 0.5} | changes
-    return generalized_advantage_estimation(
-        REWARD, VALUE, NEXT_VALUE, TERMINATED, TRUNCATED, **arguments
-    )
+    return generalized_advantage_estimation(STEPS, **{"gamma": 0.5, "gae_lambda": 0.5} | changes)
 
 
 def test_a_termination_does_not_bootstrap_and_a_truncation_does():
@@ -37,8 +37,8 @@ def test_lambda_zero_is_the_one_step_error():
 
 
 def test_a_trailing_axis_is_a_batch():
-    wide = [jnp.stack([x, x], axis=1) for x in (REWARD, VALUE, NEXT_VALUE, TERMINATED, TRUNCATED)]
-    advantage = generalized_advantage_estimation(*wide, gamma=0.5, gae_lambda=0.5)
+    wide = Steps(*(jnp.stack([x, x], axis=1) for x in STEPS))
+    advantage = generalized_advantage_estimation(wide, gamma=0.5, gae_lambda=0.5)
     np.testing.assert_allclose(advantage, jnp.stack([gae(), gae()], axis=1))
 
 
@@ -63,16 +63,14 @@ def test_it_agrees_with_a_double_loop(seed, gamma, gae_lambda):
     reward, value, next_value = rng.normal(size=(3, 12))
     terminated, truncated = rng.random((2, 12)) < 0.2
     expected = slow_gae(reward, value, next_value, terminated, truncated, gamma, gae_lambda)
-    arrays = [jnp.asarray(x) for x in (reward, value, next_value, terminated, truncated)]
-    actual = generalized_advantage_estimation(*arrays, gamma=gamma, gae_lambda=gae_lambda)
+    steps = Steps(*map(jnp.asarray, (reward, value, next_value, terminated, truncated)))
+    actual = generalized_advantage_estimation(steps, gamma=gamma, gae_lambda=gae_lambda)
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_shapes_that_differ_are_refused():
     with pytest.raises(AssertionError):
-        generalized_advantage_estimation(
-            REWARD, VALUE[:2], NEXT_VALUE, TERMINATED, TRUNCATED, gamma=1.0, gae_lambda=1.0
-        )
+        generalized_advantage_estimation(STEPS._replace(value=VALUE[:2]), gamma=1.0, gae_lambda=1.0)
 
 
 def test_normalised_advantages_have_mean_0_and_deviation_1_over_active_entries():

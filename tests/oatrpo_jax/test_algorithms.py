@@ -21,7 +21,7 @@ from oatrpo_jax import (
     make_trainer,
 )
 from oatrpo_jax.algorithms import shared
-from oatrpo_jax.reuse import allowed_reuse
+from oatrpo_jax.reuse.rules import allowed_reuse
 from tests.probe_envs import Messy, tree_equal
 
 FIXED = fixed_algorithm(allowed_reuse([[1, 1, 0], [1, 1, 0], [0, 0, 1]]))
@@ -35,6 +35,8 @@ CONFIG = Config(
     hidden_sizes=(8,),
     cg_iterations=3,
     line_search_steps=4,
+    grouping_steps=24,
+    grouping_epochs=1,
 )
 # Coefficients at which every one of them matters within two updates.
 BUSY = {

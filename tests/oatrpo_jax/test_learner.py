@@ -17,10 +17,10 @@ from oatrpo_jax import (
     make_learner,
 )
 from oatrpo_jax.advantages import trajectory_advantage
-from oatrpo_jax.planning import UpdatePlan, make_plan
-from oatrpo_jax.policy_update import record_log_ratio, update_policies
+from oatrpo_jax.reuse.experience import Experience, make_slots
+from oatrpo_jax.reuse.planning import UpdatePlan, make_plan
 from oatrpo_jax.rollout import init_rollout, rollout
-from oatrpo_jax.sources import make_slots
+from oatrpo_jax.sequential_update import record_log_ratio, update_policies
 from tests.probe_envs import Messy, spoil_dead_rows, tree_equal
 
 NUM_STEPS, NUM_ENVS, NUM_AGENTS = 8, 4, 3
@@ -122,41 +122,29 @@ def test_relabelling_the_agents_permutes_the_result(name):
     slots = make_slots(trajectory, logits, advantage)
     plan, _ = make_plan(
         learner.actor,
-        CONFIG,
         learner.algorithm.reuse,
         state.policies.params,
-        slots,
-        own=jnp.asarray(learner.own),
-        hparams=HPARAMS,
-        key=jax.random.key(4),
+        Experience(slots, jnp.asarray(learner.own)),
+        HPARAMS,
+        jax.random.key(4),
     )
 
     def permute(tree):
         return jax.tree.map(lambda x: x[new_from_old], tree)
 
     relabelled = UpdatePlan(
+        experience=Experience(permute(slots), plan.experience.own[new_from_old][:, new_from_old]),
         order=jnp.asarray(old_to_new)[plan.order],
         weights=plan.weights[new_from_old][:, new_from_old],
-        own=plan.own[new_from_old][:, new_from_old],
-        divergence_limit=plan.divergence_limit,
     )
 
     @jax.jit
-    def run(policies, slots, plan):
-        return update_policies(
-            learner.actor,
-            CONFIG,
-            learner.algorithm,
-            policies,
-            slots,
-            plan=plan,
-            advantage_of=lambda _: slots.advantage,
-            hparams=HPARAMS,
-            key=jax.random.key(5),
-        )
+    def run(policies, plan):
+        key = jax.random.key(5)
+        return update_policies(learner.actor, learner.algorithm, policies, plan, HPARAMS, key)
 
-    expected = permute(run(state.policies, slots, plan)[0].params)
-    actual = run(permute(state.policies), permute(slots), relabelled)[0].params
+    expected = permute(run(state.policies, plan)[0].params)
+    actual = run(permute(state.policies), relabelled)[0].params
     for left, right in zip(jax.tree.leaves(expected), jax.tree.leaves(actual), strict=True):
         np.testing.assert_allclose(left, right, rtol=2e-3, atol=2e-4)
 
@@ -242,20 +230,13 @@ def test_the_second_learner_of_happo_is_corrected_for_the_first():
     live = slots.advantage[slots.active]
     assert abs(float(live.mean())) < 1e-5 and abs(float(live.std()) - 1) < 1e-3
     own = jnp.asarray(learner.own)
-    plan = UpdatePlan(jnp.arange(3), own.astype(jnp.float32), own, jnp.float32(jnp.inf))
+    key = jax.random.key(5)
 
-    def run(slots, algorithm, plan=plan):
-        return update_policies(
-            learner.actor,
-            CONFIG,
-            algorithm,
-            state.policies,
-            slots,
-            plan=plan,
-            advantage_of=lambda _: slots.advantage,
-            hparams=HPARAMS,
-            key=jax.random.key(5),
-        )[0].params
+    def run(slots, algorithm):
+        plan = UpdatePlan(Experience(slots, own), jnp.arange(3), own.astype(jnp.float32))
+        return update_policies(learner.actor, algorithm, state.policies, plan, HPARAMS, key)[
+            0
+        ].params
 
     one = lambda tree, index: jax.tree.map(lambda x: x[index], tree)  # noqa: E731
     sequential = run(slots, learner.algorithm)

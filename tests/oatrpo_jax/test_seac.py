@@ -9,7 +9,7 @@ import pytest
 
 from oatrpo_jax import Config, EnvSpec, Hyperparams, Observation, Transition, make_learner
 from oatrpo_jax.algorithms import get_algorithm
-from oatrpo_jax.reuse import own_reuse, shared_experience
+from oatrpo_jax.reuse.rules import own_reuse, shared_experience
 from tests.probe_envs import spoil_dead_rows, tree_equal
 
 SPEC = EnvSpec(num_agents=2, num_actions=3, view_size=2, state_size=2)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from oatrpo_jax import Config, EnvSpec, Hyperparams, Observation, Transition, make_learner
-from oatrpo_jax.a2c import POLICY_GRADIENT
 from oatrpo_jax.algorithms import get_algorithm
 from oatrpo_jax.identity import IdentityConfig, embed_agents
 from oatrpo_jax.rollout import init_rollout, rollout
+from oatrpo_jax.steps.a2c import POLICY_GRADIENT
 from tests.probe_envs import Messy
 
 CONFIG = Config(num_epochs=2, critic_epochs=1, hidden_sizes=(8,))

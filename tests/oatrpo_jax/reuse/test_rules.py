@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oatrpo_jax.agreement import GradientError
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.divergence import pairwise_divergence, summarise_rows
-from oatrpo_jax.networks import policy_distribution
-from oatrpo_jax.reuse import (
+from oatrpo_jax.policies.distributions import policy_distribution
+from oatrpo_jax.reuse.agreement import GradientError
+from oatrpo_jax.reuse.divergence import pairwise_divergence, summarise_rows
+from oatrpo_jax.reuse.experience import Slots, subsample_rows
+from oatrpo_jax.reuse.rules import (
     Affinity,
     agreement_reuse,
     allowed_reuse,
@@ -21,7 +22,6 @@ from oatrpo_jax.reuse import (
     sample_size_reuse,
     threshold_reuse,
 )
-from oatrpo_jax.sources import Slots, subsample_rows
 
 
 def affinity(divergence, own=None, has_rows=None, sample_size=None, error=None) -> Affinity:

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oatrpo_jax.agreement import NUM_BLOCKS, block_rows, gradient_error
-from oatrpo_jax.sources import Slots
+from oatrpo_jax.reuse.agreement import NUM_BLOCKS, block_rows, gradient_error
+from oatrpo_jax.reuse.experience import Slots
 
 
 def slots_of(advantage) -> Slots:

@@ -15,9 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from oatrpo_jax.advantages import normalise
+from oatrpo_jax.ranges import TINY
 from oatrpo_jax.types import PyTree, Transition
 
-_TINY = float(np.finfo(np.float32).tiny)
+PerLearner = Callable[[jax.Array], jax.Array]
+"""Number of a learner -> something about every row, ``[N, T, E]``."""
 
 
 class Slots(NamedTuple):
@@ -63,6 +65,26 @@ def make_slots(trajectory: Transition, logits: jax.Array, advantage: jax.Array) 
         active=seen.active,
     )
     return jax.tree.map(lambda x: jnp.moveaxis(x, 2, 0), slots)
+
+
+class Experience(NamedTuple):
+    """One rollout of the whole team.
+
+    Attributes:
+        slots: what each agent recorded, ``[N, T, E]``.
+        own: ``[G, N]`` bool, the slots of the agents that act with each policy.
+        advantage_of: the slots' advantages as each learner judges them; None where all agree.
+    """
+
+    slots: Slots
+    own: jax.Array
+    advantage_of: PerLearner | None = None
+
+    def judged_by(self, learner: jax.Array) -> Slots:
+        """Returns the slots with the advantages that one learner sees in them."""
+        if self.advantage_of is None:
+            return self.slots
+        return self.slots._replace(advantage=self.advantage_of(learner))
 
 
 class PolicyBatch(NamedTuple):
@@ -193,7 +215,7 @@ def thin_sources(sources: Sources[PolicyBatch], num_rows: int) -> Sources[Policy
     def rescaled(all_: jax.Array, some: jax.Array) -> jax.Array:
         total = jnp.sum(all_, axis=(1, 2))
         left = jnp.sum(some, axis=1)
-        return some * jnp.where(left > 0, total / jnp.maximum(left, _TINY), 0.0)[:, None]
+        return some * jnp.where(left > 0, total / jnp.maximum(left, TINY), 0.0)[:, None]
 
     return sources._replace(
         batch=some._replace(

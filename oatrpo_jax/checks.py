@@ -1,71 +1,35 @@
-"""The border: what users hand in, checked before it is traced."""
+"""What users hand in to a learner, checked before it is traced."""
 
 from __future__ import annotations
 
 import dataclasses
-import operator
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.core
 import jax.numpy as jnp
-import numpy as np
 
+from oatrpo_jax.config import EnvSpec, Hyperparams
 from oatrpo_jax.types import Observation, Transition
 
-if TYPE_CHECKING:
-    from oatrpo_jax.config import EnvSpec, Hyperparams
 
-TINY = float(np.finfo(np.float32).tiny)
-"""Lower bound of a coefficient that must be positive."""
-BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))
-ANY = float(np.finfo(np.float32).max)
+def check_labels(labels: jax.Array, num_agents: int, num_policies: int) -> None:
+    """Raises a ValueError unless there is a label for each agent, and a policy for each label.
 
-
-def is_count(value: Any) -> bool:
-    """Returns whether a value is a whole number of at least 1, Python's or numpy's."""
-    if isinstance(value, bool):
-        return False
-    try:
-        return operator.index(value) >= 1
-    except TypeError:
-        return False
-
-
-def check_count(name: str, value: Any) -> None:
-    """Raises a ValueError that names the field unless its value is a whole number from 1 up."""
-    if not is_count(value):
-        raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
-
-
-def as_coefficient(name: str, value: Any) -> jax.Array:
-    """Returns one coefficient or several as float32; a ValueError names what is no number."""
-    try:
-        array = jnp.asarray(value, jnp.float32)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: expected a number or an array of them, got {value!r}") from None
-    if not array.size:
-        raise ValueError(f"{name}: expected at least one value, got {value!r}")
-    return array
-
-
-def check_range(name: str, value: jax.Array, metadata: Mapping[str, Any]) -> None:
-    """Raises a ValueError unless every entry is finite and within [low, high]."""
-    low, high, doc = metadata["low"], metadata["high"], metadata["doc"]
-    if isinstance(value, jax.core.Tracer):
-        return  # Made inside somebody's jit: there is no value to look at.
-    entries = np.asarray(value)
-    bad = entries[~(np.isfinite(entries) & (entries >= np.float32(low)) & (entries <= high))]
-    if bad.size:
-        bounds = {
-            (0, ANY): "a finite number of at least 0",
-            (TINY, ANY): "a finite number above 0",
-            (TINY, BELOW_ONE): "a number strictly between 0 and 1",
-            (0, BELOW_ONE): "a number of at least 0 and below 1",
-            (1, ANY): "a finite number of at least 1",
-        }.get((low, high), f"a finite number in [{low:g}, {high:g}]")
-        raise ValueError(f"{name} ({doc}): expected {bounds}, got {bad.flat[0]:g}")
+    Args:
+        labels: ``[N]``; inside a jit only their number is known.
+        num_agents: N.
+        num_policies: G.
+    """
+    if labels.shape != (num_agents,):
+        raise ValueError(
+            f"labels: expected one for each of {num_agents} agents, got shape {labels.shape}"
+        )
+    if not isinstance(labels, jax.core.Tracer) and not (
+        0 <= labels.min() <= labels.max() < num_policies
+    ):
+        raise ValueError(
+            f"labels: expected policies from 0 to {num_policies - 1}, got {labels.tolist()}"
+        )
 
 
 def check_update_input(spec: EnvSpec, trajectory: Transition, hparams: Hyperparams) -> None:

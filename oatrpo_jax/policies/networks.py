@@ -1,19 +1,17 @@
-"""Actor and critic networks, and the masked distribution over actions."""
+"""The actor's network, and a policy on rows of anybody's experience."""
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import Protocol
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.config import Config
-from oatrpo_jax.initializers import orthogonal
+from oatrpo_jax.policies.distributions import Distribution, mask_logits, policy_distribution
+from oatrpo_jax.policies.initializers import orthogonal
 from oatrpo_jax.types import PyTree
-
-_ILLEGAL_LOGIT = -1e9
-"""Logit of an illegal action: its probability underflows to exactly 0, and no term is infinite."""
 
 
 class MLP(nn.Module):
@@ -46,43 +44,7 @@ class Actor(nn.Module):
         logits = MLP(
             config.hidden_sizes, config.activation, config.layer_norm, self.num_actions, 0.01
         )(agents_view)
-        return jnp.where(action_mask, logits, _ILLEGAL_LOGIT)
-
-
-class Critic(nn.Module):
-    """Values, standardised where the config says so: ``[..., features] -> [...]``."""
-
-    config: Config
-
-    @nn.compact
-    def __call__(self, features: jax.Array) -> jax.Array:
-        config = self.config
-        values = MLP(config.hidden_sizes, config.activation, config.layer_norm, 1, 1.0)(features)
-        return values[..., 0]
-
-
-class Policy(Protocol):
-    """What the algorithms ask of a distribution over actions; distrax's fulfil it."""
-
-    @property
-    def probs(self) -> jax.Array: ...
-
-    def sample(self, *, seed: jax.Array) -> jax.Array: ...
-
-    def mode(self) -> jax.Array: ...
-
-    def log_prob(self, value: jax.Array) -> jax.Array: ...
-
-    def entropy(self) -> jax.Array: ...
-
-    def kl_divergence(self, other_dist: Policy) -> jax.Array: ...
-
-
-def policy_distribution(logits: jax.Array) -> Policy:
-    """Returns the distribution over actions that an actor's ``[..., A]`` logits stand for."""
-    import distrax  # Half of the time that importing this package would take.
-
-    return cast(Policy, distrax.Categorical(logits=logits))
+        return mask_logits(logits, action_mask)
 
 
 class HasViews(Protocol):
@@ -98,3 +60,8 @@ class HasViews(Protocol):
 def policy_logits(actor: Actor, params: PyTree, rows: HasViews) -> jax.Array:
     """Returns ``[..., A]`` logits of one policy on rows of anybody's experience."""
     return jnp.asarray(actor.apply(params, rows.agents_view, rows.action_mask))
+
+
+def policy_on(actor: Actor, params: PyTree, rows: HasViews) -> Distribution:
+    """Returns one policy's distribution over actions on rows of anybody's experience."""
+    return policy_distribution(policy_logits(actor, params, rows))

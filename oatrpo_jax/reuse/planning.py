@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.advantages import masked_mean
-from oatrpo_jax.agreement import GradientError, block_rows, gradient_error
-from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.divergence import pairwise_divergence
-from oatrpo_jax.networks import Actor, policy_distribution, policy_logits
-from oatrpo_jax.reuse import Affinity, ReuseRule, own_share
-from oatrpo_jax.sources import Slots, subsample_rows
+from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.policies.networks import Actor, policy_logits, policy_on
+from oatrpo_jax.reuse.agreement import GradientError, block_rows, gradient_error
+from oatrpo_jax.reuse.divergence import pairwise_divergence
+from oatrpo_jax.reuse.experience import Experience, Slots, subsample_rows
+from oatrpo_jax.reuse.rules import Affinity, ReuseRule, own_share
 from oatrpo_jax.types import PyTree
 
 
@@ -21,27 +21,21 @@ class UpdatePlan(NamedTuple):
     """Who learns when, and from whom, in this iteration.
 
     Attributes:
+        experience: the rollout that all learn from.
         order: ``[G]`` int32, the learners in the order of their turns.
         weights: ``[G, N]`` reuse matrix M.
-        own: ``[G, N]`` bool, the slots of the agents that act with each policy.
-        divergence_limit: ``[]`` upper bound on D of every reused slot after a trust-region step
-            (Condition 1 for the candidate).
     """
 
+    experience: Experience
     order: jax.Array
     weights: jax.Array
-    own: jax.Array
-    divergence_limit: jax.Array
 
 
 def make_plan(
     actor: Actor,
-    config: Config,
     reuse: ReuseRule,
     actors: PyTree,
-    slots: Slots,
-    *,
-    own: jax.Array,
+    experience: Experience,
     hparams: Hyperparams,
     key: jax.Array,
 ) -> tuple[UpdatePlan, dict[str, jax.Array]]:
@@ -49,15 +43,14 @@ def make_plan(
 
     Args:
         actor: the module of one policy.
-        config: static settings.
         reuse: the rule behind the matrix.
         actors: parameters of the policies, leading axis ``[G]``.
-        slots: the experience, ``[N, T, E]``.
-        own: ``[G, N]`` bool, the slots of the agents that act with each policy.
+        experience: the rollout.
         hparams: coefficients.
         key: consumed.
     """
-    rows = subsample_rows(slots, config.divergence_rows)
+    config, own = actor.config, experience.own
+    rows = subsample_rows(experience.slots, config.divergence_rows)
 
     def logits_of(learner: jax.Array) -> jax.Array:
         return policy_logits(actor, jax.tree.map(lambda x: x[learner], actors), rows)
@@ -68,7 +61,7 @@ def make_plan(
         own=own,
         has_rows=jnp.any(rows.active, axis=1),
         sample_size=sample_size,
-        gradient_error=lambda: policy_gradient_error(actor, config, actors, slots, own),
+        gradient_error=lambda: policy_gradient_error(actor, actors, experience),
     )
     used = jnp.any(own, axis=1)
     weights = jnp.where(used[:, None], reuse.weights(affinity, hparams), 0.0)
@@ -76,7 +69,7 @@ def make_plan(
     # Policies without an agent come last: under vmap their turns are then idle in every lane.
     order = order[jnp.argsort(~used[order])]
     num_admitted = jnp.sum((weights > 0) & ~own, axis=1)
-    return UpdatePlan(order, weights, own, reuse.divergence_limit(hparams)), {
+    return UpdatePlan(experience, order, weights), {
         "reuse/divergence": affinity.divergence,
         "reuse/weight": weights,
         "reuse/effective_sample_size": sample_size,
@@ -84,21 +77,17 @@ def make_plan(
     }
 
 
-def policy_gradient_error(
-    actor: Actor, config: Config, actors: PyTree, slots: Slots, own: jax.Array
-) -> GradientError:
+def policy_gradient_error(actor: Actor, actors: PyTree, experience: Experience) -> GradientError:
     """Returns the ``[G, N]`` errors of the gradients of ``mean(ratio x advantage)`` on each slot.
 
     Args:
-        actor: the module of one policy.
-        config: says how many rows to look at.
+        actor: the module of one policy; its config says how many rows to look at.
         actors: parameters of the policies, leading axis ``[G]``.
-        slots: the experience, ``[N, T, E]``.
-        own: ``[G, N]`` bool, the slots of the agents that act with each policy.
+        experience: the rollout.
     """
 
     def objective(params: PyTree, rows: Slots) -> jax.Array:
-        policy = policy_distribution(policy_logits(actor, params, rows))
+        policy = policy_on(actor, params, rows)
         # What a dead agent is said to have done may have probability 0.
         change = jnp.where(rows.active, policy.log_prob(rows.action) - rows.log_prob, 0.0)
         ratio = jnp.exp(change)
@@ -107,4 +96,5 @@ def policy_gradient_error(
     def gradient(learner: jax.Array, rows: Slots) -> PyTree:
         return jax.grad(objective)(jax.tree.map(lambda x: x[learner], actors), rows)
 
-    return gradient_error(gradient, block_rows(slots, config.divergence_rows), own_share(own))
+    rows = block_rows(experience.slots, actor.config.divergence_rows)
+    return gradient_error(gradient, rows, own_share(experience.own))

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from oatrpo_jax.sources import Slots
+from oatrpo_jax.reuse.experience import Slots
 from oatrpo_jax.types import PyTree
 
 NUM_BLOCKS = 8

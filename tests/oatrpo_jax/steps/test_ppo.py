@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.networks import Actor, policy_distribution
-from oatrpo_jax.ppo import clip_loss, clipped_objective
-from oatrpo_jax.sources import PolicyBatch, Slots
+from oatrpo_jax.policies.distributions import policy_distribution
+from oatrpo_jax.policies.networks import Actor
+from oatrpo_jax.reuse.experience import PolicyBatch, Slots
+from oatrpo_jax.steps.ppo import clip_loss, clipped_objective
 
 
 @pytest.mark.parametrize(

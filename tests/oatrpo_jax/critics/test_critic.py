@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.critic import ValueNorm, explained_variance, value_loss
+from oatrpo_jax.critics.critic import ValueNorm, explained_variance, value_loss
 
 
 def test_value_norm_has_no_start_up_bias():

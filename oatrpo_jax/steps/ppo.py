@@ -6,11 +6,12 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.gradient_passes import gradient_passes
-from oatrpo_jax.networks import Actor, policy_distribution, policy_logits
-from oatrpo_jax.policy_step import DrawSources, Learning, PolicyStep, adam_init, weighted_sum
-from oatrpo_jax.sources import PolicyBatch
+from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.optimiser import Learning, adam_init
+from oatrpo_jax.policies.networks import Actor, policy_on
+from oatrpo_jax.reuse.experience import PolicyBatch
+from oatrpo_jax.steps.gradient_passes import gradient_passes
+from oatrpo_jax.steps.signature import DrawSources, PolicyStep, weighted_sum
 from oatrpo_jax.types import PyTree
 
 
@@ -49,7 +50,7 @@ def clip_loss(
     ``- sum policy_weight x clipped objective - ent_coef x sum own_weight x entropy``.
     """
     rows = batch.rows
-    policy = policy_distribution(policy_logits(actor, params, rows))
+    policy = policy_on(actor, params, rows)
     log_ratio = jnp.where(rows.active, policy.log_prob(rows.action) - rows.log_prob, 0.0)
     ratio = jnp.exp(log_ratio)
     objective = clipped_objective(
@@ -75,7 +76,6 @@ def clip_loss(
 
 def clip_step(
     actor: Actor,
-    config: Config,
     learning: Learning,
     draw: DrawSources,
     divergence_limit: jax.Array,
@@ -84,7 +84,7 @@ def clip_step(
 ) -> tuple[Learning, dict[str, jax.Array]]:
     """Returns the policy after ``num_epochs`` passes of Adam; see `StepFunction`."""
     del divergence_limit  # Clipping bounds the step already.
-    return gradient_passes(clip_loss, actor, config, learning, draw, hparams, key)
+    return gradient_passes(clip_loss, actor, learning, draw, hparams, key)
 
 
 CLIP = PolicyStep(

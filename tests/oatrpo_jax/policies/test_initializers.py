@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oatrpo_jax.initializers import orthogonal
+from oatrpo_jax.policies.initializers import orthogonal
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (135, 64), (64, 5), (5, 64), (1, 1), (300, 128)])

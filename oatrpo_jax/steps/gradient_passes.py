@@ -9,10 +9,17 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.networks import Actor
-from oatrpo_jax.policy_step import DrawSources, Learning, adam
-from oatrpo_jax.sources import PolicyBatch, Sources, fold_sources, minibatch_envs, take_envs
+from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.optimiser import Learning, adam_step
+from oatrpo_jax.policies.networks import Actor
+from oatrpo_jax.reuse.experience import (
+    PolicyBatch,
+    Sources,
+    fold_sources,
+    minibatch_envs,
+    take_envs,
+)
+from oatrpo_jax.steps.signature import DrawSources
 from oatrpo_jax.types import PyTree
 
 
@@ -33,7 +40,6 @@ class SlotLoss(Protocol):
 def gradient_passes(
     loss: SlotLoss,
     actor: Actor,
-    config: Config,
     learning: Learning,
     draw: DrawSources,
     hparams: Hyperparams,
@@ -43,20 +49,21 @@ def gradient_passes(
 
     Args:
         loss: summed over the slots used.
-        actor: the module of one policy.
-        config: has the numbers of passes and minibatches.
+        actor: the module of one policy; its config has the numbers of passes and minibatches.
         learning: parameters and the state of `adam`.
         draw: gives the sources of each pass.
         hparams: coefficients.
         key: consumed.
     """
 
+    config = actor.config
+
     def epoch(learning: Learning, key: jax.Array):
         draw_key, shuffle_key = jax.random.split(key)
         sources = draw(draw_key)
         num_envs = sources.batch.policy_weight.shape[2]
         envs = minibatch_envs(shuffle_key, num_envs, config.num_minibatches)
-        step = functools.partial(_minibatch_step, loss, actor, config, hparams, sources)
+        step = functools.partial(_minibatch_step, loss, actor, hparams, sources)
         return jax.lax.scan(step, learning, envs, length=config.num_minibatches)
 
     learning, sums = jax.lax.scan(epoch, learning, jax.random.split(key, config.num_epochs))
@@ -66,7 +73,6 @@ def gradient_passes(
 def _minibatch_step(
     loss: SlotLoss,
     actor: Actor,
-    config: Config,
     hparams: Hyperparams,
     sources: Sources[PolicyBatch],
     learning: Learning,
@@ -78,12 +84,9 @@ def _minibatch_step(
         lambda batch: gradient(actor, learning.params, take_envs(batch, envs), hparams), sources
     )
     # A row's weight is its share of the whole rollout, of which a minibatch is one part.
-    grads, sums = jax.tree.map(lambda x: x * config.num_minibatches, (grads, sums))
-    updates, opt_state = adam(hparams.actor_lr, hparams.max_grad_norm).update(
-        grads, learning.opt_state
-    )
-    params = optax.apply_updates(learning.params, updates)
-    return Learning(params, opt_state), sums | {"grad_norm": optax.tree.norm(grads)}
+    grads, sums = jax.tree.map(lambda x: x * actor.config.num_minibatches, (grads, sums))
+    learning = adam_step(learning, grads, hparams.actor_lr, hparams.max_grad_norm)
+    return learning, sums | {"grad_norm": optax.tree.norm(grads)}
 
 
 def _metrics(sums: dict[str, jax.Array]) -> dict[str, jax.Array]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
-from oatrpo_jax.networks import Actor, Critic, policy_distribution, policy_logits
-from oatrpo_jax.sources import Slots
+from oatrpo_jax.critics.critic import Critic
+from oatrpo_jax.policies.networks import Actor, policy_on
+from oatrpo_jax.reuse.experience import Experience, PerLearner, Slots
 from oatrpo_jax.types import PyTree
-
-PerLearner = Callable[[jax.Array], jax.Array]
-"""Number of a learner -> something about every row, ``[N, T, E]``."""
 
 
 def own_judgement(critic: Critic, critics: PyTree, slots: Slots, target: jax.Array) -> PerLearner:
@@ -33,20 +29,19 @@ def own_judgement(critic: Critic, critics: PyTree, slots: Slots, target: jax.Arr
     return advantage
 
 
-def importance_ratio(actor: Actor, actors: PyTree, slots: Slots, own: jax.Array) -> PerLearner:
+def importance_ratio(actor: Actor, actors: PyTree, experience: Experience) -> PerLearner:
     """Returns each learner's ``pi_i(a^j|o^j) / mu_j(a^j|o^j)``, 1 on own and on inactive rows.
 
     Args:
         actor: the module of one policy.
         actors: parameters of the policies, leading axis ``[G]``.
-        slots: all experience, ``[N, T, E]``.
-        own: ``[G, N]`` bool, the slots of the agents that act with each policy.
+        experience: the rollout.
     """
+    slots = experience.slots
 
     def ratio(learner: jax.Array) -> jax.Array:
-        params = jax.tree.map(lambda x: x[learner], actors)
-        policy = policy_distribution(policy_logits(actor, params, slots))
-        is_other = slots.active & ~own[learner][:, None, None]
+        policy = policy_on(actor, jax.tree.map(lambda x: x[learner], actors), slots)
+        is_other = slots.active & ~experience.own[learner][:, None, None]
         return jnp.exp(jnp.where(is_other, policy.log_prob(slots.action) - slots.log_prob, 0.0))
 
     return ratio

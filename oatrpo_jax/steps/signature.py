@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
-import optax
 
-from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.networks import Actor
-from oatrpo_jax.sources import PolicyBatch, Sources
+from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.optimiser import Learning
+from oatrpo_jax.policies.networks import Actor
+from oatrpo_jax.reuse.experience import PolicyBatch, Sources
 from oatrpo_jax.types import PyTree
 
 DrawSources = Callable[[jax.Array], Sources[PolicyBatch]]
 """key -> the sources of one pass: the same each time, or rows drawn afresh (`sampled`)."""
-
-
-class Learning(NamedTuple):
-    """What one policy carries through its updates."""
-
-    params: PyTree
-    opt_state: PyTree
 
 
 class StepFunction(Protocol):
@@ -32,7 +25,6 @@ class StepFunction(Protocol):
     def __call__(
         self,
         actor: Actor,
-        config: Config,
         learning: Learning,
         draw: DrawSources,
         divergence_limit: jax.Array,
@@ -58,20 +50,6 @@ class PolicyStep:
     init: Callable[[PyTree], PyTree]
     reads: frozenset[str]
     reads_when_shared: frozenset[str] = frozenset()
-
-
-def adam(
-    learning_rate: jax.Array | float, max_grad_norm: jax.Array | float
-) -> optax.GradientTransformation:
-    """Returns Adam behind a clip to the global norm; made where used, as both may be traced."""
-    return optax.chain(
-        optax.clip_by_global_norm(max_grad_norm), optax.adam(learning_rate, eps=1e-5)
-    )
-
-
-def adam_init(params: PyTree) -> PyTree:
-    """Returns the state of `adam`, which does not depend on its coefficients."""
-    return adam(0.0, 1.0).init(params)
 
 
 def weighted_sum(weight: jax.Array, x: jax.Array) -> jax.Array:

@@ -6,14 +6,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from oatrpo_jax.advantages import masked_mean
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.networks import policy_distribution
-from oatrpo_jax.sources import Slots
-
-_TINY = float(np.finfo(np.float32).tiny)
+from oatrpo_jax.policies.distributions import policy_distribution
+from oatrpo_jax.ranges import TINY
+from oatrpo_jax.reuse.experience import Slots
 
 
 def summarise_rows(
@@ -68,7 +66,7 @@ def pairwise_divergence(
     def row(learner: jax.Array) -> tuple[jax.Array, jax.Array]:
         policy = policy_distribution(logits_of(learner))
         kl = behaviour.kl_divergence(policy)
-        second = jnp.square(policy.probs) / jnp.maximum(behaviour.probs, _TINY)
+        second = jnp.square(policy.probs) / jnp.maximum(behaviour.probs, TINY)
         second_moment = masked_mean(jnp.sum(second, axis=-1), slots.active, axis=-1)
         divergence = summarise_rows(kl, slots.active, config, hparams)
         return divergence, 1.0 / jnp.maximum(second_moment, 1.0)

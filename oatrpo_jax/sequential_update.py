@@ -1,4 +1,4 @@
-"""The sequential update: learners in a shuffled order, each corrected for those before it."""
+"""Algorithm 1 of the paper: learners in a shuffled order, each corrected for those before it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import jax.numpy as jnp
 
 from oatrpo_jax.advantages import masked_mean
 from oatrpo_jax.algorithms import Algorithm
-from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.networks import Actor, policy_distribution, policy_logits
-from oatrpo_jax.planning import UpdatePlan
-from oatrpo_jax.policy_step import Learning
-from oatrpo_jax.shared_values import PerLearner
-from oatrpo_jax.sources import Slots, make_sources, sample_sources
+from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.optimiser import Learning
+from oatrpo_jax.policies.networks import Actor, policy_on
+from oatrpo_jax.reuse.experience import Slots, make_sources, sample_sources
+from oatrpo_jax.reuse.planning import UpdatePlan
 from oatrpo_jax.types import PyTree
 
 
@@ -30,13 +29,9 @@ def compound_ratio(log_ratio: jax.Array) -> jax.Array:
 
 def update_policies(
     actor: Actor,
-    config: Config,
     algorithm: Algorithm,
     policies: Learning,
-    slots: Slots,
-    *,
     plan: UpdatePlan,
-    advantage_of: PerLearner,
     hparams: Hyperparams,
     key: jax.Array,
 ) -> tuple[Learning, dict[str, jax.Array]]:
@@ -44,51 +39,46 @@ def update_policies(
 
     Args:
         actor: the module of one policy.
-        config: static settings.
         algorithm: has the local step, and whether learners are corrected for those before them.
         policies: parameters and optimiser states with a leading ``[G]`` axis.
-        slots: the experience, ``[N, T, E]``.
-        plan: order and reuse matrix, and what belongs to them.
-        advantage_of: learner -> ``[N, T, E]`` advantages as it sees them.
+        plan: the experience, the order and the reuse matrix.
         hparams: coefficients.
         key: consumed.
     """
     mapping_key, step_key = jax.random.split(key)
     step_keys = jax.random.split(step_key, len(plan.order))
-    estimator = config.estimator if algorithm.reuse.draws_sources else "weighted"
+    experience, weights = plan.experience, plan.weights
+    estimator = actor.config.estimator if algorithm.reuse.draws_sources else "weighted"
     if estimator == "mapping":
-        plan = plan._replace(weights=draw_mapping(mapping_key, plan.weights))
+        weights = draw_mapping(mapping_key, weights)
+    divergence_limit = algorithm.reuse.divergence_limit(hparams)
 
     def turn(carry: tuple[Learning, jax.Array], now: tuple[jax.Array, jax.Array]):
         policies, log_ratio = carry
         learner, key = now
         compound = compound_ratio(log_ratio)
-        sources = make_sources(
-            slots._replace(advantage=advantage_of(learner) * compound),
-            plan.weights[learner],
-            plan.own[learner],
-        )
+        slots, own = experience.judged_by(learner), experience.own[learner]
+        corrected = slots._replace(advantage=slots.advantage * compound)
+        sources = make_sources(corrected, weights[learner], own)
 
         def draw(key: jax.Array):
             if estimator == "sampled":
-                return sample_sources(key, sources, plan.weights[learner])
+                return sample_sources(key, sources, weights[learner])
             return sources
 
         learning = jax.tree.map(lambda x: x[learner], policies)
         learning, metrics = algorithm.policy_step.apply(
-            actor, config, learning, draw, plan.divergence_limit, hparams, key
+            actor, learning, draw, divergence_limit, hparams, key
         )
         policies = jax.tree.map(lambda all_, one: all_.at[learner].set(one), policies, learning)
         if algorithm.is_sequential:
-            log_ratio = record_log_ratio(
-                actor, learning.params, slots, plan.own[learner], log_ratio
-            )
+            log_ratio = record_log_ratio(actor, learning.params, slots, own, log_ratio)
         metrics["policy/compound_ratio_max"] = jnp.max(compound)
         return (policies, log_ratio), metrics
 
-    start = (policies, jnp.zeros_like(slots.log_prob))
+    start = (policies, jnp.zeros_like(experience.slots.log_prob))
     (policies, _), metrics = jax.lax.scan(turn, start, (plan.order, step_keys))
-    return policies, summarise(metrics, jnp.any(plan.own, axis=1)[plan.order])
+    return policies, summarise(metrics, jnp.any(experience.own, axis=1)[plan.order])
 
 
 def draw_mapping(key: jax.Array, weights: jax.Array) -> jax.Array:
@@ -113,7 +103,7 @@ def record_log_ratio(
     def fill(position: jax.Array, table: jax.Array) -> jax.Array:
         slot = own_first[position]
         rows = jax.tree.map(lambda x: x[slot], slots)
-        policy = policy_distribution(policy_logits(actor, params, rows))
+        policy = policy_on(actor, params, rows)
         change = policy.log_prob(rows.action) - rows.log_prob
         return table.at[slot].set(jnp.where(rows.active, change, 0.0))
 

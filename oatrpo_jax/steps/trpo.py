@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import optax
 from jax.scipy.sparse.linalg import cg
 
-from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.divergence import summarise_rows
-from oatrpo_jax.networks import Actor, policy_distribution, policy_logits
-from oatrpo_jax.policy_step import DrawSources, Learning, PolicyStep, weighted_sum
-from oatrpo_jax.sources import (
+from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.optimiser import Learning
+from oatrpo_jax.policies.distributions import policy_distribution
+from oatrpo_jax.policies.networks import Actor, policy_logits, policy_on
+from oatrpo_jax.reuse.divergence import summarise_rows
+from oatrpo_jax.reuse.experience import (
     PolicyBatch,
     Slots,
     Sources,
@@ -23,6 +24,7 @@ from oatrpo_jax.sources import (
     subsample_rows,
     thin_sources,
 )
+from oatrpo_jax.steps.signature import DrawSources, PolicyStep, weighted_sum
 from oatrpo_jax.types import PyTree
 
 
@@ -31,7 +33,7 @@ def surrogate(
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Returns ``sum policy_weight x ratio x A`` over one slot's rows (Eq. 7), and metric sums."""
     rows = batch.rows
-    policy = policy_distribution(policy_logits(actor, params, rows))
+    policy = policy_on(actor, params, rows)
     log_ratio = jnp.where(rows.active, policy.log_prob(rows.action) - rows.log_prob, 0.0)
     ratio = jnp.exp(log_ratio)
     sums = {
@@ -83,7 +85,6 @@ class Candidate(NamedTuple):
 
 def evaluate_candidate(
     actor: Actor,
-    config: Config,
     hparams: Hyperparams,
     sources: Sources[PolicyBatch],
     center: PyTree,
@@ -93,17 +94,17 @@ def evaluate_candidate(
 
     def on_slot(batch: PolicyBatch) -> Candidate:
         rows = batch.rows
-        old = policy_distribution(policy_logits(actor, center, rows))
-        new = policy_distribution(policy_logits(actor, params, rows))
+        old = policy_on(actor, center, rows)
+        new = policy_on(actor, params, rows)
         source_kl = policy_distribution(rows.logits).kl_divergence(new)
         is_foreign = (batch.policy_weight > 0) & (batch.own_weight == 0)
         # Over the very rows that the gate looked at: a maximum over more would be larger.
         looked_at = (source_kl[None], is_foreign[None])
-        kl, counts = subsample_rows(looked_at, config.divergence_rows)
+        kl, counts = subsample_rows(looked_at, actor.config.divergence_rows)
         return Candidate(
             surrogate=surrogate(actor, params, batch)[0],
             kl=weighted_sum(batch.policy_weight, old.kl_divergence(new)),
-            source_kl=summarise_rows(kl[0], counts[0], config, hparams),
+            source_kl=summarise_rows(kl[0], counts[0], actor.config, hparams),
         )
 
     def combine(left: Candidate, right: Candidate) -> Candidate:
@@ -115,7 +116,6 @@ def evaluate_candidate(
 
 def trust_region_step(
     actor: Actor,
-    config: Config,
     learning: Learning,
     draw: DrawSources,
     divergence_limit: jax.Array,
@@ -135,7 +135,7 @@ def trust_region_step(
     (before, gradient), sums = fold_sources(
         lambda batch: _value_and_gradient(actor, center, batch), sources
     )
-    full_step = natural_step(actor, config, hparams, sources, center, gradient)
+    full_step = natural_step(actor, hparams, sources, center, gradient)
     expected = jnp.asarray(optax.tree.vdot(gradient, full_step))
 
     def is_acceptable(candidate: Candidate, fraction: jax.Array) -> jax.Array:
@@ -150,12 +150,12 @@ def trust_region_step(
     def attempt(search: LineSearch) -> LineSearch:
         fraction = hparams.line_search_decay**search.attempts
         params = optax.tree.add_scale(center, fraction, full_step)
-        candidate = evaluate_candidate(actor, config, hparams, sources, center, params)
+        candidate = evaluate_candidate(actor, hparams, sources, center, params)
         accepted = is_acceptable(candidate, fraction)
         return LineSearch(search.attempts + 1, accepted, fraction, candidate)
 
     search = jax.lax.while_loop(
-        lambda search: ~search.accepted & (search.attempts < config.line_search_steps),
+        lambda search: ~search.accepted & (search.attempts < actor.config.line_search_steps),
         attempt,
         LineSearch.start(),
     )
@@ -198,7 +198,6 @@ def _value_and_gradient(actor: Actor, params: PyTree, batch: PolicyBatch):
 
 def natural_step(
     actor: Actor,
-    config: Config,
     hparams: Hyperparams,
     sources: Sources[PolicyBatch],
     params: PyTree,
@@ -209,13 +208,13 @@ def natural_step(
     A zero gradient gives a zero step.  F is estimated on ``fisher_rows`` rows of each slot, as
     Schulman et al. (2015, appendix C.1) do; the line search looks at all of them.
     """
-    thin = thin_sources(sources, config.fisher_rows)
+    thin = thin_sources(sources, actor.config.fisher_rows)
     fisher = functools.partial(fisher_vector_product, actor, params, thin)
     direction, _ = cg(
         lambda v: optax.tree.add_scale(fisher(v), hparams.cg_damping, v),
         gradient,
         tol=1e-8,
-        maxiter=config.cg_iterations,
+        maxiter=actor.config.cg_iterations,
     )
     curvature = jnp.maximum(optax.tree.vdot(direction, fisher(direction)), 1e-12)
     return optax.tree.scale(jnp.sqrt(2.0 * hparams.kl_threshold / curvature), direction)

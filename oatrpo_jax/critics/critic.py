@@ -1,4 +1,4 @@
-"""What critics see and learn: features, value normalisation, the value loss.
+"""Critics, and what they see and learn: features, value normalisation, the value loss.
 
 A central critic is one critic with one slot, the global state; local critics have a slot per
 agent, its own view.  Beyond that choice nothing here knows the difference.
@@ -8,13 +8,27 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
 from oatrpo_jax.advantages import masked_mean
 from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.policies.networks import MLP
 from oatrpo_jax.types import Observation
+
+
+class Critic(nn.Module):
+    """Values, standardised where the config says so: ``[..., features] -> [...]``."""
+
+    config: Config
+
+    @nn.compact
+    def __call__(self, features: jax.Array) -> jax.Array:
+        config = self.config
+        values = MLP(config.hidden_sizes, config.activation, config.layer_norm, 1, 1.0)(features)
+        return values[..., 0]
 
 
 class ValueNorm(NamedTuple):

@@ -9,10 +9,11 @@ from jax.flatten_util import ravel_pytree
 from jax.tree_util import Partial
 
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.networks import Actor, policy_distribution
-from oatrpo_jax.policy_step import Learning
-from oatrpo_jax.sources import Slots, make_sources, subsample_rows, thin_sources
-from oatrpo_jax.trpo import (
+from oatrpo_jax.optimiser import Learning
+from oatrpo_jax.policies.distributions import policy_distribution
+from oatrpo_jax.policies.networks import Actor
+from oatrpo_jax.reuse.experience import Slots, make_sources, subsample_rows, thin_sources
+from oatrpo_jax.steps.trpo import (
     evaluate_candidate,
     fisher_vector_product,
     natural_step,
@@ -59,7 +60,7 @@ def make_test_sources(params, advantage_scale=1.0):
 
 @jax.jit
 def evaluate(sources, center, candidate):
-    return evaluate_candidate(ACTOR, CONFIG, Hyperparams.create(), sources, center, candidate)
+    return evaluate_candidate(ACTOR, Hyperparams.create(), sources, center, candidate)
 
 
 @jax.jit
@@ -83,7 +84,6 @@ def dense_fisher(params, sources):
 def jitted_step(params, sources, limit, hparams):
     return trust_region_step(
         ACTOR,
-        CONFIG,
         Learning(params, ()),
         lambda key: sources,
         limit,
@@ -115,7 +115,7 @@ def test_natural_step_agrees_with_a_dense_solve(params):
     hparams = Hyperparams.create(cg_damping=0.1, kl_threshold=0.02)
     flat, unravel = ravel_pytree(params)
     gradient = jax.random.normal(jax.random.key(3), flat.shape)
-    solve = jax.jit(lambda *args: natural_step(ACTOR, CONFIG, hparams, *args))
+    solve = jax.jit(lambda *args: natural_step(ACTOR, hparams, *args))
     step, _ = ravel_pytree(solve(sources, params, unravel(gradient)))
     fisher = np.asarray(dense_fisher(params, sources), np.float64)
     direction = np.linalg.solve(fisher + 0.1 * np.eye(len(flat)), np.asarray(gradient, np.float64))
@@ -215,9 +215,9 @@ def test_fisher_on_all_rows_is_the_same_however_many_more_are_allowed(params):
 
 
 def test_trust_region_holds_on_all_rows_where_the_curvature_is_estimated_on_few(params):
-    config = dataclasses.replace(CONFIG, fisher_rows=4)
+    actor = Actor(dataclasses.replace(CONFIG, fisher_rows=4), num_actions=3)
     sources = make_test_sources(params)
-    step = jax.jit(lambda *args: trust_region_step(ACTOR, config, *args))
+    step = jax.jit(lambda *args: trust_region_step(actor, *args))
     learning, metrics = step(
         Learning(params, ()), Partial(lambda key: sources), NO_LIMIT, Hyperparams.create(), KEY
     )

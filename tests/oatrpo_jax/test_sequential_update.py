@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oatrpo_jax.policy_update import compound_ratio, draw_mapping
-from oatrpo_jax.sources import (
+from oatrpo_jax.reuse.experience import (
     PolicyBatch,
     Slots,
     fold_sources,
     make_sources,
     sample_sources,
 )
+from oatrpo_jax.sequential_update import compound_ratio, draw_mapping
 
 NUM_AGENTS, NUM_ACTIONS = 3, 4
 

@@ -9,43 +9,32 @@ import jax.numpy as jnp
 import optax
 
 from oatrpo_jax.advantages import masked_mean
-from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.critic import (
-    ValueNorm,
-    critic_active,
-    critic_features,
-    explained_variance,
-    value_loss,
-)
-from oatrpo_jax.networks import Critic
-from oatrpo_jax.policy_step import Learning, adam
-from oatrpo_jax.shared_values import PerLearner
-from oatrpo_jax.sources import Sources, fold_sources, minibatch_envs, take_envs
-from oatrpo_jax.types import Observation, PyTree
+from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.critics.critic import Critic, ValueNorm, explained_variance, value_loss
+from oatrpo_jax.optimiser import Learning, adam_step
+from oatrpo_jax.reuse.experience import PerLearner, Sources, fold_sources, minibatch_envs, take_envs
+from oatrpo_jax.types import PyTree
 
 
 class Returns(NamedTuple):
-    """What the critics are to learn, by critic slot: fields have leading axes ``[T, E, M]``.
+    """What the critics are to learn, by critic slot: rows have leading axes ``[T, E, M]``.
 
     Attributes:
         features: ``[..., F]`` what the critic sees.
         active: ``[...]`` bool, which rows count.
         value: ``[...]`` what the critic said before this update.
         returns: ``[...]`` what it should have said.
+        slot_weights: ``[C, M]`` how much each critic learns from each slot.
+        ratio_of: number of a critic -> ``[M, T, E]`` importance ratios that its rows are weighted
+            with; None for ones.
     """
 
     features: jax.Array
     active: jax.Array
     value: jax.Array
     returns: jax.Array
-
-    @classmethod
-    def of(
-        cls, seen: Observation, is_central: bool, value: jax.Array, returns: jax.Array
-    ) -> Returns:
-        """Returns what a central critic, or local ones, are to learn of what was seen."""
-        features, active = critic_features(seen, is_central), critic_active(seen, is_central)
-        return cls(features, active, value, returns)
+    slot_weights: jax.Array
+    ratio_of: PerLearner | None = None
 
 
 class CriticBatch(NamedTuple):
@@ -66,13 +55,13 @@ class CriticBatch(NamedTuple):
 
 def critic_update(
     critic: Critic,
-    config: Config,
     learning: Learning,
     sources: Sources[CriticBatch],
     hparams: Hyperparams,
     key: jax.Array,
 ) -> tuple[Learning, dict[str, jax.Array]]:
     """Returns one critic after ``critic_epochs`` passes of Adam over its slots, and metrics."""
+    config = critic.config
 
     def loss(params: PyTree, batch: CriticBatch) -> jax.Array:
         output = jnp.asarray(critic.apply(params, batch.features))
@@ -85,10 +74,8 @@ def critic_update(
             lambda batch: jax.value_and_grad(loss)(learning.params, take_envs(batch, envs)), sources
         )
         value, grads = jax.tree.map(lambda x: x * config.num_minibatches, (value, grads))
-        optimiser = adam(hparams.critic_lr, hparams.max_grad_norm)
-        updates, opt_state = optimiser.update(grads, learning.opt_state)
-        params = optax.apply_updates(learning.params, updates)
-        return Learning(params, opt_state), (value, optax.tree.norm(grads))
+        learning = adam_step(learning, grads, hparams.critic_lr, hparams.max_grad_norm)
+        return learning, (value, optax.tree.norm(grads))
 
     def epoch(learning: Learning, key: jax.Array):
         envs = minibatch_envs(key, sources.batch.target.shape[2], config.num_minibatches)
@@ -102,13 +89,9 @@ def critic_update(
 
 def update_critics(
     critic: Critic,
-    config: Config,
     critics: Learning,
     norm: ValueNorm,
     seen: Returns,
-    *,
-    slot_weights: jax.Array,
-    ratio_of: PerLearner | None,
     hparams: Hyperparams,
     key: jax.Array,
 ) -> tuple[Learning, ValueNorm, dict[str, jax.Array]]:
@@ -116,18 +99,15 @@ def update_critics(
 
     Args:
         critic: the module of one critic.
-        config: static settings.
         critics: parameters and optimiser states with a leading ``[C]`` axis.
         norm: statistics of the returns so far.
         seen: the returns.
-        slot_weights: ``[C, M]`` how much each critic learns from each slot.
-        ratio_of: number of a critic -> ``[M, T, E]`` importance ratios that its rows are weighted
-            with; None for ones.
         hparams: coefficients.
         key: consumed.
     """
+    slot_weights = seen.slot_weights
     old_output = norm.normalise(seen.value)
-    if config.normalise_values:
+    if critic.config.normalise_values:
         norm = norm.update(seen.returns, seen.active, hparams.value_norm_decay)
     batch = CriticBatch(
         features=seen.features,
@@ -140,11 +120,11 @@ def update_critics(
     def one_critic(now: tuple[jax.Array, Learning, jax.Array]):
         index, learning, key = now
         weight = batch.weight * slot_weights[index][:, None, None]
-        if ratio_of is not None:
-            weight = weight * ratio_of(index)
+        if seen.ratio_of is not None:
+            weight = weight * seen.ratio_of(index)
         used = slot_weights[index] > 0
         sources = Sources(batch._replace(weight=weight), jnp.argsort(~used), jnp.sum(used))
-        return critic_update(critic, config, learning, sources, hparams, key)
+        return critic_update(critic, learning, sources, hparams, key)
 
     keys = jax.random.split(key, len(slot_weights))
     critics, metrics = jax.lax.map(one_critic, (jnp.arange(len(keys)), critics, keys))

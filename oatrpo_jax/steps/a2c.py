@@ -5,11 +5,12 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.gradient_passes import gradient_passes
-from oatrpo_jax.networks import Actor, policy_distribution, policy_logits
-from oatrpo_jax.policy_step import DrawSources, Learning, PolicyStep, adam_init, weighted_sum
-from oatrpo_jax.sources import PolicyBatch
+from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.optimiser import Learning, adam_init
+from oatrpo_jax.policies.networks import Actor, policy_on
+from oatrpo_jax.reuse.experience import PolicyBatch
+from oatrpo_jax.steps.gradient_passes import gradient_passes
+from oatrpo_jax.steps.signature import DrawSources, PolicyStep, weighted_sum
 from oatrpo_jax.types import PyTree
 
 
@@ -23,7 +24,7 @@ def policy_gradient_loss(
     Eq. 3).  On own rows of the first step w = 1, which makes it advantage actor-critic.
     """
     rows = batch.rows
-    policy = policy_distribution(policy_logits(actor, params, rows))
+    policy = policy_on(actor, params, rows)
     log_prob = jnp.where(rows.active, policy.log_prob(rows.action), 0.0)
     log_ratio = jnp.where(rows.active, log_prob - rows.log_prob, 0.0)
     ratio = jax.lax.stop_gradient(jnp.exp(log_ratio))
@@ -41,7 +42,6 @@ def policy_gradient_loss(
 
 def policy_gradient_step(
     actor: Actor,
-    config: Config,
     learning: Learning,
     draw: DrawSources,
     divergence_limit: jax.Array,
@@ -50,7 +50,7 @@ def policy_gradient_step(
 ) -> tuple[Learning, dict[str, jax.Array]]:
     """Returns the policy after ``num_epochs`` passes (1 in the original); see `StepFunction`."""
     del divergence_limit  # Nothing bounds the step but the clip to the gradient's norm.
-    return gradient_passes(policy_gradient_loss, actor, config, learning, draw, hparams, key)
+    return gradient_passes(policy_gradient_loss, actor, learning, draw, hparams, key)
 
 
 POLICY_GRADIENT = PolicyStep(

@@ -11,10 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from oatrpo_jax.agreement import GradientError
 from oatrpo_jax.config import Hyperparams
-
-_TINY = float(np.finfo(np.float32).tiny)
+from oatrpo_jax.ranges import TINY
+from oatrpo_jax.reuse.agreement import GradientError
 
 
 class Affinity(NamedTuple):
@@ -150,7 +149,7 @@ def agreement_reuse() -> ReuseRule:
         own_variance = jnp.sum(own_share(affinity.own) * error.variance, axis=1, keepdims=True)
         squared_error = error.variance + error.bias
         return relative_weights(
-            own_variance / jnp.maximum(jnp.maximum(squared_error, own_variance), _TINY), affinity
+            own_variance / jnp.maximum(jnp.maximum(squared_error, own_variance), TINY), affinity
         )
 
     return ReuseRule(weights, _no_limit, shares=True, reads=frozenset())

@@ -1,0 +1,1 @@
+"""How an agent acts: networks, their first weights, the distributions that they stand for."""

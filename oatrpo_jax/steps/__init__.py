@@ -1,0 +1,1 @@
+"""How one policy learns from weighted experience: the local steps, of one signature."""
