@@ -11,6 +11,8 @@ import jax.numpy as jnp
 
 from oatrpo_jax.algorithms import Algorithm
 from oatrpo_jax.config import Config, EnvSpec, Hyperparams
+from oatrpo_jax.grouping import Grouping, group_agents
+from oatrpo_jax.keys import Purpose, branch
 from oatrpo_jax.learner import Learner, LearnerState, make_learner
 from oatrpo_jax.rollout import (
     RolloutState,
@@ -57,13 +59,18 @@ class Trainer:
 
     def init(self, key: jax.Array) -> TrainState:
         """Returns fresh parameters and environments; the key is consumed."""
-        learner_key, env_key, key = jax.random.split(key, 3)
-        return TrainState(
-            learner=self.learner.init(learner_key),
-            rollout=init_rollout(self.env, self.config.num_envs, env_key),
-            key=key,
-            num_updates=jnp.int32(0),
-        )
+        return self.begin(key)[0]
+
+    def begin(self, key: jax.Array) -> tuple[TrainState, Grouping | None]:
+        """Returns the same, and how agents were grouped where the algorithm finds clusters."""
+        learner_key, env_key, run_key = jax.random.split(key, 3)
+        learner, grouping = self.learner.init(learner_key), None
+        if self.learner.algorithm.finds_clusters:
+            grouping_key = branch(key, Purpose.GROUPING)
+            grouping = group_agents(self.env, self.learner, learner, grouping_key)
+            learner = self.learner.regroup(learner, grouping.labels)
+        environments = init_rollout(self.env, self.config.num_envs, env_key)
+        return TrainState(learner, environments, run_key, jnp.int32(0)), grouping
 
     def step(self, state: TrainState, hparams: Hyperparams) -> tuple[TrainState, Metrics]:
         """Returns the state after one rollout and one update, and a flat dict of metrics."""

@@ -47,6 +47,8 @@ SIZES = {
     "hidden_sizes": (8,),
     "cg_iterations": 3,
     "line_search_steps": 4,
+    "grouping_steps": 4,
+    "grouping_epochs": 1,
 }
 VARIANTS = {
     "oappo, sampled": {"estimator": "sampled"},

@@ -11,7 +11,13 @@ from oatrpo_jax import ALGORITHMS, Config, Hyperparams, make_train, make_trainer
 from tests.probe_envs import Messy, RoleGame, SlowWin, tree_equal
 
 CONFIG = Config(
-    num_envs=32, rollout_length=4, num_updates=60, hidden_sizes=(16,), divergence_rows=128
+    num_envs=32,
+    rollout_length=4,
+    num_updates=60,
+    hidden_sizes=(16,),
+    divergence_rows=128,
+    grouping_steps=256,
+    grouping_epochs=2,
 )
 HPARAMS = Hyperparams.create(
     actor_lr=0.01, critic_lr=0.01, reuse_sigma=1.0, reuse_lambda=0.5, kl_threshold=0.05

@@ -1,0 +1,46 @@
+import jax
+import numpy as np
+import pytest
+
+from oatrpo_jax.keys import Purpose, branch
+
+KEY = jax.random.key(3)
+
+
+def as_bytes(keys):
+    return [data.tobytes() for data in np.asarray(jax.random.key_data(keys)).reshape(-1, 2)]
+
+
+def splits_of(key):
+    """The key itself and what training may split off, two levels down."""
+    found = set(as_bytes(key))
+    for count in range(2, 9):
+        below = jax.random.split(key, count)
+        found.update(as_bytes(below))
+        for deeper in range(2, 9):
+            found.update(as_bytes(jax.vmap(lambda k, n=deeper: jax.random.split(k, n))(below)))
+    return found
+
+
+def test_no_two_purposes_of_a_run_share_a_key():
+    keys = [branch(KEY, purpose, number) for purpose in Purpose for number in range(20)]
+    assert len({data for key in keys for data in as_bytes(key)}) == len(keys)
+
+
+def test_no_purpose_has_a_key_that_training_splits_off():
+    taken = splits_of(KEY)
+    for purpose in Purpose:
+        for key in (jax.random.fold_in(KEY, purpose), branch(KEY, purpose)):
+            assert not taken.intersection(as_bytes(key)), purpose
+
+
+def test_a_small_number_folded_in_would_be_such_a_key():
+    # Why numbers are large: the third key of training's first split is this one.
+    assert set(as_bytes(jax.random.fold_in(KEY, 2))) <= splits_of(KEY)
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_a_branch_depends_on_the_run_the_purpose_and_the_number_alone(seed):
+    key = jax.random.key(seed)
+    assert as_bytes(branch(key, Purpose.CURVE, 5)) == as_bytes(branch(key, Purpose.CURVE, 5))
+    assert as_bytes(branch(key, Purpose.CURVE, 5)) != as_bytes(branch(KEY, Purpose.CURVE, 5))
