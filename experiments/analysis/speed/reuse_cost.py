@@ -19,8 +19,8 @@ from experiments.analysis.speed.timing import (
     median_ratio,
 )
 from oatrpo_jax import Hyperparams, make_trainer
-from oatrpo_jax.planning import make_plan
-from oatrpo_jax.sources import make_slots
+from oatrpo_jax.reuse.experience import Experience, make_slots
+from oatrpo_jax.reuse.planning import make_plan
 from oatrpo_jax.train import Trainer, TrainState
 
 
@@ -80,12 +80,10 @@ def plan(trainer: Trainer, state: TrainState, trajectory, key: jax.Array) -> jax
     slots = make_slots(trajectory, logits, trajectory.reward[..., None])
     made, _ = make_plan(
         learner.actor,
-        trainer.config,
         learner.algorithm.reuse,
         params,
-        slots,
-        own=jnp.asarray(learner.own),
-        hparams=Hyperparams.create(reuse_sigma=OPEN_GATE),
-        key=key,
+        Experience(slots, jnp.asarray(learner.own)),
+        Hyperparams.create(reuse_sigma=OPEN_GATE),
+        key,
     )
     return checksum(made.weights, made.order)

@@ -17,7 +17,7 @@ from experiments.training.settings.preset_files import preset_arguments
 from experiments.training.settings.run_options import Run
 from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.reuse import allowed_reuse
+from oatrpo_jax.reuse.rules import allowed_reuse
 
 PROGRAM = "experiments/run.py"
 

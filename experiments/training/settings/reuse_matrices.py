@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.training.errors import UsageError
 from experiments.training.settings.defaults import REUSE_PAIRS
-from oatrpo_jax.reuse import ReuseRule, allowed_reuse, fixed_reuse
+from oatrpo_jax.reuse.rules import ReuseRule, allowed_reuse, fixed_reuse
 
 NAMES = ("nr", "ur", "rr", "ar")
 """No reuse, unreasonable, reasonable, all reuse (the paper's section 6.1)."""
