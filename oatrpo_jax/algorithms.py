@@ -42,10 +42,10 @@ class Algorithm:
     Attributes:
         name: as on the command line.
         description: one line for help texts and tables.
-        ownership: who owns parameters.
         reuse: the rule behind the reuse matrix.
         policy_step: the local step.
         is_sequential: whether learners are corrected for those updated before them.
+        ownership: who owns parameters; by default every agent has its own.
         has_central_critic: whether one critic sees the global state, or each policy has a critic
             that sees its agents' views.
         shares_values: whether experience is also reused by the critics, and each learner judges
@@ -59,10 +59,10 @@ class Algorithm:
 
     name: str
     description: str
-    ownership: Ownership
     reuse: ReuseRule
     policy_step: PolicyStep
     is_sequential: bool
+    ownership: Ownership = separate
     has_central_critic: bool = True
     shares_values: bool = False
     finds_clusters: bool = False
@@ -108,7 +108,6 @@ _TABLE = (
     Algorithm(
         name="oappo",
         description="off-agent PPO: clipped steps on own and admitted experience, in turn",
-        ownership=separate,
         reuse=threshold_reuse(),
         policy_step=CLIP,
         is_sequential=True,
@@ -116,7 +115,6 @@ _TABLE = (
     Algorithm(
         name="oatrpo",
         description="off-agent TRPO: the same within a trust region",
-        ownership=separate,
         reuse=threshold_reuse(),
         policy_step=TRUST_REGION,
         is_sequential=True,
@@ -124,7 +122,6 @@ _TABLE = (
     Algorithm(
         name="oappo-auto",
         description="off-agent PPO that weighs sources by itself, by the error of their gradients",
-        ownership=separate,
         reuse=agreement_reuse(),
         policy_step=CLIP,
         is_sequential=True,
@@ -132,7 +129,6 @@ _TABLE = (
     Algorithm(
         name="oatrpo-auto",
         description="off-agent TRPO that weighs sources in the same way",
-        ownership=separate,
         reuse=agreement_reuse(),
         policy_step=TRUST_REGION,
         is_sequential=True,
@@ -140,7 +136,6 @@ _TABLE = (
     Algorithm(
         name="oappo-ess",
         description="off-agent PPO that weighs sources by their effective sample size",
-        ownership=separate,
         reuse=sample_size_reuse(),
         policy_step=CLIP,
         is_sequential=True,
@@ -148,7 +143,6 @@ _TABLE = (
     Algorithm(
         name="happo",
         description="heterogeneous-agent PPO: clipped steps on own experience, in turn",
-        ownership=separate,
         reuse=own_reuse(),
         policy_step=CLIP,
         is_sequential=True,
@@ -156,7 +150,6 @@ _TABLE = (
     Algorithm(
         name="hatrpo",
         description="heterogeneous-agent TRPO: trust-region steps on own experience, in turn",
-        ownership=separate,
         reuse=own_reuse(),
         policy_step=TRUST_REGION,
         is_sequential=True,
@@ -181,7 +174,6 @@ _TABLE = (
     Algorithm(
         name="ippo-separate",
         description="independent PPO, every agent with an actor and a critic of its own",
-        ownership=separate,
         reuse=own_reuse(),
         policy_step=CLIP,
         is_sequential=False,
@@ -199,7 +191,6 @@ _TABLE = (
     Algorithm(
         name="seac",
         description="shared experience actor-critic: A2C on everybody's experience, critics too",
-        ownership=separate,
         reuse=shared_experience(),
         policy_step=POLICY_GRADIENT,
         is_sequential=False,
@@ -209,7 +200,6 @@ _TABLE = (
     Algorithm(
         name="seac-ppo",
         description="shared experience with clipped steps and a central critic",
-        ownership=separate,
         reuse=shared_experience(),
         policy_step=CLIP,
         is_sequential=False,

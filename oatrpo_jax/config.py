@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -107,14 +107,13 @@ class Config:
     grouping_epochs: int = _setting(20, "passes over them by the encoder of agents' identities")
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value, kind = getattr(self, field.name), type(field.default)
+        for name, kind in get_type_hints(Config).items():
+            value = getattr(self, name)
             if kind is int:
-                check_count(field.name, value)
-            if kind is bool and not isinstance(value, bool):
-                raise ValueError(f"{field.name}: expected True or False, got {value!r}")
-        for name, choices in _CHOICES.items():
-            if (value := getattr(self, name)) not in choices:
+                check_count(name, value)
+            elif kind is bool and not isinstance(value, bool):
+                raise ValueError(f"{name}: expected True or False, got {value!r}")
+            elif get_origin(kind) is Literal and value not in (choices := get_args(kind)):
                 raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
         is_sizes = isinstance(self.hidden_sizes, tuple) and self.hidden_sizes
         if not is_sizes or not all(is_count(size) for size in self.hidden_sizes):
@@ -147,15 +146,6 @@ class Config:
     def grouping_length(self) -> int:
         """Steps of each environment that are `grouping_steps` together, or just above."""
         return -(-self.grouping_steps // self.num_envs)
-
-
-_CHOICES = {
-    "estimator": ("weighted", "sampled", "mapping"),
-    "divergence": ("mean", "max", "quantile"),
-    "truncation": ("bootstrap", "neutralise"),
-    "value_loss": ("huber", "clipped"),
-    "activation": ("tanh", "relu"),
-}
 
 
 def _coefficient(default: float, allowed: Range, doc: str) -> Any:

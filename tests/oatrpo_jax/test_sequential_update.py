@@ -5,13 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oatrpo_jax.reuse.experience import (
-    PolicyBatch,
-    Slots,
-    fold_sources,
-    make_sources,
-    sample_sources,
-)
 from oatrpo_jax.sequential_update import compound_ratio, draw_mapping
 
 NUM_AGENTS, NUM_ACTIONS = 3, 4
@@ -77,79 +70,6 @@ def test_including_the_source_in_the_factor_would_break_it():
     everybody = np.exp(game.log_ratio(updated_agents).sum(axis=0))[:, 0]
     weight = game.probability(game.behaviour) * ratio * everybody
     assert abs(weight.sum() - 1.0) > 0.05
-
-
-def some_slots(num_steps=3, num_envs=4) -> Slots:
-    keys = jax.random.split(jax.random.key(0), 3)
-    shape = (NUM_AGENTS, num_steps, num_envs)
-    logits = jax.random.normal(keys[0], (*shape, NUM_ACTIONS))
-    return Slots(
-        agents_view=jax.random.normal(keys[1], (*shape, 2)),
-        action_mask=jnp.ones((*shape, NUM_ACTIONS), bool),
-        action=jnp.zeros(shape, jnp.int32),
-        log_prob=jax.nn.log_softmax(logits)[..., 0],
-        logits=logits,
-        advantage=jax.random.normal(keys[2], shape),
-        active=jnp.ones(shape, bool).at[2, :, 1:].set(False),
-    )
-
-
-def total_advantage(batch: PolicyBatch) -> jax.Array:
-    return jnp.sum(batch.policy_weight * batch.rows.advantage)
-
-
-def test_sources_sum_to_the_weighted_mean_over_active_rows():
-    slots = some_slots()
-    weights = jnp.array([0.5, 0.2, 0.3])
-    sources = make_sources(slots, weights, jnp.array([False, True, False]))
-    means = [slots.advantage[0].mean(), slots.advantage[1].mean(), slots.advantage[2, :, 0].mean()]
-    expected = 0.5 * means[0] + 0.2 * means[1] + 0.3 * means[2]
-    np.testing.assert_allclose(fold_sources(total_advantage, sources), expected, rtol=1e-5)
-    assert sources.order[0] == 1  # Own experience comes first.
-
-
-def test_only_used_sources_are_visited():
-    slots = some_slots()
-    sources = make_sources(slots, jnp.array([0.0, 1.0, 0.0]), jnp.array([False, True, False]))
-    visits = fold_sources(lambda batch: jnp.int32(1), sources)
-    assert int(visits) == int(sources.count) == 1
-
-
-def test_a_learners_own_slots_are_visited_even_with_weight_zero():
-    # lambda = 0: nothing is learnt from them, but the entropy bonus lives there.
-    slots = some_slots()
-    sources = make_sources(slots, jnp.array([0.5, 0.0, 0.5]), jnp.array([False, True, False]))
-    own = fold_sources(lambda batch: jnp.sum(batch.own_weight), sources)
-    assert int(sources.count) == 3
-    np.testing.assert_allclose(own, 1.0, rtol=1e-6)
-
-
-def test_a_slot_without_active_rows_weighs_nothing_and_is_not_nan():
-    slots = some_slots()
-    dead = slots._replace(active=slots.active.at[2].set(False))
-    sources = make_sources(dead, jnp.array([0.5, 0.0, 0.5]), jnp.array([True, False, False]))
-    weight = np.asarray(sources.batch.policy_weight)
-    np.testing.assert_array_equal(weight[2], 0.0)
-    np.testing.assert_allclose(weight.sum(), 0.5, rtol=1e-6)
-
-
-def test_sampled_sources_agree_with_weighted_ones_in_expectation():
-    slots = some_slots()
-    weights = jnp.array([0.5, 0.2, 0.3])
-    own = jnp.array([False, True, False])
-    sources = make_sources(slots, weights, own)
-
-    def estimate(key):
-        drawn = sample_sources(key, sources, weights)
-        return fold_sources(total_advantage, drawn), fold_sources(
-            lambda batch: jnp.sum(batch.own_weight), drawn
-        )
-
-    sampled, own_weight = jax.vmap(estimate)(jax.random.split(jax.random.key(1), 4000))
-    standard_error = sampled.std() / 4000**0.5
-    exact = fold_sources(total_advantage, sources)
-    assert abs(sampled.mean() - exact) < 4 * standard_error
-    assert abs(own_weight.mean() - 1.0) < 4 * own_weight.std() / 4000**0.5
 
 
 def test_a_mapping_is_one_hot_and_drawn_from_the_row():
