@@ -126,21 +126,23 @@ def evaluate(options: Options) -> None:
     last = places[-1]
     if options.replay and not hasattr(last.trainer.env, "animate"):
         raise UsageError(f"replay: expected an environment that can be drawn, got {last.name}")
-    how = {"num_episodes": options.episodes, "greedy": not options.sample, "number": options.seed}
+    how = {"greedy": not options.sample, "number": options.seed}
     with status(console, "playing ..."):
-        metrics = [play(team, place.trainer, point, **how) for place in places]
+        metrics = [
+            play(team, place.trainer, point, num_episodes=options.episodes, **how)
+            for place in places
+        ]
     about = describe_team(team, point, options)
     title = (
         f"{team.experiment.label(point)}: {options.episodes} {about['policy']} episodes of each of "
         f"{len(team.experiment.seeds)} seeds, {options.checkpoint} policies"
     )
     print_table(console, make_rows(places, metrics, options.episodes), title)
-    file = "evaluation.json" if options.env is None else "transfer.json"
+    path = options.run / ("evaluation.json" if options.env is None else "transfer.json")
     try:
-        write_json(options.run / file, about | describe_places(places, metrics, options.episodes))
+        write_json(path, about | describe_places(places, metrics, options.episodes))
         if options.replay:
-            greedy, number = not options.sample, options.seed
-            save_replay(team, last.trainer, point, options.replay, greedy=greedy, number=number)
+            save_replay(team, last.trainer, point, options.replay, **how)
     except OSError as error:
         raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
 

@@ -25,16 +25,19 @@ FLOORS = (
 """From the ground up: a module may import what lies on its own floor or below, never above."""
 
 CORE_FLOORS = (
-    ("types", "keys"),
-    ("ranges", "config", "checks"),
-    ("policies", "advantages", "optimiser", "identity", "clustering"),
+    ("types", "keys", "ranges"),
+    ("config",),
+    ("checks", "advantages", "optimiser", "clustering"),
+    ("policies",),
     ("reuse",),
-    ("steps", "critics"),
+    ("steps",),
+    ("critics",),
     ("algorithms",),
     ("sequential_update",),
     ("learner",),
-    ("rollout", "grouping", "checkpoint", "export"),
-    ("train",),
+    ("rollout", "identity"),
+    ("grouping",),
+    ("train", "export", "checkpoint"),
 )
 """The same inside the core, by rooms."""
 

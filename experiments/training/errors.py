@@ -24,6 +24,13 @@ def fail(message: str, program: str = "experiments/run.py") -> NoReturn:
     sys.exit(2)
 
 
+def check_counts(**counts: int) -> None:
+    """Raises a UsageError that names the first number below 1."""
+    for name, count in counts.items():
+        if count < 1:
+            raise UsageError(f"{name}: expected at least 1, got {count}; raise it")
+
+
 def exit_code_of(action: Callable[[], int | None], program: str, advice: str = "") -> int:
     """Returns the exit code of a program that does this: 0 for None, 130 if it was interrupted.
 
