@@ -119,28 +119,24 @@ def evaluate(options: Options) -> None:
     from experiments.training.team import load_team, play, save_replay
 
     use_compilation_cache()
-    console = make_console()
-    team = load_team(options.run, options.checkpoint)
-    point = team.choose_point(options.point)
-    places = find_places(team, options)
+    console, team = make_console(), load_team(options.run, options.checkpoint)
+    point, places = team.choose_point(options.point), find_places(team, options)
     last = places[-1]
     if options.replay and not hasattr(last.trainer.env, "animate"):
         raise UsageError(f"replay: expected an environment that can be drawn, got {last.name}")
     how = {"greedy": not options.sample, "number": options.seed}
+    count = options.episodes
     with status(console, "playing ..."):
-        metrics = [
-            play(team, place.trainer, point, num_episodes=options.episodes, **how)
-            for place in places
-        ]
+        metrics = [play(team, each.trainer, point, num_episodes=count, **how) for each in places]
     about = describe_team(team, point, options)
     title = (
-        f"{team.experiment.label(point)}: {options.episodes} {about['policy']} episodes of each of "
+        f"{team.experiment.label(point)}: {count} {about['policy']} episodes of each of "
         f"{len(team.experiment.seeds)} seeds, {options.checkpoint} policies"
     )
-    print_table(console, make_rows(places, metrics, options.episodes), title)
+    print_table(console, make_rows(places, metrics, count), title)
     path = options.run / ("evaluation.json" if options.env is None else "transfer.json")
     try:
-        write_json(path, about | describe_places(places, metrics, options.episodes))
+        write_json(path, about | describe_places(places, metrics, count))
         if options.replay:
             save_replay(team, last.trainer, point, options.replay, **how)
     except OSError as error:

@@ -35,9 +35,11 @@ def hold(directory: Path) -> subprocess.Popen:
 def test_a_content_that_cannot_be_written_leaves_the_file_before(tmp_path: Path):
     path = tmp_path / "one.json"
     write_json(path, {"a": 1})
-    with pytest.raises(ValueError, match="JSON"):
-        write_json(path, {"a": float("nan")})
+    with pytest.raises(TypeError, match="JSON"):
+        write_json(path, {"a": object()})
     assert read_json(path) == {"a": 1}
+    write_json(path, {"a": float("nan")})
+    assert read_json(path) == {"a": None}
     assert list(tmp_path.iterdir()) == [path]
 
 
