@@ -17,109 +17,61 @@ OF_THE_PROCESS = frozenset({"out", "resume", "preset", "dry_run", "compilation_c
 """Options that are no part of a run: another process may go on with it under others."""
 
 
+def _shown_as(metavar: str, default: str = "") -> Any:
+    """Returns how help shows an option: what stands for its value, and what its default is."""
+    return arg(metavar=metavar, help_behavior_hint=f"(default: {default})" if default else "")
+
+
 @dataclass(frozen=True)
 class Run:
-    """What to run, and where to leave it."""
+    """What to run, and where to leave it.
 
-    env: Annotated[
-        str,
-        arg(
-            help="family or family:scenario, such as maze, maze:black-blue-red or smax:3m; a wrong"
-            " name lists all"
-        ),
-    ] = "maze"
-    env_option: Annotated[
-        tuple[str, ...],
-        arg(
-            metavar="NAME=VALUE [NAME=VALUE ...]",
-            help_behavior_hint="(default: none)",
-            help="options of the environment, such as num_per_colour=4; a wrong name lists all",
-        ),
-    ] = ()
-    algorithm: Annotated[AlgorithmName, arg(help="who learns from whom, and how")] = "oappo"
-    reuse_matrix: Annotated[
-        str | None,
-        arg(
-            metavar="nr|ur|rr|ar|MATRIX",
-            help_behavior_hint="",
-            help="with --algorithm fixed: no reuse, unreasonable, reasonable, all reuse; or rows of"
-            " weights such as '0.7,0.3;0.3,0.7'",
-        ),
-    ] = None
-    seeds: Annotated[int, arg(help="number of seeds, trained side by side")] = 5
-    seed: Annotated[int, arg(help="the first seed; the others follow it")] = 0
-    total_steps: Annotated[
-        int,
-        arg(
-            help="environment steps per seed, over all its parallel environments; rounded down to"
-            " whole updates"
-        ),
-    ] = 0
-    out: Annotated[
-        Path | None,
-        arg(
-            metavar="DIR",
-            help_behavior_hint="(default: runs/ENV-ALGORITHM-TIME)",
-            help="new or empty directory for the results",
-        ),
-    ] = None
-    checkpoint_every: Annotated[
-        int,
-        arg(
-            metavar="UPDATES",
-            help_behavior_hint="(default: once a minute)",
-            help="updates between two checkpoints; one is saved at the end in any case",
-        ),
-    ] = 0
-    keep_checkpoints: Annotated[int, arg(help="how many of the newest checkpoints to keep")] = 2
-    eval_every: Annotated[
-        int,
-        arg(
-            metavar="UPDATES",
-            help_behavior_hint="(default: never)",
-            help="updates between two evaluations of the likeliest actions, to evaluation.csv;"
-            " training is the same without",
-        ),
-    ] = 0
-    eval_episodes: Annotated[
-        int,
-        arg(
-            help="episodes per seed of an evaluation; at the end the best policies play ten times"
-            " as many"
-        ),
-    ] = 32
-    preset: Annotated[
-        Path | None,
-        arg(
-            metavar="FILE",
-            help_behavior_hint="",
-            help="settings that experiments/sweep.py found; what stands beside it counts more",
-        ),
-    ] = None
-    resume: Annotated[
-        Path | None,
-        arg(
-            metavar="DIR",
-            help_behavior_hint="",
-            help="go on with the run in DIR as if it had never stopped; everything is as it was"
-            " there, but --total-steps may be raised",
-        ),
-    ] = None
-    dry_run: Annotated[
-        bool,
-        arg(help="say how large the run is, and what memory its program needs; train nothing"),
-    ] = False
-    compilation_cache: Annotated[
-        bool,
-        arg(
-            help="keep compiled programs, 1 GB at most, in the user's cache folder (oatrpo_jax), so"
-            " that the next start is quick"
-        ),
-    ] = True
+    Attributes:
+        env: family or family:scenario, such as maze, maze:black-blue-red or smax:3m; a wrong name
+            lists all
+        env_option: options of the environment, such as num_per_colour=4; a wrong name lists all
+        algorithm: who learns from whom, and how
+        reuse_matrix: with --algorithm fixed: no reuse, unreasonable, reasonable, all reuse; or rows
+            of weights such as '0.7,0.3;0.3,0.7'
+        seeds: number of seeds, trained side by side
+        seed: the first seed; the others follow it
+        total_steps: environment steps per seed, over all its parallel environments; rounded down to
+            whole updates
+        out: new or empty directory for the results
+        checkpoint_every: updates between two checkpoints; one is saved at the end in any case
+        keep_checkpoints: how many of the newest checkpoints to keep
+        eval_every: updates between two evaluations of the likeliest actions, to evaluation.csv;
+            training is the same without
+        eval_episodes: episodes per seed of an evaluation; at the end the best policies play ten
+            times as many
+        preset: settings that experiments/sweep.py found; what stands beside it counts more
+        resume: go on with the run in DIR as if it had never stopped; everything is as it was there,
+            but --total-steps may be raised
+        dry_run: say how large the run is, and what memory its program needs; train nothing
+        compilation_cache: keep compiled programs, 1 GB at most, in the user's cache folder
+            (oatrpo_jax), so that the next start is quick
+    """
+
+    env: str = "maze"
+    env_option: Annotated[tuple[str, ...], _shown_as("NAME=VALUE [NAME=VALUE ...]", "none")] = ()
+    algorithm: AlgorithmName = "oappo"
+    reuse_matrix: Annotated[str | None, _shown_as("nr|ur|rr|ar|MATRIX")] = None
+    seeds: int = 5
+    seed: int = 0
+    total_steps: int = 0
+    out: Annotated[Path | None, _shown_as("DIR", "runs/ENV-ALGORITHM-TIME")] = None
+    checkpoint_every: Annotated[int, _shown_as("UPDATES", "once a minute")] = 0
+    keep_checkpoints: int = 2
+    eval_every: Annotated[int, _shown_as("UPDATES", "never")] = 0
+    eval_episodes: int = 32
+    preset: Annotated[Path | None, _shown_as("FILE")] = None
+    resume: Annotated[Path | None, _shown_as("DIR")] = None
+    dry_run: bool = False
+    compilation_cache: bool = True
 
 
 class Program(dict[str, Any]):
-    """Shapes and structure: one value each."""
+    """By name, the fields of `Config` but ``num_updates``."""
 
     @classmethod
     def declared(cls) -> tuple[dataclasses.Field[Any], ...]:
@@ -128,7 +80,7 @@ class Program(dict[str, Any]):
 
 
 class Coefficients(dict[str, tuple[float, ...]]):
-    """Several values each make a grid: product x seeds."""
+    """By name, one or several values of each field of `Hyperparams`."""
 
     @classmethod
     def declared(cls) -> tuple[dataclasses.Field[Any], ...]:
@@ -149,9 +101,9 @@ class Settings:
     """Everything that can be set, by group; the library's defaults unless said otherwise.
 
     Attributes:
-        run: what to run, and where to leave it.
-        program: by name, the fields of `Config` but ``num_updates``.
-        coefficients: by name, one or several values of each field of `Hyperparams`.
+        run: What to run, and where to leave it.
+        program: Shapes and structure: one value each.
+        coefficients: Several values each make a grid: product x seeds.
     """
 
     run: Run = field(default_factory=Run)
