@@ -11,6 +11,7 @@ from typing import Any, get_origin, get_type_hints
 import typeguard
 
 from experiments.training.errors import UsageError
+from experiments.training.folder.files import read_json
 from experiments.training.settings.options import (
     OF_THE_PROCESS,
     Coefficients,
@@ -34,7 +35,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     """
     path = directory / "config.json"
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
     except FileNotFoundError as error:
         raise UsageError(f"{directory} holds no run: it has no config.json") from error
     except (OSError, ValueError) as error:
