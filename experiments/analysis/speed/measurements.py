@@ -77,6 +77,10 @@ def seeds(effort: Effort) -> Section:
     return Section("Grid points x seeds: OAPPO, all lanes in one program", rows)
 
 
+WAITED_FOR = ("tracing", "update 1/1")
+"""What run.py says as soon as it has an environment, and after the first update."""
+
+
 def start(effort: Effort) -> Section:
     """Returns how long one waits for run.py's first update, and for its help."""
     rows: list[Row] = []
@@ -96,12 +100,7 @@ def start(effort: Effort) -> Section:
             ]
         helps = [seconds_of_run(["--help"], folder, "usage")[0] for _ in range(effort.repeats)]
         rows.append({"what": "run.py --help", "seconds": statistics.median(helps)})
-    title = "Start: OAPPO, five seeds, settings of the preset; warm with programs in the cache"
-    return Section(title, rows)
-
-
-WAITED_FOR = ("tracing", "update 1/1")
-"""What run.py says as soon as it has an environment, and after the first update."""
+    return Section("Start: OAPPO, five seeds, warm with compiled programs in the cache", rows)
 
 
 def growth(effort: Effort) -> Section:
