@@ -126,7 +126,7 @@ BAD_INPUT = {
     "no gif": (["--replay", "a.mp4"], ".gif"),
     "nowhere to draw": (
         ["--episodes", "4", "--replay", "/proc/none/a.gif"],
-        "cannot write /proc/none/a.gif",
+        "cannot write /proc/none",
     ),
     "unknown option": (["--episode", "7"], "--episode"),
 }
