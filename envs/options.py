@@ -50,7 +50,7 @@ def make_with_options(name: str, options: Mapping[str, Any]) -> MultiAgentEnv:
         ValueError: no such environment or option, a value of another type or out of range, or a
             package that is missing.
     """
-    with _missing_package_told(name):
+    with _missing_package_in_words(name):
         if not options:
             return envs.make(name)
         check_options(name, options)
@@ -67,7 +67,7 @@ def options_taken(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     >>> options_taken("maze", {"time_limit": 50, "reward_mode": "sum"})
     {'time_limit': 50}
     """
-    with _missing_package_told(name):
+    with _missing_package_in_words(name):
         known = envs.option_names(name) if options else ()
     return {option: value for option, value in options.items() if option in known}
 
@@ -116,7 +116,7 @@ def _is_of(value: Any, kind: str) -> bool:
 
 
 @contextlib.contextmanager
-def _missing_package_told(name: str) -> Iterator[None]:
+def _missing_package_in_words(name: str) -> Iterator[None]:
     """Lets an ImportError inside be a ValueError that names the environment."""
     try:
         yield

@@ -1,11 +1,8 @@
 """A run that was stopped goes on to the bit; what does not fit or is damaged is said, not lost."""
 
-import contextlib
 import functools
 import json
-import resource
 import shutil
-import signal
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +27,7 @@ from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import build
 from experiments.training.team import load_team
 from oatrpo_jax.checkpoint import to_host
+from tests.experiments.faults import damage, full_disk
 from tests.experiments.trained_run import read_checkpoint
 
 PROTO: Any = event_pb2
@@ -288,12 +286,6 @@ def test_a_run_of_another_version_of_this_package_is_refused(stopped: Path, capf
     assert "began with oatrpo_jax 0.0.1, now" in capfd.readouterr().err
 
 
-def damage(path: Path) -> None:
-    for file in path.rglob("d/*"):
-        content = file.read_bytes()
-        file.write_bytes(content[: len(content) // 2])
-
-
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(stopped: Path, whole: Path, capfd):
     damage(find_checkpoints(stopped)[8])
     capfd.readouterr()
@@ -371,19 +363,6 @@ def test_a_second_process_is_refused_and_a_dead_one_taken_over(stopped: Path, wh
     assert "process 12345" in capfd.readouterr().err
     assert (stopped / LOCK).read_text() == ""
     assert_same(stopped, whole)
-
-
-@contextlib.contextmanager
-def full_disk(size: int) -> Iterator[None]:
-    """Lets no file grow beyond ``size`` bytes: a write then fails as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
 
 
 def test_a_full_disk_ends_the_run_clearly_and_it_goes_on_later(stopped: Path, whole: Path, capfd):

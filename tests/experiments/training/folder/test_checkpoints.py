@@ -1,10 +1,6 @@
 """Checkpoints of a made-up state: the newest few are kept, and no fault harms those before."""
 
-import contextlib
-import resource
 import shutil
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +19,7 @@ from experiments.training.folder.checkpoints import (
     set_aside,
 )
 from oatrpo_jax.checkpoint import save_checkpoint, to_host
+from tests.experiments.faults import damage, full_disk
 
 
 class Train(NamedTuple):
@@ -56,25 +53,6 @@ def bits(state: State) -> dict[str, bytes]:
 
 def names(directory: Path) -> list[str]:
     return sorted(path.name for path in (directory / FOLDER).iterdir())
-
-
-def damage(path: Path) -> None:
-    for file in path.rglob("d/*"):
-        content = file.read_bytes()
-        file.write_bytes(content[: len(content) // 2])
-
-
-@contextlib.contextmanager
-def full_disk(size: int) -> Iterator[None]:
-    """Lets no file grow beyond ``size`` bytes: a write then fails as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
 
 
 @pytest.fixture
