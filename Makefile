@@ -1,23 +1,30 @@
 # make maze     set up .venv and train OAPPO on the Black and Red maze, five seeds
-# make test     set up .venv and run the fast tests
-# make test-slow, make lint, make lock: for developers
+# make test     set up .venv; linter, types and the tests that every change needs
+# make test-all, make test-slow, make lint, make lock: for developers
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: maze test test-slow lint lock
+PYTEST := JAX_PLATFORMS=cpu $(BIN)/python -m pytest
+SHARED := --numprocesses 2 --dist loadfile
+
+.PHONY: maze test test-all test-slow lint lock
 
 maze: $(READY)
 	$(BIN)/python experiments/run.py --env maze
 
 test: lint
-	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
+	$(PYTEST) -m "not thorough and not slow" $(SHARED)
+
+# Every row of the table and every environment: for whoever touched the core or an environment.
+test-all: lint
+	$(PYTEST) -m "not slow" $(SHARED)
 
 # Learning computes more than it compiles, so XLA may optimise (tests/conftest.py turns that off).
 test-slow: $(READY)
-	XLA_FLAGS= JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m slow
+	XLA_FLAGS= $(PYTEST) -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .
