@@ -1,11 +1,14 @@
 # make maze     set up .venv and train OAPPO on the Black and Red maze, five seeds
 # make test     set up .venv; linter, types and the tests that every change needs
 # make test-all, make test-slow, make lint, make lock: for developers
+# PYTHON=python3.13 with any of them: another Python, in a .venv-python3.13 of its own
 
 PYTHON ?= python3
-VENV := .venv
+VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+NAME_OF_PYTHON := 'import sys; print("\# Python %d.%d" % sys.version_info[:2])'
 
 PYTEST := JAX_PLATFORMS=cpu $(BIN)/python -m pytest
 SHARED := --numprocesses 2 --dist loadfile
@@ -29,16 +32,23 @@ test-slow: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
-# Everything is installed from the lock file; the project itself as an editable package.
+# The lock file holds where its first line names this Python; another one gets the newest versions
+# that pyproject.toml allows.  The project itself is an editable package.
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; choose one with: make PYTHON=python3.11 ..." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || \
 		{ echo "No venv module: on Debian, apt-get install python3-venv" >&2; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@if [ "$$($(PYTHON) -c $(NAME_OF_PYTHON))" = "$$(head -n 1 requirements.lock)" ]; then \
+		$(INSTALL) --requirement requirements.lock && \
+		$(INSTALL) --no-deps --no-build-isolation --editable .; \
+	else \
+		echo "requirements.lock is for another Python: installing the newest versions"; \
+		$(INSTALL) "setuptools>=69" && \
+		$(INSTALL) --no-build-isolation --editable ".[smax,dev]"; \
+	fi
 	@touch $(READY)
 
 # Resolve the ranges of pyproject.toml anew in a throw-away environment.
@@ -46,5 +56,6 @@ lock:
 	rm -rf .lock-venv
 	$(PYTHON) -m venv .lock-venv
 	.lock-venv/bin/pip install --quiet --disable-pip-version-check "setuptools>=69" ".[smax,dev]"
-	.lock-venv/bin/pip freeze --all --exclude oatrpo-jax --exclude pip > requirements.lock
+	$(PYTHON) -c $(NAME_OF_PYTHON) > requirements.lock
+	.lock-venv/bin/pip freeze --all --exclude oatrpo-jax --exclude pip >> requirements.lock
 	rm -rf .lock-venv

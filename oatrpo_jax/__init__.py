@@ -7,6 +7,8 @@ from oatrpo_jax.learner import Learner, LearnerState, make_learner
 from oatrpo_jax.train import Trainer, TrainState, make_train, make_trainer
 from oatrpo_jax.types import MultiAgentEnv, Observation, TimeStep, Transition
 
+__version__ = "0.1.0"
+
 __all__ = [
     "ALGORITHMS",
     "Algorithm",
@@ -21,6 +23,7 @@ __all__ = [
     "TrainState",
     "Trainer",
     "Transition",
+    "__version__",
     "actor_parameters",
     "export_actors",
     "fixed_algorithm",

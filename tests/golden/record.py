@@ -6,11 +6,13 @@ changes a result is noticed.
 """
 
 import json
+import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -23,12 +25,15 @@ from oatrpo_jax import (
     Config,
     Hyperparams,
     MultiAgentEnv,
+    Trainer,
+    TrainState,
     fixed_algorithm,
     make_trainer,
 )
 from tests.probe_envs import Messy
 
 FOLDER = Path(__file__).parent
+VERSIONS = FOLDER / "versions.json"
 NUM_UPDATES = 3
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax")
 
@@ -78,26 +83,63 @@ def cases() -> tuple[str, ...]:
     return (*ALGORITHMS, "fixed", *VARIANTS)
 
 
-def compute(env_name: str, case: str) -> dict[str, np.ndarray]:
-    """Returns metrics by name, ``[NUM_UPDATES, ...]``, and the norms of the final parameters."""
+class Program(NamedTuple):
+    """A trainer, and its two functions compiled.
+
+    Attributes:
+        trainer: joins a problem and a row.
+        init: key -> state.
+        step: (state, coefficients) -> state and metrics.
+    """
+
+    trainer: Trainer
+    init: Callable[[jax.Array], TrainState]
+    step: Any
+
+    def begin(self, key: jax.Array) -> TrainState:
+        """Returns the first state; agents are in two clusters where the row finds some."""
+        state, learner = self.init(key), self.trainer.learner
+        if not learner.algorithm.finds_clusters:
+            return state
+        labels = [agent % 2 for agent in range(self.trainer.env.num_agents)]
+        return state._replace(learner=learner.regroup(state.learner, labels))
+
+
+def make(env_name: str, case: str) -> Program:
+    """Returns the programs of a case on a problem, not compiled yet."""
     env = ENVS[env_name]()
     config = Config(**{**SIZES, **VARIANTS.get(case, {})})
     trainer = make_trainer(env, row_of(case.partition(",")[0], env), config)
-    state = trainer.init(jax.random.key(7))
-    if trainer.learner.algorithm.finds_clusters:
-        labels = [agent % 2 for agent in range(env.num_agents)]
-        state = state._replace(learner=trainer.learner.regroup(state.learner, labels))
-    step = jax.jit(trainer.step)
-    hparams = Hyperparams.create(**COEFFICIENTS)
+    return Program(trainer, jax.jit(trainer.init), jax.jit(trainer.step))
+
+
+def compute(program: Program) -> dict[str, np.ndarray]:
+    """Returns metrics by name, ``[NUM_UPDATES, ...]``, and the norms of the final parameters."""
+    state, hparams = program.begin(jax.random.key(7)), Hyperparams.create(**COEFFICIENTS)
     history = []
     for _ in range(NUM_UPDATES):
-        state, metrics = step(state, hparams)
+        state, metrics = program.step(state, hparams)
         history.append(jax.device_get(metrics))
     found = {name: np.stack([each[name] for each in history]) for name in sorted(history[0])}
     for name in ("policies", "critics"):
         leaves = jax.tree.leaves(jax.device_get(getattr(state.learner, name).params))
         found[f"norm/{name}"] = np.sqrt(sum(np.sum(np.square(leaf)) for leaf in leaves))
     return found
+
+
+def assert_as_recorded(env_name: str, case: str, program: Program) -> None:
+    """Fails unless the numbers are the recorded ones: to the bit where all that made them is.
+
+    Another jax or another processor adds up in another order: then to within rounding, which
+    three updates of learning enlarge to 2e-3 at most.
+    """
+    now, recorded = as_data(compute(program)), load(env_name)[case]
+    assert now.keys() == recorded.keys()
+    if made_by() == json.loads(VERSIONS.read_text()):
+        assert now == recorded
+    for name, values in recorded.items():
+        found, expected = (np.array(each, float) for each in (now[name], values))
+        np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-5, err_msg=name)
 
 
 def row_of(name: str, env: MultiAgentEnv) -> Algorithm:
@@ -125,7 +167,7 @@ def changes(env_name: str) -> Iterator[str]:
     """Yields what is not as it was recorded, to the bit."""
     recorded = load(env_name)
     for case in cases():
-        now, before = as_data(compute(env_name, case)), recorded.get(case, {})
+        now, before = as_data(compute(make(env_name, case))), recorded.get(case, {})
         different = [
             name for name in now.keys() | before.keys() if now.get(name) != before.get(name)
         ]
@@ -136,13 +178,29 @@ def record() -> None:
     """Writes a file per problem, one case a line, and the versions that made them."""
     for env_name in ENVS:
         lines = (
-            f"{json.dumps(case)}: {json.dumps(as_data(compute(env_name, case)))}"
+            f"{json.dumps(case)}: {json.dumps(as_data(compute(make(env_name, case))))}"
             for case in cases()
         )
         (FOLDER / f"{env_name}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    VERSIONS.write_text(json.dumps(made_by(), indent=2) + "\n")
+
+
+def made_by() -> dict[str, str]:
+    """Returns all that the bits depend on beside the code: packages and the processor."""
     versions = {name: metadata.version(name) for name in PACKAGES}
-    made_by = {"python": platform.python_version(), "machine": platform.machine(), **versions}
-    (FOLDER / "versions.json").write_text(json.dumps(made_by, indent=2) + "\n")
+    return {"processor": processor(), "xla_flags": os.environ["XLA_FLAGS"], **versions}
+
+
+def processor() -> str:
+    """Returns what is known of the processor: its model and the vectors that it adds up."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+    except OSError:
+        return platform.machine()
+    known = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
+    model = [known.get(name, "") for name in ("vendor_id", "cpu family", "model", "stepping")]
+    vectors = [flag for flag in known.get("flags", "").split() if flag.startswith(("avx", "fma"))]
+    return " ".join([platform.machine(), *model, *vectors])
 
 
 def main() -> int:

@@ -15,29 +15,19 @@ from oatrpo_jax import (
     Hyperparams,
     Observation,
     Transition,
-    fixed_algorithm,
     get_algorithm,
     make_learner,
     make_trainer,
 )
 from oatrpo_jax.algorithms import shared
-from oatrpo_jax.reuse.rules import allowed_reuse
+from tests.golden.record import SIZES, Program, assert_as_recorded, cases, make, row_of
 from tests.probe_envs import Messy, tree_equal
+from tests.tiers import DAILY, in_tiers
 
-FIXED = fixed_algorithm(allowed_reuse([[1, 1, 0], [1, 1, 0], [0, 0, 1]]))
-ROWS = [*ALGORITHMS.values(), FIXED]
-CONFIG = Config(
-    num_envs=4,
-    rollout_length=6,
-    num_epochs=2,
-    critic_epochs=2,
-    num_minibatches=2,
-    hidden_sizes=(8,),
-    cg_iterations=3,
-    line_search_steps=4,
-    grouping_steps=24,
-    grouping_epochs=1,
-)
+ROWS = [*ALGORITHMS.values(), row_of("fixed", Messy())]
+CONFIG = Config(**SIZES)
+DAILY_VARIANTS = ("oappo, sampled", "oappo, mapping", "oatrpo, quantile", "mappo, other choices")
+"""Golden cases under other settings whose numbers are looked at every day."""
 # Coefficients at which every one of them matters within two updates.
 BUSY = {
     "actor_lr": 0.02,
@@ -64,54 +54,54 @@ CHANGED = {
 # A line search that accepts its first candidate, or a gate whose quantile stays on one side of
 # sigma, reads these without effect; test_trpo and test_reuse have them.
 RARELY_FELT = {"line_search_decay", "accept_ratio", "divergence_quantile"}
-each_algorithm = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-
+each_algorithm = pytest.mark.parametrize("name", in_tiers([row.name for row in ROWS], DAILY))
 
 # Two of one kind and another, where the agents are to be grouped first.
 LABELS = [0, 1, 0]
 
 
 @functools.cache
-def trainer_of(row, config=CONFIG):
-    return make_trainer(Messy(), row, config)
+def program_of(case: str) -> Program:
+    """The compiled functions of a row, or of a golden variant, that all tests here share."""
+    return make("messy", case)
 
 
-def begin(trainer, key):
-    state = trainer.init(key)
-    if not trainer.learner.algorithm.finds_clusters:
-        return state
-    return state._replace(learner=trainer.learner.regroup(state.learner, LABELS))
+def row_named(name):
+    return program_of(name).trainer.learner.algorithm
 
 
-def two_steps(row, config, key, hparams):
-    trainer = trainer_of(row, config)
-    return jax.lax.scan(
-        lambda state, _: trainer.step(state, hparams), begin(trainer, key), length=2
-    )
-
-
-@functools.cache
-def compiled_step(row):
-    return jax.jit(trainer_of(row).step)
-
-
-@functools.cache
-def sweep(row, config):
-    """Two updates from scratch for [P, K]: point 0 is BUSY, point i + 1 changes coefficient i."""
+def make_grid():
+    """Seeds and coefficients ``[P]``: point 0 is BUSY, point i + 1 changes coefficient i."""
     busy = {name: float(getattr(Hyperparams.create(**BUSY), name)) for name in NAMES}
     grid = {name: [value] * (len(NAMES) + 1) for name, value in busy.items()}
     for index, (name, value) in enumerate(busy.items()):
         grid[name][index + 1] = CHANGED.get(name, 0.37 * value)
-    train = functools.partial(two_steps, row, config)
-    program = jax.jit(jax.vmap(jax.vmap(train, (0, None)), (None, 0)))
-    hparams = Hyperparams.create(**grid)
-    keys = jax.random.split(jax.random.key(1))
-    return (keys, hparams, *jax.device_get(program(keys, hparams)))
+    return jax.random.split(jax.random.key(1)), Hyperparams.create(**grid)
+
+
+def sweep(program):
+    """Two updates from scratch for every point and seed: learners and metrics, ``[P, K, ...]``."""
+    keys, grid = make_grid()
+    starts = [program.begin(key) for key in keys]
+    found = []
+    for point in range(len(NAMES) + 1):
+        hparams = jax.tree.map(lambda x: x[point], grid)  # noqa: B023
+        for start in starts:
+            first, _ = program.step(start, hparams)
+            second, metrics = program.step(first, hparams)
+            found.append(jax.device_get((second.learner, metrics)))
+    shape = (len(NAMES) + 1, len(keys))
+    return jax.tree.map(lambda *x: np.stack(x).reshape(*shape, *x[0].shape), *found)
+
+
+@functools.cache
+def swept(name):
+    return sweep(program_of(name))
 
 
 @each_algorithm
-def test_a_step_keeps_the_tree_the_shapes_and_the_dtypes(row):
-    trainer = trainer_of(row)
+def test_a_step_keeps_the_tree_the_shapes_and_the_dtypes(name):
+    trainer = program_of(name).trainer
     state = jax.eval_shape(trainer.init, jax.random.key(0))
     after, _ = jax.eval_shape(trainer.step, state, Hyperparams.create())
     assert jax.tree.structure(state) == jax.tree.structure(after)
@@ -120,11 +110,11 @@ def test_a_step_keeps_the_tree_the_shapes_and_the_dtypes(row):
 
 
 @each_algorithm
-def test_metrics_are_finite_and_the_first_ratio_is_one(row):
-    *_, metrics = sweep(row, CONFIG)
-    for name, value in metrics.items():
-        if not name.startswith("episode/"):
-            assert np.isfinite(value).all(), name
+def test_metrics_are_finite_and_the_first_ratio_is_one(name):
+    row, (_, metrics) = row_named(name), swept(name)
+    for metric, value in metrics.items():
+        if not metric.startswith("episode/"):
+            assert np.isfinite(value).all(), metric
     np.testing.assert_allclose(metrics["policy/first_ratio"], 1.0, rtol=1e-5)
     if row.reuse.averages:
         sums = metrics["reuse/weight"].sum(axis=-1)
@@ -134,23 +124,23 @@ def test_metrics_are_finite_and_the_first_ratio_is_one(row):
 
 def used_policies(row):
     """[G] bool, which policies some agent acts with."""
-    learner = trainer_of(row).learner
+    learner = program_of(row.name).trainer.learner
     labels = LABELS if row.finds_clusters else learner.policy_of
     return np.isin(np.arange(learner.num_policies), labels)
 
 
 @each_algorithm
-def test_every_policy_in_use_learns_and_every_critic_and_no_other(row):
-    keys, _, state, _ = sweep(row, CONFIG)
-    before = jax.jit(jax.vmap(trainer_of(row).init))(keys).learner
-    used = used_policies(row)
+def test_every_policy_in_use_learns_and_every_critic_and_no_other(name):
+    starts = [program_of(name).begin(key).learner for key in make_grid()[0]]
+    before = jax.tree.map(lambda *x: np.stack(x), *jax.device_get(starts))
+    learner, used = swept(name)[0], used_policies(row_named(name))
     for old, new in (
-        (before.policies.params, state.learner.policies.params),
-        (before.critics.params, state.learner.critics.params),
+        (before.policies.params, learner.policies.params),
+        (before.critics.params, learner.critics.params),
     ):
         # [K, G, ...] parameters against [P, K, G, ...].
         change = jax.tree.map(
-            lambda x, y: jnp.abs(y[0] - x).reshape(*x.shape[:2], -1).max(axis=2), old, new
+            lambda x, y: np.abs(y[0] - x).reshape(*x.shape[:2], -1).max(axis=2), old, new
         )
         learnt = np.max(jax.tree.leaves(change), axis=0) > 0  # [K, G] or, central, [K, 1]
         np.testing.assert_array_equal(
@@ -158,38 +148,46 @@ def test_every_policy_in_use_learns_and_every_critic_and_no_other(row):
         )
 
 
-@each_algorithm
-def test_a_sweep_in_one_program_is_the_loop_over_seeds_and_coefficients(row):
-    keys, hparams, together, _ = sweep(row, CONFIG)
-    for point, seed in ((0, 0), (NAMES.index("gamma") + 1, 1)):
-        state = begin(trainer_of(row), keys[seed])
-        one = jax.tree.map(lambda x: x[point], hparams)  # noqa: B023
-        for _ in range(2):
-            state, _ = compiled_step(row)(state, one)
-        for left, right in zip(
-            jax.tree.leaves(together.learner), jax.tree.leaves(state.learner), strict=True
-        ):
-            np.testing.assert_allclose(left[point, seed], right, rtol=5e-3, atol=5e-4)
+@pytest.mark.parametrize(
+    "name", in_tiers([row.name for row in ROWS], ("oappo", "oatrpo-auto", "seac"))
+)
+def test_a_sweep_in_one_program_is_the_loop_over_seeds_and_coefficients(name):
+    program, (keys, grid) = program_of(name), make_grid()
+    points = np.array([0, NAMES.index("gamma") + 1])
+
+    def two_steps(key, hparams):
+        step = lambda state, _: program.trainer.step(state, hparams)  # noqa: E731
+        return jax.lax.scan(step, program.begin(key), length=2)[0].learner
+
+    run = jax.jit(jax.vmap(jax.vmap(two_steps, (0, None)), (None, 0)))
+    together = run(keys, jax.tree.map(lambda x: x[points], grid))
+    for left, right in zip(jax.tree.leaves(together), jax.tree.leaves(swept(name)[0]), strict=True):
+        np.testing.assert_allclose(left, right[points], rtol=5e-3, atol=5e-4)
 
 
 @each_algorithm
-def test_it_is_traced_once_and_repeats_to_the_bit(row):
-    step = compiled_step(row)
-    start = begin(trainer_of(row), jax.random.key(3))
+def test_it_is_traced_once_and_repeats_to_the_bit(name):
+    program = program_of(name)
+    start = program.begin(jax.random.key(3))
     settings = (Hyperparams.create(), Hyperparams.create(gamma=0.5, actor_lr=1e-3))
     runs = []
     for _ in range(2):
         state = start
         for hparams in settings:
-            state, _ = step(state, hparams)
+            state, _ = program.step(state, hparams)
         runs.append(state)
-    assert step._cache_size() == 1
+    assert program.step._cache_size() == 1
     assert tree_equal(*(state.learner for state in runs))
+
+
+@pytest.mark.parametrize("case", in_tiers(cases(), (*DAILY, *DAILY_VARIANTS)))
+def test_the_numbers_of_the_messy_problem_are_those_recorded(case):
+    assert_as_recorded("messy", case, program_of(case))
 
 
 @pytest.mark.slow  # Op by op an update takes 40 seconds.
 @each_algorithm
-def test_an_update_gives_the_same_jitted_and_op_by_op(row):
+def test_an_update_gives_the_same_jitted_and_op_by_op(name):
     config = Config(
         num_epochs=1,
         critic_epochs=1,
@@ -197,7 +195,7 @@ def test_an_update_gives_the_same_jitted_and_op_by_op(row):
         cg_iterations=1,
         line_search_steps=1,
     )
-    learner = make_learner(EnvSpec(3, 3, 2, 2), row, config)
+    learner = make_learner(EnvSpec(3, 3, 2, 2), row_named(name), config)
     state = jax.jit(learner.init)(jax.random.key(4))
     arguments = (state, made_up_trajectory(), Hyperparams.create(), jax.random.key(5))
     jitted, _ = jax.jit(learner.update)(*arguments)
@@ -228,23 +226,23 @@ def made_up_trajectory() -> Transition:
 
 
 @each_algorithm
-def test_a_coefficient_matters_if_and_only_if_the_row_says_that_it_is_read(row):
-    check_what_matters(row, CONFIG)
+def test_a_coefficient_matters_if_and_only_if_the_row_says_that_it_is_read(name):
+    check_what_matters(row_named(name), CONFIG, swept(name)[0])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["oappo", "oatrpo"])
 def test_settings_decide_whether_the_quantile_and_the_value_clip_are_read(name):
     config = dataclasses.replace(CONFIG, divergence="quantile", value_loss="clipped")
-    row = get_algorithm(name)
+    row, trainer = get_algorithm(name), make_trainer(Messy(), name, config)
     assert row.reads(config) - row.reads(CONFIG) == {"divergence_quantile", "value_clip_eps"}
-    check_what_matters(row, config)
+    program = Program(trainer, jax.jit(trainer.init), jax.jit(trainer.step))
+    check_what_matters(row, config, sweep(program)[0])
 
 
-def check_what_matters(row, config):
+def check_what_matters(row, config, learners):
     """Compares what each changed coefficient did with what the row says that it reads."""
-    _, _, state, _ = sweep(row, config)
-    leaves = jax.tree.leaves(state.learner)
+    leaves = jax.tree.leaves(learners)
     matters = {
         name
         for index, name in enumerate(NAMES)
@@ -255,7 +253,10 @@ def check_what_matters(row, config):
     assert read <= matters | RARELY_FELT, f"without effect: {read - matters - RARELY_FELT}"
 
 
-SAME = [("oappo", "happo"), ("oatrpo", "hatrpo")]
+SAME = [
+    ("oappo", "happo"),
+    pytest.param("oatrpo", "hatrpo", marks=pytest.mark.thorough),
+]
 
 
 @pytest.mark.parametrize(("off_agent", "own_only"), SAME)
@@ -265,13 +266,13 @@ def test_without_reuse_off_agent_algorithms_are_their_own_only_forms(
 ):
     """Identity 1: lambda = 1 or sigma = 0 gives HAPPO and HATRPO, to the bit."""
     point = NAMES.index(without_reuse) + 1
-    left, right = (sweep(get_algorithm(name), CONFIG)[2].learner for name in (off_agent, own_only))
+    left, right = (swept(name)[0] for name in (off_agent, own_only))
     left = jax.tree.map(lambda x: x[point], left)
     assert tree_equal(left, jax.tree.map(lambda x: x[0], right))
 
 
 def test_with_reuse_they_are_not():
-    left, right = (sweep(get_algorithm(name), CONFIG)[2].learner for name in ("oappo", "happo"))
+    left, right = (swept(name)[0] for name in ("oappo", "happo"))
     assert not tree_equal(left, right)
 
 
@@ -289,7 +290,7 @@ def test_the_estimator_is_read_only_where_experience_is_reused(name, estimator):
 
 
 def test_mappo_has_one_policy_and_happo_one_per_agent():
-    policies = {name: len(trainer_of(ALGORITHMS[name]).learner.own) for name in ALGORITHMS}
+    policies = {name: len(make_learner(EnvSpec(3, 3, 2, 2), name).own) for name in ALGORITHMS}
     assert policies["mappo"] == policies["ippo"] == 1
     assert policies["oappo"] == policies["hatrpo"] == policies["ippo-separate"] == 3
 

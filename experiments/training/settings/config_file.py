@@ -14,19 +14,12 @@ from typing import Any
 
 import jax
 
+import oatrpo_jax
 from experiments.training.errors import UsageError
 from experiments.training.settings.experiment import Experiment
 from experiments.training.settings.options import OF_THE_PROCESS
 
-PACKAGES = (
-    "jax",
-    "jaxlib",
-    "flax",
-    "optax",
-    "distrax",
-    "jumanji",
-    "oatrpo-jax",
-)
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "jumanji")
 
 OF_PROCESS = ("command_line", "versions", "git_commit", "device")
 """Keys that say how the first process ran; later ones are listed under ``resumed``."""
@@ -124,8 +117,9 @@ def versions() -> dict[str, str]:
     """Returns the versions of Python and of the packages that the result may depend on."""
     # jaxmarl is optional.  What this process has imported so far would depend on its history.
     packages = (*PACKAGES, *(["jaxmarl"] if importlib.util.find_spec("jaxmarl") else []))
-    found = {name.replace("-", "_"): metadata.version(name) for name in packages}
-    return {"python": platform.python_version(), **found}
+    found = {name: metadata.version(name) for name in packages}
+    # A clone need not be installed: the package knows its version itself.
+    return {"python": platform.python_version(), **found, "oatrpo_jax": oatrpo_jax.__version__}
 
 
 def git_commit() -> str | None:

@@ -1,0 +1,40 @@
+"""The rules of the tiers: what is tested every day shows each thing that there is at least once."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import get_args, get_type_hints
+
+from oatrpo_jax import ALGORITHMS, Algorithm, Config
+from tests.golden import record, test_golden
+from tests.oatrpo_jax import test_algorithms
+from tests.tiers import DAILY, columns
+
+ROWS = {row.name: row for row in test_algorithms.ROWS}
+
+
+def shown(rows: Sequence[Algorithm]) -> dict[str, set[object]]:
+    """Returns the entries that occur in each column."""
+    tables = [columns(row) for row in rows]
+    return {name: {table[name] for table in tables} for name in tables[0]}
+
+
+def test_every_column_of_the_table_is_one_of_those_compared():
+    # A new field of a row needs a column in `columns`, so that days without it are noticed.
+    compared = {"reuse", "policy_step", "is_sequential", "ownership", "has_central_critic"}
+    compared |= {"shares_values", "finds_clusters"}
+    fields = {field.name for field in dataclasses.fields(Algorithm)}
+    assert fields - {"name", "description"} == compared
+
+
+def test_every_row_is_in_the_contract_and_those_of_every_day_cover_every_column():
+    assert {*ALGORITHMS, "fixed"} == set(ROWS)
+    assert shown([ROWS[name] for name in DAILY]) == shown(list(ROWS.values()))
+
+
+def test_every_estimator_and_every_row_has_golden_numbers_and_every_estimator_daily_ones():
+    assert {*ALGORITHMS, "fixed"} <= set(record.cases())
+    daily = {*DAILY, *test_algorithms.DAILY_VARIANTS}
+    used = {record.VARIANTS.get(case, {}).get("estimator", "weighted") for case in daily}
+    assert used == set(get_args(get_type_hints(Config)["estimator"]))
+    # What the messy problem leaves out on most days, the maze has.
+    assert {*ALGORITHMS} - {*DAILY, *test_golden.DAILY_MAZE} == {"oappo-auto", "ippo-separate"}
