@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from oatrpo_jax import ALGORITHMS, Config, Hyperparams, make_train, make_trainer
+from tests.golden.record import SIZES, make
 from tests.probe_envs import Messy, RoleGame, SlowWin, tree_equal
 
 CONFIG = Config(
@@ -23,6 +24,9 @@ HPARAMS = Hyperparams.create(
     actor_lr=0.01, critic_lr=0.01, reuse_sigma=1.0, reuse_lambda=0.5, kl_threshold=0.05
 )
 
+MARKS = pytest.mark.slow, pytest.mark.thorough
+"""Of a learning test: whether it is one of those that are run before an issue is resolved."""
+
 
 @functools.cache
 def trained(roles, algorithm):
@@ -33,17 +37,16 @@ def trained(roles, algorithm):
 
 @pytest.mark.parametrize(
     "algorithm",
-    [
-        pytest.param(name, marks=[] if name in ("oappo", "mappo") else pytest.mark.slow)
-        for name in ALGORITHMS
-    ],
+    [pytest.param(name, marks=MARKS[name in ("oappo", "mappo")]) for name in ALGORITHMS],
 )
 def test_two_agents_of_one_role_learn_their_answer(algorithm):
     *_, metrics = trained((0, 0), algorithm)
     assert metrics["episode/success"][:, -5:].mean() > 0.95
 
 
-@pytest.mark.parametrize("algorithm", ["oappo", pytest.param("oatrpo", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "algorithm", [pytest.param(name, marks=MARKS[name == "oappo"]) for name in ("oappo", "oatrpo")]
+)
 def test_opposed_agents_learn_to_reuse_only_their_own_kind(algorithm):
     *_, metrics = trained((0, 0, 1, 1), algorithm)
     assert metrics["episode/success"][:, -5:].mean() > 0.9
@@ -72,6 +75,7 @@ def test_a_policy_for_each_role_serves_opposed_agents():
     assert metrics["episode/success"] > 0.95
 
 
+@pytest.mark.thorough
 def test_one_shared_policy_cannot_serve_opposed_agents():
     *_, metrics = trained((0, 0, 1, 1), "mappo")
     # Each answer is right for exactly half of the agents: never for all four.
@@ -79,6 +83,7 @@ def test_one_shared_policy_cannot_serve_opposed_agents():
     np.testing.assert_allclose(metrics["episode/return"][:, -5:].mean(), 0.5, atol=0.02)
 
 
+@pytest.mark.thorough
 def test_the_critic_learns_the_value():
     env, state, _ = trained((0, 0), "happo")
     trainer = make_trainer(env, "happo", CONFIG)
@@ -88,15 +93,18 @@ def test_the_critic_learns_the_value():
     np.testing.assert_allclose(trainer.learner.value(learner, timestep.observation), 1.0, atol=0.05)
 
 
+@functools.cache
+def whole_run():
+    """A run of three updates as one program, of key and coefficients."""
+    return jax.jit(make_train(Messy(), "happo", Config(**SIZES, num_updates=3)))
+
+
 def test_a_run_is_its_initialisation_and_its_steps():
-    config = Config(num_envs=4, rollout_length=3, num_updates=3, hidden_sizes=(4,))
-    env = Messy()
-    trainer = make_trainer(env, "happo", config)
-    whole, metrics = jax.jit(make_train(env, "happo", config))(jax.random.key(0), HPARAMS)
-    state = jax.jit(trainer.init)(jax.random.key(0))
-    step = jax.jit(trainer.step)
+    whole, metrics = whole_run()(jax.random.key(0), HPARAMS)
+    program = make("messy", "happo")
+    state = program.init(jax.random.key(0))
     for _ in range(3):
-        state, last = step(state, HPARAMS)
+        state, last = program.step(state, HPARAMS)
     assert int(state.num_updates) == int(whole.num_updates) == 3
     np.testing.assert_allclose(metrics["critic/loss"][-1], last["critic/loss"], rtol=1e-4)
     leaves = zip(jax.tree.leaves(whole.learner), jax.tree.leaves(state.learner), strict=True)
@@ -105,18 +113,15 @@ def test_a_run_is_its_initialisation_and_its_steps():
 
 
 def test_the_same_key_gives_the_same_run_to_the_bit_and_another_does_not():
-    config = Config(num_envs=4, rollout_length=3, num_updates=2, hidden_sizes=(4,))
-    train = jax.jit(make_train(Messy(), "happo", config))
-    one, two, other = (train(jax.random.key(seed), HPARAMS)[0].learner for seed in (0, 0, 1))
+    one, two, other = (whole_run()(jax.random.key(seed), HPARAMS)[0].learner for seed in (0, 0, 1))
     assert tree_equal(one, two)
     assert not tree_equal(one, other)
 
 
 @functools.cache
-def evaluation(env, num_episodes, num_envs=4, greedy=True):
-    config = Config(num_envs=num_envs, rollout_length=2, hidden_sizes=(4,))
-    trainer = make_trainer(env, "happo", config)
-    state = trainer.init(jax.random.key(0)).learner
+def evaluation(env, num_episodes, greedy=True):
+    trainer = make_trainer(env, "happo", Config(num_envs=4, rollout_length=2, hidden_sizes=(4,)))
+    state = jax.jit(trainer.learner.init)(jax.random.key(0))
     return jax.jit(lambda key: trainer.evaluate(state, key, num_episodes, greedy))
 
 
