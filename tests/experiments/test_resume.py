@@ -27,7 +27,7 @@ from experiments.training.settings.experiment import build
 from experiments.training.team import load_team
 from oatrpo_jax.checkpoint import to_host
 from tests.experiments.faults import damage, full_disk, lost_numbers
-from tests.experiments.trained_run import STEPS, TINY, one_program, read_checkpoint
+from tests.experiments.trained_run import STEPS, TINY, read_checkpoint, shared_programs
 
 PROTO: Any = event_pb2
 SMALL = [*TINY, "--seeds", "2", "--seed", "3"]
@@ -38,9 +38,7 @@ TIMINGS = {"compile_seconds", "run_seconds", "env_steps_per_second"}
 
 @pytest.fixture(scope="module", autouse=True)
 def share_program() -> Iterator[None]:
-    """Compiles once for all runs of this module, and draws no pictures."""
-    with one_program([*TINY, "--seeds", "2"]), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.analysis.finish.draw", lambda *_: None)
+    with shared_programs():
         yield
 
 

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from experiments import run
+from experiments.analysis.finish import draw
 from experiments.training import program
 from experiments.training.errors import typed_names
 from experiments.training.settings.command_line import parse
@@ -24,22 +25,15 @@ from experiments.training.settings.experiment import build
 from experiments.training.stopping import Ending, NonFinite, StopRequest, explain
 from experiments.training.team import load_team
 from tests.experiments.faults import lost_numbers
-from tests.experiments.trained_run import LANES, TINY, one_program
+from tests.experiments.trained_run import LANES, TINY, shared_programs
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def share_program() -> Iterator[None]:
-    """Compiles once for all runs in this process."""
-    with one_program([*TINY, *LANES]):
+    with shared_programs():
         yield
-
-
-@pytest.fixture
-def undrawn(monkeypatch) -> None:
-    """Leaves the pictures of a run out."""
-    monkeypatch.setattr("experiments.analysis.finish.draw", lambda *_: None)
 
 
 def start(*argv: str, cwd: Path) -> subprocess.Popen:
@@ -49,11 +43,12 @@ def start(*argv: str, cwd: Path) -> subprocess.Popen:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def finished(tmp_path_factory: pytest.TempPathFactory, share_program: None) -> tuple[Path, str]:
     """A whole run of 2 updates, 2 points and 2 seeds: its directory and what it printed."""
     directory = tmp_path_factory.mktemp("run") / "result"
     argv = [*TINY, *LANES, "--total-steps", "150", "--out", str(directory)]
-    with contextlib.redirect_stdout(io.StringIO()) as output:
+    with contextlib.redirect_stdout(io.StringIO()) as output, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("experiments.analysis.finish.draw", draw)
         assert run.main(argv) == 0
     return directory, output.getvalue()
 
@@ -267,9 +262,7 @@ def test_a_directory_that_holds_files_stays_as_it_is(tmp_path: Path, capfd):
     assert os.listdir(tmp_path) == ["old"]
 
 
-def test_a_number_that_is_not_finite_stops_the_run_and_keeps_its_rows(
-    tmp_path: Path, undrawn: None, capfd
-):
+def test_a_number_that_is_not_finite_stops_the_run_and_keeps_its_rows(tmp_path: Path, capfd):
     out = tmp_path / "result"
     with lost_numbers(update=2, point=slice(None), seed=1):
         assert run.main([*TINY, *LANES, "--total-steps", "320", "--out", str(out)]) == 1
@@ -305,9 +298,7 @@ def test_the_advice_after_a_divergence_can_be_followed(argv, expected, unexpecte
     assert expected in errors and unexpected not in errors
 
 
-def test_a_point_that_diverged_is_named_and_the_others_go_on(
-    tmp_path: Path, undrawn: None, capfd
-):
+def test_a_point_that_diverged_is_named_and_the_others_go_on(tmp_path: Path, capfd):
     out = tmp_path / "result"
     with lost_numbers(update=2, point=1, seed=0):
         assert run.main([*TINY, *LANES, "--total-steps", "320", "--out", str(out)]) == 0

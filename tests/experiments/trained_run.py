@@ -26,14 +26,12 @@ from oatrpo_jax.learner import LearnerState
 from oatrpo_jax.train import TrainState
 
 NUM_UPDATES = 3
-TINY = (
-    r"--env maze --env-option num_per_colour=1 time_limit=12 layout='sss\n.T.\nsss' "
-    "--num-envs 4 --hidden-sizes 8 --rollout-length 16"
-).split()
-"""With as many points and seeds, runs of these find each other's program in the cache of JAX."""
+TINY = ["--num-envs", "4", "--hidden-sizes", "8", "--rollout-length", "16", "--env", "maze"]
+TINY += ["--env-option", "num_per_colour=1", "time_limit=12", r"layout='sss\n.T.\nsss'"]
+"""Runs of these with as many points and seeds find each other's program in the cache of JAX."""
 STEPS = 64
 """Environment steps of an update: 4 environments x 16 steps."""
-LANES = "--seeds 2 --seed 3 --reuse-sigma 0.1 10".split()
+LANES = ["--seeds", "2", "--seed", "3", "--reuse-sigma", "0.1", "10"]
 ARGV = [*TINY, *LANES, "--total-steps", str(NUM_UPDATES * STEPS), "--eval-every", "1"]
 
 
@@ -56,28 +54,26 @@ class CompiledOnce:
 
 
 @contextlib.contextmanager
-def one_program(argv: Sequence[str]) -> Iterator[None]:
-    """Compiles once for all runs inside that differ in coefficients, seeds and updates alone."""
-    trace = program.trace
-    first = build(parse([*argv, "--total-steps", str(STEPS)]))
-    traced = trace(first)
-    shared = traced._replace(init=CompiledOnce(traced.init), advance=CompiledOnce(traced.advance))
+def shared_programs() -> Iterator[None]:
+    """Traces and compiles once what runs inside have in common, and draws no pictures of them.
+
+    A program knows nothing of coefficients, of which seeds there are, and of the number of updates.
+    """
+    trace, known = program.trace, dict[tuple[Any, ...], program.Traced]()
 
     def share(experiment: Experiment) -> program.Traced:
-        if known_to_program(experiment) != known_to_program(first):
-            return trace(experiment)
-        return shared._replace(hparams=experiment.hparams, keys=make_keys(experiment))
+        run, config = experiment.options.run, dataclasses.replace(experiment.config, num_updates=1)
+        key = run.env, run.env_option, run.algorithm, run.reuse_matrix, config, experiment.lanes
+        if key not in known:
+            traced = trace(experiment)
+            once = CompiledOnce(traced.init), CompiledOnce(traced.advance)
+            known[key] = traced._replace(init=once[0], advance=once[1])
+        return known[key]._replace(hparams=experiment.hparams, keys=make_keys(experiment))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(program, "trace", share)
+        patch.setattr("experiments.analysis.finish.draw", lambda *_: None)
         yield
-
-
-def known_to_program(experiment: Experiment) -> tuple[Any, ...]:
-    """Returns what two runs of one program have in common."""
-    config = dataclasses.replace(experiment.config, num_updates=1)
-    run = experiment.options.run
-    return experiment.lanes, config, experiment.algorithm, run.env, run.env_option
 
 
 def make_trained_run(directory: Path, argv: Sequence[str] = ARGV) -> tuple[Experiment, TrainState]:

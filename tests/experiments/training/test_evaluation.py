@@ -32,8 +32,8 @@ from tests.experiments.trained_run import (
     LANES,
     STEPS,
     TINY,
-    one_program,
     read_checkpoint,
+    shared_programs,
     with_random_policies,
 )
 from tests.probe_envs import tree_equal
@@ -45,9 +45,7 @@ WATCHED = ["--eval-every", "2", "--eval-episodes", str(EPISODES)]
 
 @pytest.fixture(scope="module", autouse=True)
 def share_program():
-    """Compiles training once for all runs of this module, and draws no pictures."""
-    with one_program(SMALL), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.analysis.finish.draw", lambda *_: None)
+    with shared_programs():
         yield
 
 
