@@ -86,7 +86,7 @@ def read_specs(path: Path) -> dict:
         return json.loads(archive.read("specs.json"))
 
 
-@pytest.mark.parametrize("rows", [1, 64])
+@pytest.mark.parametrize("rows", [64, pytest.param(1, marks=pytest.mark.thorough)])
 def test_a_process_without_the_library_acts_alike_to_the_bit(trained, policy, tmp_path, rows):
     _, experiment, state = trained
     result = run_snippet(tmp_path, policy.read_bytes(), rows)
