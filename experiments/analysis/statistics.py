@@ -74,7 +74,7 @@ def bootstrap_interval(*samples: np.ndarray, statistic: Statistic) -> tuple[np.n
 
     # A long run has thousands of updates; not all samples fit into memory.  One sample alone gets
     # the same draws in batches of any size, several of them others.
-    batch = MIN_BATCH if len(samples) > 1 else max(MIN_BATCH, BATCH_NUMBERS // samples[0].size)
+    batch = max(MIN_BATCH, BATCH_NUMBERS // samples[0].size) if len(samples) == 1 else MIN_BATCH
     result = stats.bootstrap(
         samples,
         statistic,
