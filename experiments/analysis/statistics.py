@@ -14,6 +14,9 @@ RESAMPLES = 2000
 TAIL = 0.1
 """Share of the updates that is a run's end."""
 
+MIN_BATCH, BATCH_NUMBERS = 100, 10**5
+"""Bootstrap samples drawn at once: as many as hold so many numbers, and at least so many."""
+
 MAX_BINS = 60
 """Points per learning curve at most: neighbouring updates are averaged."""
 
@@ -69,11 +72,14 @@ def bootstrap_interval(*samples: np.ndarray, statistic: Statistic) -> tuple[np.n
         return value, value
     from scipy import stats
 
+    # A long run has thousands of updates; not all samples fit into memory.  One sample alone gets
+    # the same draws in batches of any size, several of them others.
+    batch = max(MIN_BATCH, BATCH_NUMBERS // samples[0].size) if len(samples) == 1 else MIN_BATCH
     result = stats.bootstrap(
         samples,
         statistic,
         n_resamples=RESAMPLES,
-        batch=100,  # A long run has thousands of updates; not all samples fit into memory.
+        batch=batch,
         vectorized=True,
         axis=-1,
         method="percentile",

@@ -5,6 +5,12 @@ import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments.training import loop
 
 
 def damage(path: Path) -> None:
@@ -24,3 +30,19 @@ def full_disk(size: int) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, before)
+
+
+@contextlib.contextmanager
+def lost_numbers(update: int, point: int | slice, seed: int | slice) -> Iterator[None]:
+    """Lets the loss of the critic be no number in an update, as far as the host can see."""
+    chunks = loop.chunks
+
+    def spoilt(*arguments: Any) -> Iterator[loop.Chunk]:
+        for chunk in chunks(*arguments):
+            loss = chunk.metrics["critic/loss"].copy()
+            loss[[one == update for one in chunk.updates], point, seed] = np.nan
+            yield chunk._replace(metrics=chunk.metrics | {"critic/loss": loss})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "chunks", spoilt)
+        yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ def write_run(
         updates_needed: until the optimum.
         changed: metrics to replace by one value, or to leave out if it is None; ``/`` is ``__``.
     """
-    experiment = build(parse(arguments))
+    experiment = experiment_of(tuple(arguments))
     directory.mkdir(parents=True)
     write_json(directory / "config.json", describe_experiment(experiment))
     metrics = make_metrics(experiment, updates_needed)
@@ -58,6 +59,12 @@ def write_run(
     }
     write_json(directory / "training.json", training)
     write_json(directory / "summary.json", summarise(read_result(directory)))
+
+
+@functools.cache
+def experiment_of(arguments: tuple[str, ...]) -> Experiment:
+    """Returns the experiment that a command line asks for."""
+    return build(parse(arguments))
 
 
 def change_json(path: Path, **changes: Any) -> None:

@@ -42,6 +42,7 @@ def numbers(rows):
     return [value for row in measured for value in row.values() if not isinstance(value, str)]
 
 
+@pytest.mark.slow
 def test_a_measurement_leaves_its_figures_and_says_that_it_was_quick(tmp_path, capsys):
     content = measure("reuse-cost", tmp_path)
     assert content["quick"] and "cores" in content["machine"] and "jax" in content["machine"]
@@ -77,6 +78,7 @@ def test_sides_are_run_in_turns_and_each_goes_on_from_its_last_run():
     assert one._carry == 4  # The first run warms up.
 
 
+@pytest.mark.thorough
 def test_the_pairwise_kl_that_is_timed_is_the_one_that_an_update_takes():
     trainer = make_trainer(envs.make("maze"), "oappo", Config(num_envs=2, rollout_length=4))
     state, trajectory = jax.jit(partial(first_rollout, trainer))(jax.random.key(0))

@@ -155,7 +155,7 @@ def test_a_run_that_lacks_something_is_a_usage_error(trained, tmp_path, capfd):
 
 
 def test_without_evaluations_no_policies_are_the_best(tmp_path, capfd):
-    make_trained_run(tmp_path / "run", ARGV.replace("--eval-every 1", ""))
+    make_trained_run(tmp_path / "run", ARGV[: ARGV.index("--eval-every")])
     argv = [str(tmp_path / "run"), "--point", "0", "--checkpoint", "best"]
     assert "take the latest" in usage_error(argv, capfd)
 

@@ -1,6 +1,5 @@
 """A run that was stopped goes on to the bit; what does not fit or is damaged is said, not lost."""
 
-import functools
 import json
 import shutil
 import struct
@@ -27,53 +26,24 @@ from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import build
 from experiments.training.team import load_team
 from oatrpo_jax.checkpoint import to_host
-from tests.experiments.faults import damage, full_disk
-from tests.experiments.trained_run import read_checkpoint
+from tests.experiments.faults import damage, full_disk, lost_numbers
+from tests.experiments.trained_run import STEPS, TINY, read_checkpoint, shared_programs
 
 PROTO: Any = event_pb2
-SMALL = "--env maze --env-option num_per_colour=1 time_limit=8 --num-envs 2 --hidden-sizes 4"
-SMALL = [*SMALL.split(), "--rollout-length", "4", "--seeds", "2", "--seed", "3"]
-STEPS = 8
-"""Of one update: 2 environments x 4 steps."""
+SMALL = [*TINY, "--seeds", "2", "--seed", "3"]
 TOTAL = 12
 """Updates of a whole run."""
 TIMINGS = {"compile_seconds", "run_seconds", "env_steps_per_second"}
 
 
-class CompiledOnce:
-    """A traced program that many runs share."""
-
-    def __init__(self, traced: Any) -> None:
-        self.out_info = traced.out_info
-        self._traced = traced
-
-    def lower(self) -> "CompiledOnce":
-        return self
-
-    @functools.cached_property
-    def _compiled(self) -> Any:
-        return self._traced.lower().compile()
-
-    def compile(self) -> Any:
-        return self._compiled
-
-
 @pytest.fixture(scope="module", autouse=True)
-def one_program() -> Iterator[None]:
-    """Compiles once for all runs of this module, and draws no pictures.
-
-    They differ in coefficients and in the number of updates, of which the program knows nothing.
-    """
-    traced = program.trace(build(parse([*SMALL, "--total-steps", "8"])))
-    shared = traced._replace(init=CompiledOnce(traced.init), advance=CompiledOnce(traced.advance))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(program, "trace", lambda e: shared._replace(hparams=e.hparams))
-        patch.setattr("experiments.analysis.finish.draw", lambda *_: None)
+def share_program() -> Iterator[None]:
+    with shared_programs():
         yield
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, one_program: None) -> Path:
+def whole(tmp_path_factory: pytest.TempPathFactory, share_program: None) -> Path:
     """The directory of a run that nothing interrupted."""
     directory = tmp_path_factory.mktemp("whole") / "run"
     assert begin(directory, TOTAL) == 0
@@ -227,12 +197,12 @@ def test_a_run_killed_while_it_drew_is_completed(whole: Path, tmp_path: Path):
 DIFFERENT = {
     "environment": (["--env", "smax:3m"], "env was maze, got smax:3m"),
     "algorithm": (["--algorithm", "happo"], "algorithm was oappo, got happo"),
-    "shapes": (["--hidden-sizes", "8"], "hidden_sizes was 4, got 8"),
-    "two": (["--num-envs", "4", "--seeds", "1"], "seeds was 2, got 1; num_envs was 2, got 4"),
+    "shapes": (["--hidden-sizes", "4"], "hidden_sizes was 8, got 4"),
+    "two": (["--num-envs", "2", "--seeds", "1"], "seeds was 2, got 1; num_envs was 4, got 2"),
     "structure": (["--layer-norm"], "layer_norm was False, got True"),
     "grid": (["--reuse-sigma", "0.1", "1"], "reuse_sigma was 0.1, got 0.1 1.0"),
     "directory": (["--out", "elsewhere"], "out was None, got elsewhere"),
-    "fewer steps": (["--total-steps", "8"], "64 steps are done already, got 8"),
+    "fewer steps": (["--total-steps", "64"], "512 steps are done already, got 64"),
     "not read": (["--kl-threshold", "0.1"], "kl_threshold is not read by oappo"),
     "out of range": (["--actor-lr", "-1"], "actor_lr"),
     "keep none": (["--keep-checkpoints", "0"], "keep_checkpoints: expected at least 1"),
@@ -349,7 +319,7 @@ def test_a_malicious_config_is_refused(content: Any, whole: Path, tmp_path: Path
         config = json.loads((whole / "config.json").read_text())
         content = json.dumps(config | {k: config[k] | v for k, v in content.items()})
     (directory / "config.json").write_text(content)
-    refused(directory, "--total-steps", "800", capfd=capfd)
+    refused(directory, "--total-steps", "6400", capfd=capfd)
     with pytest.raises(UsageError):
         load_team(directory)
     assert not Path("/tmp/escaped").exists()
@@ -357,7 +327,7 @@ def test_a_malicious_config_is_refused(content: Any, whole: Path, tmp_path: Path
 
 def test_a_second_process_is_refused_and_a_dead_one_taken_over(stopped: Path, whole: Path, capfd):
     with locked(stopped):
-        assert "in use by process" in refused(stopped, "--total-steps", "800", capfd=capfd)
+        assert "in use by process" in refused(stopped, "--total-steps", "6400", capfd=capfd)
     (stopped / LOCK).write_text("12345")
     assert go_on(stopped) == 0
     assert "process 12345" in capfd.readouterr().err
@@ -389,20 +359,11 @@ def test_a_failed_last_save_is_a_failure(stopped: Path, whole: Path, monkeypatch
     assert_same(stopped, whole)
 
 
-def test_a_fault_leaves_a_checkpoint_from_before(stopped: Path, monkeypatch, capfd):
-    find = loop.find_diverged
-
-    def poisoned(metrics: Any, first_update: int, *others: Any) -> dict:
-        loss = metrics["critic/loss"].copy()
-        if first_update <= 10 < first_update + len(loss):
-            loss[10 - first_update] = np.nan
-        return find(metrics | {"critic/loss": loss}, first_update, *others)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "find_diverged", poisoned)
+def test_a_fault_leaves_a_checkpoint_from_before(stopped: Path, capfd):
+    with lost_numbers(update=10, point=0, seed=1):
         assert go_on(stopped) == 1
     errors = capfd.readouterr().err
-    assert "critic/loss is not finite in update 10" in errors
+    assert "critic/loss is not finite in update 10 at point 0 (oappo), seed 4" in errors
     assert "newest checkpoint is of update 8" in errors
     assert go_on(stopped, "--actor-lr", "0.0001") == 0
     assert summary_of(stopped)["completed"]

@@ -1,48 +1,56 @@
 """The command line as a user runs it: files and what is in them, signals, mistakes."""
 
+import contextlib
 import csv
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from experiments import run
+from experiments.analysis.finish import draw
 from experiments.training import program
 from experiments.training.errors import typed_names
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.experiment import build
 from experiments.training.stopping import Ending, NonFinite, StopRequest, explain
 from experiments.training.team import load_team
+from tests.experiments.faults import lost_numbers
+from tests.experiments.trained_run import LANES, TINY, shared_programs
 
 ROOT = Path(__file__).parents[2]
-SMALL = "--env maze --env-option num_per_colour=1 time_limit=12 --num-envs 4 --hidden-sizes 8"
-SMALL = [*SMALL.split(), "--rollout-length", "16"]
 
 
-def start(*argv: str, cwd: Path = ROOT) -> subprocess.Popen:
+@pytest.fixture(scope="module", autouse=True)
+def share_program() -> Iterator[None]:
+    with shared_programs():
+        yield
+
+
+def start(*argv: str, cwd: Path) -> subprocess.Popen:
     command = [sys.executable, str(ROOT / "experiments" / "run.py"), *argv]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=cwd, stdout=pipe, stderr=pipe, text=True)
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def finished(tmp_path_factory: pytest.TempPathFactory, share_program: None) -> tuple[Path, str]:
     """A whole run of 2 updates, 2 points and 2 seeds: its directory and what it printed."""
-    folder = tmp_path_factory.mktemp("run")
-    options = ["--seeds", "2", "--seed", "3", "--total-steps", "150", "--reuse-sigma", "0.1", "10"]
-    process = start(*SMALL, *options, "--out", "result", cwd=folder)
-    output, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    return folder / "result", output
+    directory = tmp_path_factory.mktemp("run") / "result"
+    argv = [*TINY, *LANES, "--total-steps", "150", "--out", str(directory)]
+    with contextlib.redirect_stdout(io.StringIO()) as output, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("experiments.analysis.finish.draw", draw)
+        assert run.main(argv) == 0
+    return directory, output.getvalue()
 
 
 def read_rows(directory: Path) -> list[dict[str, str]]:
@@ -103,7 +111,8 @@ def test_config_says_what_was_resolved(finished: tuple[Path, str]):
     assert config["total_steps"] == 128
     assert config["config"]["num_updates"] == 2
     assert config["hyperparameters"]["reuse_sigma"] == [0.1, 10]
-    assert config["env_options"] == {"num_per_colour": 1, "time_limit": 12}
+    options = {"layout": "sss\n.T.\nsss", "num_per_colour": 1, "time_limit": 12}
+    assert config["env_options"] == options
     assert config["seeds"] == [3, 4]
     assert {"python", "jax", "jaxlib", "flax", "optax"} <= config["versions"].keys()
 
@@ -126,8 +135,8 @@ def test_pictures_open_and_the_replay_moves(finished: tuple[Path, str]):
 def test_a_signal_ends_the_run_with_everything_saved(
     tmp_path: Path, number: signal.Signals, exit_code: int
 ):
-    out = tmp_path / "result"
-    process = start(*SMALL, "--seeds", "1", "--total-steps", "100000000", "--out", str(out))
+    out, argv = tmp_path / "result", [*TINY, *LANES, "--total-steps", "100000000"]
+    process = start(*argv, "--out", "result", cwd=tmp_path)
     metrics = out / "metrics.csv"
     while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
         time.sleep(0.05)  # Another process: there is nothing to wait on but its file.
@@ -140,7 +149,7 @@ def test_a_signal_ends_the_run_with_everything_saved(
     summary = json.loads((out / "summary.json").read_text())
     assert not summary["completed"]
     assert summary["env_steps"] == int(rows[-1]["env_steps"])
-    assert load_team(out).updates.item() == int(rows[-1]["update"])
+    assert (load_team(out).updates == int(rows[-1]["update"])).all()
     assert (out / "curves.png").exists()
 
 
@@ -218,7 +227,7 @@ def test_bad_input_is_a_usage_error_that_leaves_nothing(
 ):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as exit_:
-        run.main([*without(SMALL, typed_names(argv)), *argv])
+        run.main([*without(TINY, typed_names(argv)), *argv])
     errors = " ".join(capfd.readouterr().err.replace("│", " ").split())
     assert exit_.value.code == 2
     assert expected in errors, errors
@@ -241,42 +250,29 @@ def test_what_the_machine_lacks_is_said_without_a_traceback(
         raise error
 
     monkeypatch.setattr(program, "trace", fail)
-    assert run.main([*SMALL, "--out", str(tmp_path / "result")]) == exit_code
+    assert run.main([*TINY, "--out", str(tmp_path / "result")]) == exit_code
     assert expected in capfd.readouterr().err
 
 
 def test_a_directory_that_holds_files_stays_as_it_is(tmp_path: Path, capfd):
     (tmp_path / "old").write_text("kept")
     with pytest.raises(SystemExit) as exit_:
-        run.main([*SMALL, "--out", str(tmp_path)])
+        run.main([*TINY, "--out", str(tmp_path)])
     assert exit_.value.code == 2
     assert os.listdir(tmp_path) == ["old"]
 
 
-def test_a_number_that_is_not_finite_stops_the_run_and_keeps_its_rows(
-    tmp_path: Path, monkeypatch, capfd
-):
-    make_advance = program.make_advance
-
-    def poisoned(step, capacity):
-        def bad_step(state, hparams):
-            is_second = state.num_updates == 1  # [P, K], counted before the step
-            state, metrics = step(state, hparams)
-            is_bad = is_second & (jnp.arange(2) == 1)
-            return state, metrics | {
-                "critic/loss": jnp.where(is_bad, jnp.nan, metrics["critic/loss"])
-            }
-
-        return make_advance(bad_step, capacity)
-
-    monkeypatch.setattr(program, "make_advance", poisoned)
+def test_a_number_that_is_not_finite_stops_the_run_and_keeps_its_rows(tmp_path: Path, capfd):
     out = tmp_path / "result"
-    numbers = ["--seeds", "2", "--seed", "7", "--total-steps", "320"]
-    assert run.main([*SMALL, *numbers, "--out", str(out)]) == 1
+    with lost_numbers(update=2, point=slice(None), seed=1):
+        assert run.main([*TINY, *LANES, "--total-steps", "320", "--out", str(out)]) == 1
     errors = capfd.readouterr().err
-    assert "critic/loss is not finite in update 2 at point 0 (oappo), seed 8" in errors
-    rows = read_rows(out)
-    assert [row["critic/loss"] == "" for row in rows] == [False, False, False, True]
+    assert "critic/loss is not finite in update 2 at point 0 (reuse_sigma=0.1), seed 4" in errors
+    assert "critic/loss is not finite in update 2 at point 1 (reuse_sigma=10), seed 4" in errors
+    assert "no point is left" in errors
+    # Two updates of two points and two seeds.
+    is_lost = [False] * 4 + [False, True] * 2
+    assert [row["critic/loss"] == "" for row in read_rows(out)] == is_lost
     assert not json.loads((out / "summary.json").read_text())["completed"]
 
 
@@ -293,7 +289,7 @@ def test_a_number_that_is_not_finite_stops_the_run_and_keeps_its_rows(
     ],
 )
 def test_the_advice_after_a_divergence_can_be_followed(argv, expected, unexpected, capfd):
-    experiment = build(parse([*SMALL, *argv]))
+    experiment = build(parse([*TINY, *argv]))
     points = range(len(experiment.points))
     diverged = {point: NonFinite(point, 3, 0, "critic/loss") for point in points}
     ending = Ending(diverged, is_saved=True, newest=2)
@@ -302,26 +298,14 @@ def test_the_advice_after_a_divergence_can_be_followed(argv, expected, unexpecte
     assert expected in errors and unexpected not in errors
 
 
-def test_a_point_that_diverged_is_named_and_the_others_go_on(tmp_path: Path, monkeypatch, capfd):
-    make_advance = program.make_advance
-
-    def poisoned(step, capacity):
-        def bad_step(state, hparams):
-            state, metrics = step(state, hparams)
-            is_bad = (hparams.reuse_sigma == 10)[:, None] & (state.num_updates >= 2)
-            loss = jnp.where(is_bad, jnp.nan, metrics["critic/loss"])
-            return state, metrics | {"critic/loss": loss}
-
-        return make_advance(bad_step, capacity)
-
-    monkeypatch.setattr(program, "make_advance", poisoned)
+def test_a_point_that_diverged_is_named_and_the_others_go_on(tmp_path: Path, capfd):
     out = tmp_path / "result"
-    numbers = ["--seeds", "1", "--total-steps", "320", "--reuse-sigma", "0.1", "10"]
-    assert run.main([*SMALL, *numbers, "--out", str(out)]) == 0
-    errors = capfd.readouterr().err
-    assert "1 of 2 points diverged: critic/loss is not finite in update 2 at point 1" in errors
+    with lost_numbers(update=2, point=1, seed=0):
+        assert run.main([*TINY, *LANES, "--total-steps", "320", "--out", str(out)]) == 0
+    expected = "1 of 2 points diverged: critic/loss is not finite in update 2 at point 1"
+    assert expected in capfd.readouterr().err
     summary = json.loads((out / "summary.json").read_text())
     assert summary["completed"] and summary["best_point"] == 0
     # What goes on knows of it still.
     assert run.main(["--resume", str(out), "--total-steps", "384"]) == 0
-    assert "1 of 2 points diverged" in capfd.readouterr().err
+    assert expected in capfd.readouterr().err

@@ -2,6 +2,7 @@ import json
 import os
 import pickle
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,18 @@ from experiments import evaluate, export, run, sweep
 from experiments.analysis.results import read_result
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.experiment import build
+from tests.experiments.trained_run import TINY, shared_programs
 
-TINY = "--env maze --env-option num_per_colour=1 time_limit=12 --num-envs 4 --hidden-sizes 8"
-TINY = f"{TINY} --rollout-length 16 --total-steps 128 --seeds 2".split()
+SMALL = [*TINY, "--seeds", "2"]
+WHOLE = [*SMALL, "--total-steps", "128"]
+SEARCH = ["--search", "actor_lr=log:1e-4:1e-2", "ent_coef=uniform:0:0.1", "--points", "3"]
+SEARCH += ["--algorithm", "happo"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def share_programs() -> Iterator[None]:
+    with shared_programs():
+        yield
 
 
 BAD_SWEEPS = {
@@ -37,7 +47,7 @@ BAD_SWEEPS = {
 @pytest.mark.parametrize(("argv", "expected"), BAD_SWEEPS.values(), ids=BAD_SWEEPS.keys())
 def test_a_sweep_that_makes_no_sense_leaves_nothing(argv, expected, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    assert expected in refused(capfd, lambda: sweep.main([*TINY, *argv]))
+    assert expected in refused(capfd, lambda: sweep.main([*WHOLE, *argv]))
     assert not os.listdir(tmp_path)
 
 
@@ -51,12 +61,10 @@ def refused(capfd, command) -> str:
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def swept(tmp_path_factory: pytest.TempPathFactory, share_programs: None) -> Path:
     """A real sweep of three points and two seeds in one program."""
     out = tmp_path_factory.mktemp("sweep") / "out"
-    search = ["--search", "actor_lr=log:1e-4:1e-2", "ent_coef=uniform:0:0.1", "--points", "3"]
-    happo = ["--algorithm", "happo", "--out", str(out)]
-    assert sweep.main([*search, *TINY, *happo]) == 0
+    assert sweep.main([*SEARCH, *WHOLE, "--out", str(out)]) == 0
     return out
 
 
@@ -86,9 +94,8 @@ def test_a_sweep_evaluates_and_exports_like_every_run(swept: Path):
 
 def test_a_sweep_that_was_stopped_goes_on_to_the_bit(swept: Path, tmp_path: Path):
     out = tmp_path / "out"
-    search = ["--search", "actor_lr=log:1e-4:1e-2", "ent_coef=uniform:0:0.1", "--points", "3"]
-    shorter = [*TINY[:-3], "64", "--seeds", "2"]  # One update of two.
-    assert sweep.main([*search, *shorter, "--algorithm", "happo", "--out", str(out)]) == 0
+    shorter = [*SMALL, "--total-steps", "64"]  # One update of two.
+    assert sweep.main([*SEARCH, *shorter, "--out", str(out)]) == 0
     assert run.main(["--resume", str(out), "--total-steps", "128"]) == 0
     for name in ("metrics.csv", "table.md"):
         assert (out / name).read_bytes() == (swept / name).read_bytes(), name
@@ -104,7 +111,7 @@ def test_what_is_searched_cannot_be_changed_on_resuming(swept: Path, capfd):
 def test_a_point_that_diverges_comes_last_and_the_others_go_on(tmp_path, capfd):
     out = tmp_path / "out"
     search = ["--search", "ent_coef=1e38,0.01", "--method", "grid"]
-    assert sweep.main([*search, *TINY, "--out", str(out)]) == 0
+    assert sweep.main([*search, *WHOLE, "--out", str(out)]) == 0
     output, errors = capfd.readouterr()
     assert "1 of 2 points diverged" in errors and "ent_coef=1e+38" in errors
     first, last = (out / "table.md").read_text().splitlines()[4:]
@@ -112,7 +119,7 @@ def test_a_point_that_diverges_comes_last_and_the_others_go_on(tmp_path, capfd):
     assert "diverged" in output and json.loads((out / "summary.json").read_text())["completed"]
     # As if the other point had not been there.
     alone = tmp_path / "alone"
-    assert run.main([*TINY, "--ent-coef", "0.01", "--out", str(alone)]) == 0
+    assert run.main([*WHOLE, "--ent-coef", "0.01", "--out", str(alone)]) == 0
     sound = read_result(out).columns["episode/return"][:, 1]
     np.testing.assert_array_equal(sound, read_result(alone).columns["episode/return"][:, 0])
 
@@ -120,7 +127,7 @@ def test_a_point_that_diverges_comes_last_and_the_others_go_on(tmp_path, capfd):
 def test_a_sweep_of_which_nothing_is_left_stops(tmp_path, capfd):
     out = tmp_path / "out"
     search = ["--search", "ent_coef=1e38,2e38", "--method", "grid"]
-    assert sweep.main([*search, *TINY, "--out", str(out)]) == 1
+    assert sweep.main([*search, *WHOLE, "--out", str(out)]) == 1
     errors = capfd.readouterr().err
     assert "no point is left" in errors and "--resume" not in errors
     assert not (out / "preset.json").exists()
@@ -131,7 +138,8 @@ def test_the_preset_says_all_that_the_best_point_was_trained_with(swept: Path):
     experiment = build(options)
     config = json.loads((swept / "config.json").read_text())
     assert options.run.env == "maze" and options.run.algorithm == "happo"
-    assert experiment.env_options == {"num_per_colour": 1, "time_limit": 12}
+    assert experiment.env_options == config["env_options"]
+    assert experiment.env_options["time_limit"] == 12
     trained = experiment.config
     assert (trained.num_envs, trained.hidden_sizes, trained.num_updates) == (4, (8,), 2)
     assert experiment.points[0] in config["points"]

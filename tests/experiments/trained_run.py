@@ -1,11 +1,18 @@
-"""A run's directory as training leaves it, made without training: quick, and its policies known."""
+"""The tiny run of most tests: its one program, and its directory made without any training."""
 
+import contextlib
+import dataclasses
+import functools
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import pytest
 
+from experiments.training import program
 from experiments.training.evaluation import keep_better, no_best
 from experiments.training.folder.checkpoints import FOLDER, Restored, restore
 from experiments.training.loop import RunState
@@ -19,19 +26,62 @@ from oatrpo_jax.learner import LearnerState
 from oatrpo_jax.train import TrainState
 
 NUM_UPDATES = 3
-ARGV = (
-    r"--env maze --env-option num_per_colour=1 time_limit=12 layout='sss\n.T.\nsss' --num-envs 4 "
-    "--hidden-sizes 8 --rollout-length 16 --total-steps 192 --seeds 2 --seed 3 "
-    "--reuse-sigma 0.1 10 --eval-every 1"
-)
+TINY = ["--num-envs", "4", "--hidden-sizes", "8", "--rollout-length", "16", "--env", "maze"]
+TINY += ["--env-option", "num_per_colour=1", "time_limit=12", r"layout='sss\n.T.\nsss'"]
+"""Runs of these with as many points and seeds find each other's program in the cache of JAX."""
+STEPS = 64
+"""Environment steps of an update: 4 environments x 16 steps."""
+LANES = ["--seeds", "2", "--seed", "3", "--reuse-sigma", "0.1", "10"]
+ARGV = [*TINY, *LANES, "--total-steps", str(NUM_UPDATES * STEPS), "--eval-every", "1"]
 
 
-def make_trained_run(directory: Path, argv: str = ARGV) -> tuple[Experiment, TrainState]:
+class CompiledOnce:
+    """A traced program that many runs share."""
+
+    def __init__(self, traced: Any) -> None:
+        self.out_info = traced.out_info
+        self._traced = traced
+
+    def lower(self) -> "CompiledOnce":
+        return self
+
+    @functools.cached_property
+    def _compiled(self) -> Any:
+        return self._traced.lower().compile()
+
+    def compile(self) -> Any:
+        return self._compiled
+
+
+@contextlib.contextmanager
+def shared_programs() -> Iterator[None]:
+    """Traces and compiles once what runs inside have in common, and draws no pictures of them.
+
+    A program knows nothing of coefficients, of which seeds there are, and of the number of updates.
+    """
+    trace, known = program.trace, dict[tuple[Any, ...], program.Traced]()
+
+    def share(experiment: Experiment) -> program.Traced:
+        run, config = experiment.options.run, dataclasses.replace(experiment.config, num_updates=1)
+        key = run.env, run.env_option, run.algorithm, run.reuse_matrix, config, experiment.lanes
+        if key not in known:
+            traced = trace(experiment)
+            once = CompiledOnce(traced.init), CompiledOnce(traced.advance)
+            known[key] = traced._replace(init=once[0], advance=once[1])
+        return known[key]._replace(hparams=experiment.hparams, keys=make_keys(experiment))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(program, "trace", share)
+        patch.setattr("experiments.analysis.finish.draw", lambda *_: None)
+        yield
+
+
+def make_trained_run(directory: Path, argv: Sequence[str] = ARGV) -> tuple[Experiment, TrainState]:
     """Returns what lies in the directory: policies of update 3, 2 points x 2 seeds, all unlike.
 
     The policies of point 1 and seed 4 are said to be the best; those of update 2 were better.
     """
-    experiment = build(parse(argv.split()))
+    experiment = build(parse(argv))
     state, _ = jax.jit(make_init(experiment))(make_keys(experiment))
     state = state._replace(learner=with_random_policies(state.learner, 0))
     directory.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import shutil
@@ -76,11 +77,17 @@ def plan_run(arguments: Sequence[str], code: Mapping[str, str], cache: Path) -> 
     Raises:
         UsageError: if the arguments describe no run.
     """
-    resolved = only_resolved(describe(arguments))
+    resolved = resolve(tuple(arguments))
     key = json.dumps([resolved, code], sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     name = f"{resolved['environment']}-{resolved['algorithm']}-{digest}".replace(":", "-")
     return CachedRun(tuple(arguments), resolved, cache / name)
+
+
+@functools.cache  # Figures share runs.
+def resolve(arguments: tuple[str, ...]) -> dict[str, Any]:
+    """Returns the part of a run's config.json that decides its result; not to be changed."""
+    return only_resolved(describe(arguments))
 
 
 def describe(arguments: Sequence[str]) -> dict[str, Any]:

@@ -23,6 +23,11 @@ def nobody_plays(monkeypatch):
     monkeypatch.setattr("experiments.analysis.finish.save_replay", lambda *_: True)
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    monkeypatch.setattr("experiments.analysis.finish.draw", lambda *_: None)
+
+
 def finished(directory: Path) -> tuple[dict, str]:
     """Returns the summary and what is printed."""
     console = Console(file=io.StringIO(), width=100)
@@ -71,7 +76,7 @@ def test_a_run_that_was_stopped_before_its_first_update_has_no_points(rows, tmp_
     assert not (tmp_path / "run" / "curves.png").exists()
 
 
-def test_a_sweep_is_ranked_and_its_best_point_is_that_of_the_summary(tmp_path):
+def test_a_sweep_is_ranked_and_its_best_point_is_that_of_the_summary(tmp_path, undrawn):
     argv = [*TINY, "--reuse-sigma", "0.1", "0.2"]
     write_run(argv, tmp_path / "run", lambda _, point, __: 40 * point["reuse_sigma"])
     change_json(
@@ -84,7 +89,7 @@ def test_a_sweep_is_ranked_and_its_best_point_is_that_of_the_summary(tmp_path):
     assert {"table.md", "preset.json"} <= {path.name for path in (tmp_path / "run").iterdir()}
 
 
-def test_a_sweep_without_a_score_says_so_in_its_summary(tmp_path):
+def test_a_sweep_without_a_score_says_so_in_its_summary(tmp_path, undrawn):
     write_run(
         [*TINY, "--reuse-sigma", "0.1", "0.2"], tmp_path / "run", lambda *_: 5, episode__count=0
     )
@@ -95,7 +100,7 @@ def test_a_sweep_without_a_score_says_so_in_its_summary(tmp_path):
     assert summary["best_score"] is None and "no episode ended" in text
 
 
-def test_a_sweep_that_was_stopped_is_not_ranked(tmp_path):
+def test_a_sweep_that_was_stopped_is_not_ranked(tmp_path, undrawn):
     write_run([*TINY, "--reuse-sigma", "0.1", "0.2"], tmp_path / "run", lambda *_: 5)
     change_json(
         tmp_path / "run" / "config.json", sweep=SWEEP | {"rank_by": "return", "rank_over": "end"}

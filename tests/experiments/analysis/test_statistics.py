@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 
+from experiments.analysis import statistics
 from experiments.analysis.statistics import (
     bin_ends,
     bin_means,
+    bootstrap_interval,
     curve_over_seeds,
     episode_mean,
     estimate,
+    iqm,
     probability_of_improvement,
     show,
     tail_means,
@@ -51,6 +54,15 @@ def test_a_curve_and_a_table_have_the_same_interval():
     curve = curve_over_seeds(np.array([10]), seeds[None], np.mean)
     expected = estimate(seeds, statistic=np.mean)
     assert (curve.mean[0], curve.low[0], curve.high[0]) == pytest.approx(expected[:3])
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 5)])
+def test_the_interval_of_one_sample_is_the_same_in_batches_of_any_size(shape, monkeypatch):
+    seeds = np.random.default_rng(0).normal(size=shape)
+    # At once, as 5 x 2000 numbers are few, or nearly; then by the hundred.
+    expected = bootstrap_interval(seeds, statistic=iqm)
+    monkeypatch.setattr(statistics, "BATCH_NUMBERS", 0)
+    np.testing.assert_array_equal(bootstrap_interval(seeds, statistic=iqm), expected)
 
 
 def test_intervals_of_few_or_equal_seeds():

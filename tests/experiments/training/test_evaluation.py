@@ -27,26 +27,25 @@ from experiments.training.settings.experiment import build
 from experiments.training.team import load_team
 from oatrpo_jax.checkpoint import to_host
 from oatrpo_jax.keys import Purpose
-from tests.experiments.trained_run import ARGV, read_checkpoint, with_random_policies
+from tests.experiments.trained_run import (
+    ARGV,
+    LANES,
+    STEPS,
+    TINY,
+    read_checkpoint,
+    shared_programs,
+    with_random_policies,
+)
 from tests.probe_envs import tree_equal
 
-STEPS = 64
-"""Environment steps of an update: 4 environments x 16 steps."""
 TOTAL, EPISODES = 6, 7
-SMALL = ARGV.replace("--total-steps 192", "--actor-lr 0.05").replace("--eval-every 1", "")
-SMALL = [*SMALL.split(), "--checkpoint-every", "3"]
+SMALL = [*TINY, *LANES, "--actor-lr", "0.05", "--checkpoint-every", "3"]
 WATCHED = ["--eval-every", "2", "--eval-episodes", str(EPISODES)]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_program():
-    """Compiles training once for all runs of this module, and draws no pictures."""
-    traced = program.trace(build(parse([*SMALL, "--total-steps", str(STEPS)])))
-    compiled = program.compile_program(traced)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(program, "trace", lambda _: traced)
-        patch.setattr(program, "compile_program", lambda _: compiled)
-        patch.setattr("experiments.analysis.finish.draw", lambda *_: None)
+def share_program():
+    with shared_programs():
         yield
 
 
@@ -228,7 +227,7 @@ def usage_error(argv: list[str], capfd) -> str:
 
 def some_evaluations():
     """Four learners ``[1, 2]``, with scores in which every rule decides something."""
-    experiment = build(parse(ARGV.split()))
+    experiment = build(parse(ARGV))
     state = program.abstract_state(experiment)
     zeros = jax.tree.map(lambda x: jnp.zeros((1, 2, *x.shape[2:]), x.dtype), state.learner)
     learners = [with_random_policies(zeros, seed) for seed in range(4)]

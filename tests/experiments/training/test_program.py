@@ -15,6 +15,7 @@ from experiments.training import program
 from experiments.training.program import make_advance, over_lanes
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.experiment import build
+from tests.experiments.trained_run import TINY
 
 ROOT = Path(__file__).parents[3]
 SIZES = ("--num-envs", "4", "--rollout-length", "8", "--hidden-sizes", "8")
@@ -29,6 +30,26 @@ def test_advance_takes_as_many_steps_as_asked_and_says_what_each_did():
     np.testing.assert_array_equal(metrics["x"], [1, 3, 5, 0])
 
 
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_every_lane_takes_as_many_iterations_as_it_needs_with_the_coefficients_of_its_point(
+    backend,
+):
+    def step(state, factor):
+        count, value = jax.lax.while_loop(
+            lambda carry: carry[1] < 100,
+            lambda carry: (carry[0] + 1, carry[1] * factor),
+            (0, state),
+        )
+        return value, {"count": count}
+
+    states, factors = jnp.array([[1.0, 30.0, 200.0], [5.0, 1.0, 99.0]]), jnp.array([10.0, 2.0])
+    value, metrics = jax.jit(over_lanes(step, backend))(states, factors)
+    # 1, 10, 100; 30, 300; none; 5 x 2^5 = 160; 1 x 2^7 = 128; 99 x 2.
+    np.testing.assert_array_equal(value, [[100, 300, 200], [160, 128, 198]])
+    np.testing.assert_array_equal(metrics["count"], [[2, 1, 0], [5, 7, 1]])
+
+
+@pytest.mark.thorough
 @pytest.mark.parametrize("algorithm", ["oappo", "oatrpo"])
 def test_lanes_one_after_another_are_the_lanes_side_by_side(algorithm):
     config = oa.Config(num_envs=4, rollout_length=8, hidden_sizes=(8,), num_epochs=1)
@@ -56,7 +77,7 @@ def test_lanes_one_after_another_are_the_lanes_side_by_side(algorithm):
 
 
 def test_nothing_crosses_to_the_host_inside_a_chunk_and_the_step_is_traced_once(monkeypatch):
-    experiment = build(parse(["--env", "maze", "--seeds", "2", *SIZES]))
+    experiment = build(parse([*TINY, "--seeds", "2"]))
     traces = []
     step = oa.Trainer.step
 

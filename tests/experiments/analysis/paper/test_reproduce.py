@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from experiments import reproduce
-from experiments.analysis.paper import cache, figures
+from experiments.analysis.paper import cache, figures, workflow
+from experiments.analysis.paper.drawing import save_figure
 from experiments.training.folder.files import locked
 from experiments.training.settings.defaults import AlgorithmName
 from tests.experiments.made_up_runs import change_json, write_run
@@ -33,7 +34,7 @@ def updates_needed(algorithm, point, seed):
 
 @pytest.fixture
 def launched(monkeypatch) -> list[tuple[str, ...]]:
-    """The command lines of the runs that were started; they leave made-up results."""
+    """The command lines of the runs that were started; they leave made-up results, undrawn."""
     started = []
 
     def launch(*arguments: str) -> int:
@@ -42,15 +43,25 @@ def launched(monkeypatch) -> list[tuple[str, ...]]:
         write_run(options, Path(directory), updates_needed)
         return 0
 
+    def save_blank(_, directory: Path) -> None:
+        (directory / "figure.png").touch()
+
     monkeypatch.setattr(cache, "_launch", launch)
+    monkeypatch.setattr(workflow, "save_figure", save_blank)
     return started
+
+
+@pytest.fixture
+def drawn(monkeypatch, launched) -> None:
+    """Draws the figures of such runs."""
+    monkeypatch.setattr(workflow, "save_figure", save_figure)
 
 
 def reproduce_in(root: Path, *argv: str) -> int:
     return reproduce.main([*argv, "--out", str(root)])
 
 
-def test_a_figure_leaves_its_files_and_they_say_what_was_measured(tmp_path, launched):
+def test_a_figure_leaves_its_files_and_they_say_what_was_measured(tmp_path, drawn):
     assert reproduce_in(tmp_path, "figure-3b", "--seeds", "4", "--budget", "0.125") == 0
     directory = tmp_path / "figure-3b"
     assert {path.name for path in directory.iterdir()} >= FILES
@@ -203,8 +214,12 @@ def test_one_seed_works_and_says_that_there_is_no_interval(tmp_path, launched, c
     assert "**undecided at one seed**" in (directory / "claims.md").read_text()
 
 
-@pytest.mark.parametrize("figure", [*figures.MAZE_FIGURES, figures.figure_4("3m")])
-def test_every_figure_can_be_drawn_and_only_names_curves_that_it_has(figure, tmp_path, launched):
+@pytest.mark.parametrize(
+    "figure",
+    # JaxMARL, which SMAX is of, takes seconds to import.
+    [*figures.MAZE_FIGURES, pytest.param(figures.figure_4("3m"), marks=pytest.mark.thorough)],
+)
+def test_every_figure_can_be_drawn_and_only_names_curves_that_it_has(figure, tmp_path, drawn):
     name, *map_ = figure.name.split("-3m")
     options = ["--map", "3m"] if map_ else []
     reproduce_in(tmp_path, name, *options, "--seeds", "2", "--budget", "0.01")
