@@ -186,7 +186,7 @@ def test_the_lone_defender_runs_at_the_carrier():
 
     before = gap(state)
     for _ in range(8):
-        state, _ = step(state, jnp.full(3, Action.IDLE, jnp.int32))
+        state, _ = step(state, jnp.zeros(3, jnp.int32))
     # 7 m at first; he sprints 4 m in 0.8 s, and waits in front of the carrier.
     assert state.owner == 1 and gap(state) < before - 2
 
@@ -360,8 +360,8 @@ def test_an_episode_is_drawn_and_saved(tmp_path):
 def test_buttons_stay_held_until_released():
     _, step, state = academy()
     for action in (Action.SPRINT, 4, Action.IDLE):
-        state, _ = step(state, jnp.full(3, action, jnp.int32))
+        state, _ = step(state, jnp.array([action] * 3))
     assert (state.stick == 4).all() and state.is_sprinting.all()
     for action in (Action.RELEASE_SPRINT, Action.RELEASE_DIRECTION):
-        state, _ = step(state, jnp.full(3, action, jnp.int32))
+        state, _ = step(state, jnp.array([action] * 3))
     assert (state.stick == 0).all() and not state.is_sprinting.any()

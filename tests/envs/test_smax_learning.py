@@ -15,6 +15,9 @@ CONFIG = Config(hidden_sizes=(8,), num_epochs=2, critic_epochs=1, cg_iterations=
 HPARAMS = Hyperparams.create(reuse_sigma=10.0, actor_lr=0.01)
 
 
+ALGORITHMS = ["oappo", pytest.param("oatrpo", marks=pytest.mark.thorough)]
+
+
 @functools.cache
 def battle():
     """A learner's state, and a rollout of 30 steps of 4 battles in which marines die."""
@@ -45,7 +48,7 @@ def start_of(name):
     return fresh._replace(policies=fresh.policies._replace(params=state.policies.params))
 
 
-@pytest.mark.parametrize("name", ["oappo", "oatrpo"])
+@pytest.mark.parametrize("name", ALGORITHMS)
 def test_what_dead_marines_saw_and_did_changes_no_bit(name):
     _, _, trajectory = battle()
     active = np.asarray(trajectory.observation.active)
@@ -59,7 +62,7 @@ def test_what_dead_marines_saw_and_did_changes_no_bit(name):
     assert all(np.isfinite(value).all() for value in metrics.values())
 
 
-@pytest.mark.parametrize("name", ["oappo", "oatrpo"])
+@pytest.mark.parametrize("name", ALGORITHMS)
 def test_a_marine_that_is_dead_throughout_has_weight_0(name):
     _, _, trajectory = battle()
     seen = trajectory.observation
