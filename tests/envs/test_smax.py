@@ -66,8 +66,8 @@ def test_names_are_jaxmarls_and_ours():
 
 
 def test_listing_names_imports_neither_jaxmarl_nor_jax():
-    code = "import sys, envs.smax; print(envs.smax.SCENARIO_NAMES[0], 'jaxmarl' in sys.modules)"
-    assert run_python(code).split() == ["3m", "False"]
+    code = "import sys, envs.smax; print({'envs.smax', 'jaxmarl', 'jax'} & sys.modules.keys())"
+    assert run_python(code).strip() == "{'envs.smax'}"
 
 
 @pytest.mark.thorough
