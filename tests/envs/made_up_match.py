@@ -15,8 +15,8 @@ SCENARIO = "academy_3_vs_1_with_keeper"
 def kickoff():
     """Returns what the academy shows at the start, as the engine's adapter tells it."""
     env = envs.make(f"football:{SCENARIO}")
-    state, _ = env.reset(jax.random.key(0))
-    return {name: np.asarray(leaf) for name, leaf in env.facts(state)._asdict().items()}
+    facts = jax.jit(lambda key: env.facts(env.reset(key)[0]))(jax.random.key(0))
+    return {name: np.asarray(leaf) for name, leaf in facts._asdict().items()}
 
 
 class MadeUpMatch:

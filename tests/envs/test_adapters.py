@@ -56,13 +56,13 @@ def random_legal(seed=0):
 def test_views_rewards_and_states_are_those_of_jaxmarl():
     import jaxmarl
 
-    game = jaxmarl.make("MPE_simple_spread_v3", max_steps=9)
-    env, reset, step = compiled("jaxmarl:MPE_simple_spread_v3", max_steps=9)
+    game = jaxmarl.make("MPE_simple_spread_v3", max_steps=3)
+    env, reset, step = compiled("jaxmarl:MPE_simple_spread_v3", max_steps=3)
     state, timestep = reset(jax.random.key(3))
     action = jnp.array([1, 2, 3], jnp.int32)
     after, following = step(state, action)
     orders = dict(zip(game.agents, action, strict=True))
-    seen, stock, rewards, _, _ = game.step_env(jax.random.key(0), state.game, orders)
+    seen, stock, rewards, *_ = jax.jit(game.step_env)(jax.random.key(0), state.game, orders)
     expected = jnp.stack([seen[agent] for agent in game.agents])
     # No noise in this game, so that the key does not matter.
     chex.assert_trees_all_close(after.game, stock, atol=1e-6)
@@ -228,9 +228,14 @@ def test_cleaning_everything_terminates_with_success():
 
 
 def test_the_clock_of_cleaner_truncates_though_jumanji_calls_it_a_termination():
-    timesteps = play("jumanji:Cleaner-v0", random_legal(), time_limit=5)
-    assert len(timesteps) - 1 == 5
-    assert timesteps[-1].discount == 1 and timesteps[-1].extras["success"] == 0
+    _, reset, step = compiled("jumanji:Cleaner-v0", num_rows=3, num_cols=3, time_limit=60)
+    state, timestep = reset(jax.random.key(0))
+    state = state._replace(game=state.game.replace(step_count=jnp.int32(58)))
+    for is_over in (False, True):
+        # All walk together, so that much stays dirty.
+        state, timestep = step(state, jnp.argmax(timestep.observation.action_mask, axis=1))
+        assert timestep.last() == is_over
+    assert timestep.discount == 1 and timestep.extras["success"] == 0
 
 
 def test_an_agent_of_cleaner_sees_its_place_and_the_whole_grid():

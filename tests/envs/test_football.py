@@ -20,7 +20,7 @@ from envs.football.start import formation
 from envs.football.types import Action, End, Kick, Shot
 from envs.football.validation import scripted
 
-NAME = "academy_3_vs_1_with_keeper"
+NAME, PASS_AND_SHOOT = "academy_3_vs_1_with_keeper", "academy_pass_and_shoot_with_keeper"
 NUM_ENVS, NUM_STEPS = 24, 150
 RECORDED = Path(__file__).with_name("football_scripted.npz")
 MIRRORED_ACTION = np.array([0, 1, 8, 7, 6, 5, 4, 3, 2, *range(9, 19)])
@@ -28,8 +28,29 @@ MIRRORED_ACTION = np.array([0, 1, 8, 7, 6, 5, 4, 3, 2, *range(9, 19)])
 
 
 @cache
-def random_play():
-    """Returns states ``[T, E]``, rewards of the agents and time steps of random play."""
+def academy(name=NAME):
+    """Returns an environment, its jitted step, and its state at kick-off."""
+    env = Football(name)
+    return env, jax.jit(env.step), jax.jit(env.reset)(jax.random.key(0))[0]
+
+
+@cache
+def judge():
+    """Returns the jitted rules on ends."""
+    return jax.jit(academy()[0]._judge)
+
+
+@cache
+def without_chance():
+    """Returns a jitted step of pass and shoot in which every draw is in the middle."""
+    calibration = Calibration()
+    draws = jnp.full(NUM_DRAWS, 0.5)
+    return jax.jit(lambda state, action, places: advance(state, action, draws, places, calibration))
+
+
+@cache
+def player():
+    """Returns a function of a key that plays a batch of episodes at random."""
     env = Football(NAME, reward_mode="sum")
 
     @jax.jit
@@ -40,11 +61,17 @@ def random_play():
             action = jax.random.randint(key, (NUM_ENVS, env.num_agents), 0, env.num_actions)
             state, timestep = jax.vmap(env.step)(state, action)
             shown = state._replace(key=jax.vmap(jax.random.key_data)(state.key))
-            return state, (shown, timestep.reward, timestep.last())
+            return state, (shown, timestep.reward, timestep.last(), action)
 
         return jax.lax.scan(step, state, jax.random.split(key, NUM_STEPS))[1]
 
-    return jax.device_get(play(jax.random.key(0)))
+    return play
+
+
+@cache
+def random_play():
+    """Returns ``[T, E]`` states, rewards, ends and actions of random play."""
+    return jax.device_get(player()(jax.random.key(0)))
 
 
 def test_nobody_runs_faster_than_a_sprint_or_leaves_the_pitch():
@@ -71,7 +98,7 @@ def test_each_agent_controls_one_player_and_no_player_has_two():
 
 
 def test_checkpoints_only_rise_and_pay_at_most_1_per_agent():
-    states, rewards, last = random_play()
+    states, rewards, last, _ = random_play()
     assert (np.diff(states.checkpoints, axis=0) >= 0).all() and states.checkpoints.max() <= 10
     # What follows an end is paid nothing.
     final = np.where(last.any(axis=0), last.argmax(axis=0), NUM_STEPS - 1)
@@ -103,26 +130,23 @@ def test_the_kick_off_of_3_vs_1_pays_seven_checkpoints_to_the_first_agent():
     ],
 )
 def test_a_goal_is_7_4_m_wide_and_2_5_m_high(ball, end):
-    env = Football(NAME)
-    state, _ = env.reset(jax.random.key(0))
-    assert env._judge(state._replace(ball=jnp.array(ball))).end == end
+    *_, state = academy()
+    assert judge()(state._replace(ball=jnp.array(ball))).end == end
 
 
 def test_losing_the_ball_ends_the_episode_but_only_if_we_had_it():
-    env = Football(NAME)
-    state, _ = env.reset(jax.random.key(0))
+    env, _, state = academy()
     theirs = state._replace(owner=jnp.int32(5))
-    assert env._judge(theirs).end == End.NOT
-    assert env._judge(theirs._replace(possession=jnp.int32(0))).end == End.LOST
+    assert judge()(theirs).end == End.NOT
+    assert judge()(theirs._replace(possession=jnp.int32(0))).end == End.LOST
     late = state._replace(step_count=jnp.int32(env.time_limit))
-    assert env._judge(late).end == End.TIME
+    assert judge()(late).end == End.TIME
 
 
 @pytest.mark.parametrize("keeper", [53.0, 53.8, 54.7])
 @pytest.mark.parametrize("ball", [52.5, 53.4, 54.0])
 def test_a_save_that_the_keeper_holds_ends_the_episode_without_a_goal(keeper, ball):
-    env = Football(NAME)
-    state, _ = env.reset(jax.random.key(0))
+    env, step, state = academy()
     state = state._replace(
         position=state.position.at[env.num_left].set(jnp.array([keeper, 0.0])),
         ball=jnp.array([ball, 1.0, 0.5]),
@@ -132,13 +156,12 @@ def test_a_save_that_the_keeper_holds_ends_the_episode_without_a_goal(keeper, ba
         shot=jnp.int32(Shot.HELD),
         cooldown=state.cooldown.at[:].set(9.0),
     )
-    after, timestep = env.step(state, jnp.zeros(3, jnp.int32))
+    after, timestep = step(state, jnp.zeros(3, jnp.int32))
     assert after.end == End.LOST and after.owner == env.num_left and timestep.reward == 0
 
 
 def test_a_pass_gives_its_target_to_the_first_agent_of_the_queue():
-    env = Football("academy_pass_and_shoot_with_keeper")
-    state, _ = env.reset(jax.random.key(0))
+    env, _, state = academy(PASS_AND_SHOOT)
     # Agent 1 has the ball on the left wing; his stick points across, at player 1.
     state = state._replace(
         owner=jnp.int32(2),
@@ -148,32 +171,30 @@ def test_a_pass_gives_its_target_to_the_first_agent_of_the_queue():
         queue=jnp.array([0, 1]),
         stick=jnp.array([0, 7]),
     )
-    after, _ = env.step(state, jnp.zeros(2, jnp.int32))
+    after = without_chance()(state, jnp.zeros(2, jnp.int32), formation(env.scenario))
     assert after.receiver == 1 and after.active.tolist() == [1, 2]
     # The one who was given somebody goes to the tail.
     assert after.queue.tolist() == [1, 0]
 
 
 def test_the_lone_defender_runs_at_the_carrier():
-    env = Football(NAME)
-    state, _ = env.reset(jax.random.key(0))
+    env, step, state = academy()
     defender = env.num_left + 1
 
     def gap(state):
         return float(jnp.linalg.norm(state.position[defender] - state.position[1]))
 
-    before, step = gap(state), jax.jit(env.step)
+    before = gap(state)
     for _ in range(8):
-        state, _ = step(state, jnp.full(3, Action.IDLE, jnp.int32))
+        state, _ = step(state, jnp.zeros(3, jnp.int32))
     # 7 m at first; he sprints 4 m in 0.8 s, and waits in front of the carrier.
     assert state.owner == 1 and gap(state) < before - 2
 
 
+@pytest.mark.thorough  # Each scenario is a program of its own.
 @pytest.mark.parametrize("name", SCENARIO_NAMES[2:])
 def test_opponents_who_start_in_one_spot_take_their_own_places(name):
-    env = Football(name)
-    state, _ = env.reset(jax.random.key(0))
-    step = jax.jit(env.step)
+    env, step, state = academy(name)
     for _ in range(40):
         state, _ = step(state, jnp.zeros(4, jnp.int32))
     first, second = state.position[env.num_left + 1], state.position[env.num_left + 4]
@@ -196,17 +217,11 @@ def mirrored(state):
 
 
 def test_a_pitch_upside_down_plays_the_same():
-    env = Football("academy_pass_and_shoot_with_keeper")
+    env, _, state = academy(PASS_AND_SHOOT)
     places = formation(env.scenario)
     flipped = jax.tree.map(lambda place: place * jnp.array([1.0, -1.0]), places)
-
-    @jax.jit
-    def step(state, action, places):
-        # In the middle of every distribution there is no left and no right.
-        return advance(state, action, jnp.full(NUM_DRAWS, 0.5), places, env.calibration)
-
-    state, _ = env.reset(jax.random.key(0))
-    other = mirrored(state)
+    # In the middle of every distribution there is no left and no right.
+    step, other = without_chance(), mirrored(state)
     rng = np.random.default_rng(0)
     for _ in range(25):
         action = rng.choice([0, 2, 3, 5, 6, 8, 9, 11, 12, 13], 2)
@@ -217,15 +232,25 @@ def test_a_pitch_upside_down_plays_the_same():
 
 
 def test_the_key_alone_decides_what_chance_does():
-    ends = random_play()[0].end[-1]
-    assert len(set(ends.tolist())) > 1
-    again = random_play.__wrapped__()[0]
-    chex.assert_trees_all_equal(again, random_play()[0])
+    states = random_play()[0]
+    assert len(set(states.end[-1].tolist())) > 1
+    chex.assert_trees_all_equal(random_play.__wrapped__()[0], states)
+
+
+def test_an_episode_of_a_batch_is_the_one_that_its_key_plays_alone():
+    _, step, _ = academy()
+    states, *_, actions = random_play()
+    together = [jax.tree.map(lambda leaf, t=t: leaf[t, 3], states) for t in range(31)]
+    state = together[0]._replace(key=jax.random.wrap_key_data(together[0].key))
+    for t in range(1, 31):
+        state, _ = step(state, actions[t, 3])
+        shown = state._replace(key=jax.random.key_data(state.key))
+        chex.assert_trees_all_close(shown, together[t], atol=1e-4)
 
 
 def test_simple115v2_of_the_kick_off_has_the_layout_of_the_original():
     env = Football(NAME, observation="simple115v2")
-    _, timestep = env.reset(jax.random.key(0))
+    _, timestep = jax.jit(env.reset)(jax.random.key(0))
     view = np.asarray(timestep.observation.agents_view)
     assert view.shape == (3, 115)
     np.testing.assert_allclose(view[0, :4], [-55 / 54.4, 0, 0.6 * 55 / 54.4, 0], atol=1e-5)
@@ -242,7 +267,7 @@ def test_simple115v2_of_the_kick_off_has_the_layout_of_the_original():
 
 
 def test_agents_that_change_places_see_each_others_relative_views():
-    env = Football(NAME)
+    env, *_ = academy()
     states = random_play()[0]
     state = jax.tree.map(lambda leaf: jnp.asarray(leaf[40, 3]), states)
     order = jnp.array([2, 0, 1])
@@ -252,8 +277,8 @@ def test_agents_that_change_places_see_each_others_relative_views():
         is_sprinting=state.is_sprinting[order],
         is_dribbling=state.is_dribbling[order],
     )
-    view = observation.relative(env.facts(state))
-    np.testing.assert_allclose(observation.relative(env.facts(swapped)), view[order], atol=1e-6)
+    views = jax.jit(lambda state: observation.relative(env.facts(state)))
+    np.testing.assert_allclose(views(swapped), views(state)[order], atol=1e-6)
 
 
 @pytest.mark.parametrize("scenario", ["pass_and_shoot_with_keeper", "3_vs_1_with_keeper"])
@@ -281,14 +306,18 @@ def test_the_scripted_policy_presses_the_recorded_buttons(scenario):
 
 
 def test_reward_modes_are_the_mean_the_sum_and_the_first():
-    def second_reward(mode):
-        env = Football(NAME, reward_mode=mode)
-        state, _ = env.reset(jax.random.key(0))
-        return jax.jit(env.step)(state, jnp.zeros(3, jnp.int32))[1].reward
-
+    _, step, state = academy()
+    state, timestep = step(state, jnp.zeros(3, jnp.int32))
     # The first touch pays seven checkpoints to agent 0.
-    np.testing.assert_allclose([second_reward(m) for m in ("sum", "agent0")], 0.7, atol=1e-6)
-    np.testing.assert_allclose(second_reward("mean"), 0.7 / 3, atol=1e-6)
+    np.testing.assert_allclose(timestep.reward, 0.7 / 3, atol=1e-6)
+    unpaid = state._replace(checkpoints=jnp.zeros(3, jnp.int32))
+
+    @jax.jit
+    def rewards(state):
+        games = [Football(NAME, reward_mode=mode) for mode in ("mean", "sum", "agent0")]
+        return [game._pay(state, jnp.bool_(False))[1].reward for game in games]
+
+    np.testing.assert_allclose(rewards(unpaid), [0.7 / 3, 0.7, 0.7], atol=1e-6)
 
 
 def test_bad_options_are_refused_with_the_valid_ones():
@@ -310,14 +339,14 @@ def test_options_reach_the_environment_by_name():
 @pytest.mark.parametrize("name", SCENARIO_NAMES)
 def test_a_view_has_five_numbers_for_every_other_player(name):
     env = Football(name)
-    _, timestep = env.reset(jax.random.key(0))
+    _, timestep = jax.eval_shape(env.reset, jax.random.key(0))
     others = len(env.scenario.left) - 1 + len(env.scenario.right)
     width = 27 + 5 * others
     assert timestep.observation.agents_view.shape == (env.num_agents, width)
 
 
 def test_an_episode_is_drawn_and_saved(tmp_path):
-    env = Football(NAME)
+    env, *_ = academy()
     states = random_play()[0]
     picked = [jax.tree.map(lambda leaf, t=t: leaf[t, 0], states) for t in (0, 5)]
     frames = env.animate(picked, save_path=str(tmp_path / "replay.gif"))
@@ -329,12 +358,10 @@ def test_an_episode_is_drawn_and_saved(tmp_path):
 
 
 def test_buttons_stay_held_until_released():
-    env = Football(NAME)
-    state, _ = env.reset(jax.random.key(0))
-    step = jax.jit(env.step)
+    _, step, state = academy()
     for action in (Action.SPRINT, 4, Action.IDLE):
-        state, _ = step(state, jnp.full(3, action, jnp.int32))
+        state, _ = step(state, jnp.array([action] * 3))
     assert (state.stick == 4).all() and state.is_sprinting.all()
     for action in (Action.RELEASE_SPRINT, Action.RELEASE_DIRECTION):
-        state, _ = step(state, jnp.full(3, action, jnp.int32))
+        state, _ = step(state, jnp.array([action] * 3))
     assert (state.stick == 0).all() and not state.is_sprinting.any()

@@ -10,7 +10,8 @@ import pytest
 
 from envs.football import contest, kicks, physics
 from envs.football.calibration import Calibration
-from envs.football.env import Football
+from envs.football.scenarios import get_scenario
+from envs.football.start import start
 from envs.football.types import Kick, Shot
 from envs.football.validation import gates, measure, reference
 
@@ -38,52 +39,62 @@ def test_the_energy_of_a_free_ball_never_rises():
 
 def test_a_ball_drops_as_it_should():
     ball, velocity = jnp.array([0.0, 0.0, 2.0]), jnp.zeros(3)
+    fly = jax.jit(physics.fly)
     for _ in range(4):
-        ball, velocity = physics.fly(ball, velocity, CAL)
+        ball, velocity = fly(ball, velocity, CAL)
     # 20 steps of 0.02 s: g dt^2 (1 + ... + 20) = 9.81 * 0.0004 * 210 = 0.824 m of fall.
     assert float(ball[2]) == pytest.approx(2 - 0.824, abs=0.01)
 
 
-@pytest.mark.parametrize(("distance", "speed"), [(8.0, 14.66), (30.0, 24.8), (4.0, 12.26)])
-def test_passes_follow_the_power_law(distance, speed):
+def test_passes_follow_the_power_law():
+    half, nothing = jnp.full(2, 0.5), jnp.zeros(2)
+
+    @jax.jit
+    @jax.vmap
+    def speed(place):
+        velocity = kicks.launch_pass(nothing, place, nothing, Kick.SHORT, half, CAL)
+        return physics.length(velocity[:2])
+
     # 36 (1.8 (8 / 60)^1.4 + 0.3) = 36 (1.8 * 0.05956 + 0.3) = 14.66; 30 m would need 35: capped.
-    velocity = kicks.launch_pass(
-        jnp.zeros(2), jnp.array([distance, 0.0]), jnp.zeros(2), Kick.SHORT, jnp.full(2, 0.5), CAL
-    )
-    assert float(physics.length(velocity[:2])) == pytest.approx(speed, abs=0.02)
+    places = jnp.array([[8.0, 0.0], [30.0, 0.0], [4.0, 0.0]])
+    np.testing.assert_allclose(speed(places), [14.66, 24.8, 12.26], atol=0.02)
 
 
 def test_a_pass_goes_to_the_mate_the_stick_points_at():
     position = jnp.array([[-40.0, 0.0], [0.0, 0.0], [10.0, 10.0], [10.0, -10.0]])
     mates = jnp.array([True, False, True, True])
+    choose = jax.jit(lambda stick: kicks.pass_target(position, 1, stick, Kick.SHORT, mates)[0])
     for stick, target in (((0.6, 0.8), 2), ((0.6, -0.8), 3), ((-1.0, 0.0), 0)):
-        chosen, _ = kicks.pass_target(position, 1, jnp.array(stick), Kick.SHORT, mates)
-        assert int(chosen) == target
+        assert int(choose(jnp.array(stick))) == target
 
 
 def test_the_stick_aims_a_shot_to_either_side_of_the_middle():
+    place, half = jnp.array([40.0, 0.0]), jnp.full(3, 0.5)
+
+    @jax.jit
     def across(stick):
-        half = jnp.full(3, 0.5)
-        shot = kicks.launch_shot(
-            jnp.array([40.0, 0.0]), jnp.array(stick), jnp.float32(55.0), half, jnp.float32(5.0), CAL
-        )
-        return float(shot[1] / shot[0] * 15)
+        shot = kicks.launch_shot(place, stick, jnp.float32(55.0), half, jnp.float32(5.0), CAL)
+        return shot[1] / shot[0] * 15
 
-    assert across((1.0, 0.0)) == pytest.approx(0, abs=1e-3)
+    assert float(across(jnp.array([1.0, 0.0]))) == pytest.approx(0, abs=1e-3)
     # 45 of 90 degrees: 0.5^0.7 * 3.33 = 2.05 m.
-    assert across((0.7071, 0.7071)) == pytest.approx(2.05, abs=0.02)
-    assert across((0.7071, -0.7071)) == pytest.approx(-2.05, abs=0.02)
+    assert float(across(jnp.array([0.7071, 0.7071]))) == pytest.approx(2.05, abs=0.02)
+    assert float(across(jnp.array([0.7071, -0.7071]))) == pytest.approx(-2.05, abs=0.02)
 
 
-def goal_share(distance, keeper):
-    ball, velocity = jnp.array([55.0 - distance, 0.0, 0.2]), jnp.array([31.0, 0.0, 1.0])
-    draws = jax.random.uniform(jax.random.key(0), (2000, 2))
-    judge = jax.vmap(contest.judge_shot, in_axes=(None, None, None, None, 0, None))
-    outcome = judge(ball, velocity, jnp.array(keeper), jnp.float32(1.0), draws, CAL)
-    return float((outcome == Shot.PASSES).mean())
+@jax.jit
+def judge_shot(ball, velocity, keeper, draws):
+    return contest.judge_shot(ball, velocity, keeper, jnp.float32(1.0), draws, CAL)
 
 
 def test_the_keeper_stops_late_shots_and_smothers_close_ones():
+    velocity, draws = jnp.array([31.0, 0.0, 1.0]), jax.random.uniform(jax.random.key(0), (2000, 2))
+    judge = jax.vmap(judge_shot, in_axes=(None, None, None, 0))
+
+    def goal_share(distance, keeper):
+        outcome = judge(jnp.array([55.0 - distance, 0.0, 0.2]), velocity, jnp.array(keeper), draws)
+        return float((outcome == Shot.PASSES).mean())
+
     # 9 m and 31 m/s: 0.26 s to his line; 0.04 s; 0.6 s.
     assert goal_share(10.0, (54.0, 0.0)) == pytest.approx(CAL.keeper_near, abs=0.04)
     # 0.64 + 0.5 (1.5 - 0.95) = 0.915.
@@ -94,14 +105,8 @@ def test_the_keeper_stops_late_shots_and_smothers_close_ones():
 
 def test_a_wide_or_high_shot_is_not_judged():
     for velocity in ((30.0, 12.0, 1.0), (30.0, 0.0, 9.0), (-30.0, 0.0, 1.0)):
-        outcome = contest.judge_shot(
-            jnp.array([40.0, 0.0, 0.2]),
-            jnp.array(velocity),
-            jnp.array([54.0, 0.0]),
-            jnp.float32(1.0),
-            jnp.full(2, 0.5),
-            CAL,
-        )
+        ball, keeper = jnp.array([40.0, 0.0, 0.2]), jnp.array([54.0, 0.0])
+        outcome = judge_shot(ball, jnp.array(velocity), keeper, jnp.full(2, 0.5))
         assert int(outcome) == Shot.NONE
 
 
@@ -132,8 +137,8 @@ def test_a_flying_ball_is_where_it_was_recorded():
 @pytest.mark.parametrize(("place", "steal"), [((1.0, 0.0), 0.2), ((0.8, 0.6), 0.62), ((0, 1), 0.9)])
 def test_the_ball_is_won_more_surely_from_the_side(place, steal):
     # 0.2 + 0.7 times the sine of the angle to the carrier's way.
-    env = Football("academy_pass_and_shoot_with_keeper")
-    state, _ = env.reset(jax.random.key(0))
+    scenario = get_scenario("academy_pass_and_shoot_with_keeper")
+    state = jax.jit(start, static_argnums=0)(scenario, jax.random.key(0))
     carrier = jnp.array([20.0, 0.0])
     position = state.position.at[2].set(carrier).at[4].set(carrier + jnp.array(place))
     state = state._replace(
@@ -142,11 +147,10 @@ def test_the_ball_is_won_more_surely_from_the_side(place, steal):
         ball=jnp.array([20.4, 0.0, physics.BALL_RADIUS]),
         owner=jnp.int32(2),
     )
-    is_left = jnp.arange(len(position)) < env.num_left
+    is_left, duel = jnp.arange(len(position)) < len(scenario.left), jax.jit(contest.duel)
 
     def owner(draw):
-        draws = jnp.array([0.0, draw, 0.0, 0.5])
-        return int(contest.duel(state, is_left, draws, CAL).owner)
+        return int(duel(state, is_left, jnp.array([0.0, draw, 0.0, 0.5]), CAL).owner)
 
     assert owner(steal - 0.01) == 4
     # Otherwise it comes loose.

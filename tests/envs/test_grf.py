@@ -150,11 +150,11 @@ def test_nested_vmaps_call_the_host_once_a_step_and_equal_single_steps(made_up, 
 def test_a_state_goes_on_alike_in_another_process(made_up):
     """A new pool, as after a resumed run, has to play the episode again."""
     step = jax.jit(made_up.step)
-    state, _ = made_up.reset(jax.random.key(3))
+    state, _ = jax.jit(made_up.reset)(jax.random.key(3))
     for action in ACTIONS[:3]:
         state, _ = step(state, jnp.array(action))
     other = envs.make(f"grf:{SCENARIO}")
-    expected, got = step(state, jnp.array(ACTIONS[3])), other.step(state, jnp.array(ACTIONS[3]))
+    expected, got = (each(state, jnp.array(ACTIONS[3])) for each in (step, jax.jit(other.step)))
     chex.assert_trees_all_close(expected[1], got[1])
     assert (made_up._pool.num_replayed, other._pool.num_replayed) == (0, 3)
 
@@ -171,8 +171,13 @@ def test_the_key_decides_seed_and_order_unless_the_order_is_asked_for(made_up):
             return step(seed, is_reversed, *rest)
 
         env._pool.step = note
+
+        @jax.jit
+        def end_of_step(key, env=env):
+            return env.step(env.reset(key)[0], jnp.zeros(3, jnp.int32))[0].end
+
         for key in range(8):
-            env.step(env.reset(jax.random.key(key))[0], jnp.zeros(3, jnp.int32))
+            assert end_of_step(jax.random.key(key)) == End.NOT
         assert orders == expected
     # The same eight seeds whatever the order, all in the engine's range.
     assert len(set(seen)) == 8 and all(0 <= seed < 2**31 for seed in seen)
@@ -180,13 +185,13 @@ def test_the_key_decides_seed_and_order_unless_the_order_is_asked_for(made_up):
 
 def test_the_clock_truncates_and_the_other_ends_terminate(made_up):
     env = envs.make(f"grf:{SCENARIO}", time_limit=3)
-    state, timestep = env.reset(jax.random.key(0))
+    state, timestep = jax.jit(env.reset)(jax.random.key(0))
     step = jax.jit(env.step)
     for count in range(1, 4):
         state, timestep = step(state, jnp.zeros(3, jnp.int32))
         assert bool(timestep.last()) == (count == 3)
     assert timestep.discount == 1 and state.end == End.TIME
-    state, _ = made_up.reset(jax.random.key(0))
+    state, _ = jax.jit(made_up.reset)(jax.random.key(0))
     step = jax.jit(made_up.step)
     for _ in range(20):
         state, timestep = step(state, jnp.zeros(3, jnp.int32))
@@ -194,6 +199,7 @@ def test_the_clock_truncates_and_the_other_ends_terminate(made_up):
     assert timestep.extras["out"] == 1 and timestep.reward == 0
 
 
+@pytest.mark.thorough
 def test_training_never_plays_an_episode_again(made_up):
     """Ends, fresh starts shared by two episodes and an evaluation in between included."""
     config = Config(

@@ -220,7 +220,7 @@ def test_global_state_holds_map_locations_and_arrivals():
 def test_starts_are_even_and_the_same_for_all_colours():
     env = Maze("black-blue-red")
     keys = jax.random.split(jax.random.key(0), 3000)
-    location = np.asarray(jax.vmap(env.reset)(keys)[0].location)
+    location = np.asarray(jax.jit(jax.vmap(lambda key: env.reset(key)[0].location))(keys))
     for agent in range(env.num_agents):
         cells, counts = np.unique(location[:, agent], return_counts=True)
         assert cells.tolist() == [39, 40, 41]

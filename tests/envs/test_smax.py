@@ -66,10 +66,11 @@ def test_names_are_jaxmarls_and_ours():
 
 
 def test_listing_names_imports_neither_jaxmarl_nor_jax():
-    code = "import sys, envs.smax; print(envs.smax.SCENARIO_NAMES[0], 'jaxmarl' in sys.modules)"
-    assert run_python(code).split() == ["3m", "False"]
+    code = "import sys, envs.smax; print({'envs.smax', 'jaxmarl', 'jax'} & sys.modules.keys())"
+    assert run_python(code).strip() == "{'envs.smax'}"
 
 
+@pytest.mark.thorough
 def test_making_an_environment_prints_nothing_and_leaves_the_streams():
     code = """
 import sys, envs.smax
@@ -142,18 +143,15 @@ def test_reset_and_step_agree_in_types_so_that_step_is_traced_once(env, start):
     assert describe(before) == describe(after)
 
 
-def test_an_idle_episode_is_truncated_after_exactly_max_steps(env, start):
+def test_an_idle_episode_is_truncated_after_exactly_max_steps(step, start):
     # Stock SMAX with max_steps=100 lasts 101 steps.
-    def body(state, _):
-        state = apart(state, 3)
-        state, timestep = env.step(state, jnp.full(3, STOP))
-        return state, (timestep.last(), timestep.discount, timestep.extras)
-
-    _, (last, discount, extras) = jax.jit(lambda s: jax.lax.scan(body, s, None, 100))(start[0])
-    assert np.flatnonzero(last).tolist() == [99]
-    assert discount.tolist() == [1.0] * 100
-    assert extras["success"].sum() == 0
-    assert (extras["allies_left"] == 1).all()
+    state = start[0]
+    for count in range(1, 101):
+        state, timestep = step(apart(state, 3), jnp.full(3, STOP))
+        assert timestep.last() == (count == 100)
+        assert timestep.discount == 1
+        assert timestep.extras["success"] == 0
+        assert timestep.extras["allies_left"] == 1
 
 
 def test_the_end_is_told_from_the_state(step, start):
@@ -211,25 +209,18 @@ def test_enemies_in_range_alone_may_be_shot(step, start):
     assert not timestep.observation.action_mask[1, 5:].any()
 
 
-def random_episodes(env, num_envs, num_steps):
-    """Returns observations ``[T, E]`` of random legal play without resets."""
-
-    def body(carry, key):
-        state, timestep = carry
-        action = random_legal(key, timestep.observation.action_mask)
-        state, timestep = jax.vmap(env.step)(state, action)
-        return (state, timestep), timestep.observation
-
-    first = jax.vmap(env.reset)(jax.random.split(jax.random.key(1), num_envs))
-    return jax.lax.scan(body, first, jax.random.split(jax.random.key(2), num_steps))[1]
-
-
-def test_everything_is_of_order_one(env):
-    seen = jax.jit(lambda: random_episodes(env, 8, 40))()
+def test_everything_is_of_order_one(env, step):
+    reset, draw, everything = jax.jit(env.reset), jax.jit(random_legal), []
+    for episode in range(8):
+        state, timestep = reset(jax.random.key(episode))
+        for key in jax.random.split(jax.random.key(8 + episode), 40):
+            state, timestep = step(state, draw(key, timestep.observation.action_mask))
+            everything.append(jax.device_get(timestep.observation))
+    seen = jax.tree.map(lambda *leaves: np.stack(leaves), *everything)
     assert seen.global_state.min() >= 0
     assert seen.global_state.max() <= 1
-    assert jnp.abs(seen.agents_view).max() <= 1.5
-    assert jnp.isfinite(seen.agents_view).all()
+    assert np.abs(seen.agents_view).max() <= 1.5
+    assert np.isfinite(seen.agents_view).all()
     assert not seen.active.all()  # somebody died, so the above saw it
 
 

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 import envs.smax
 from envs.smax import units
-from envs.smax.healing import heal
-from envs.smax.library import Scenario
 
 STOP = 4
 M, MARAUDER, MARINE, STALKER = units.MEDIVAC, 1, 0, 2
@@ -28,6 +26,7 @@ GAINED_PER_STEP = 0.39375  # 0.7875 x 0.5 s
 @pytest.fixture(scope="module")
 def env():
     from envs.smax.env import Smax
+    from envs.smax.library import Scenario
 
     return Smax(Scenario(jnp.array(TYPES, jnp.uint8), 4, 3, False, False), max_steps=20)
 
@@ -227,6 +226,8 @@ def test_energy_is_observed_where_others_show_their_cooldown(env, step, battle_a
     can_heal=st.booleans(),
 )
 def test_healing_is_three_times_the_energy_spent(share, maximum, reserve, can_heal):
+    from envs.smax.healing import heal  # Which imports jaxmarl.
+
     before = np.float32(share * maximum)
     after, left = map(float, heal(before, np.float32(reserve), maximum, can_heal, 1 / 16))
     assert before <= after <= maximum
@@ -262,11 +263,22 @@ def test_over_a_whole_battle_healing_is_three_times_the_energy_spent(env, battle
     assert float(healed.sum()) == pytest.approx(3 * float(spent.sum()), rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["MMM2", pytest.param("MMM", marks=pytest.mark.slow)])
-def test_invariants_hold_over_random_battles(name):
+@pytest.mark.parametrize(("name", "max_steps"), [("MMM2", 129), ("MMM", 108)])
+def test_both_maps_have_the_same_allies_and_their_own_limits(name, max_steps):
     env = envs.smax.make(name)
     assert env.agent_types == ("medivac",) + ("marauder",) * 2 + ("marine",) * 7
-    assert env.max_steps == {"MMM2": 129, "MMM": 108}[name]
+    assert env.max_steps == max_steps
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("MMM2", marks=pytest.mark.thorough),
+        pytest.param("MMM", marks=pytest.mark.slow),
+    ],
+)
+def test_invariants_hold_over_random_battles(name):
+    env = envs.smax.make(name)
     is_healer = np.array(env.game._env.is_healer)
     maximum = np.asarray(env.game.unit_type_health)[np.asarray(env.game._env.scenario)]
 

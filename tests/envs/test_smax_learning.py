@@ -11,6 +11,8 @@ from oatrpo_jax import Config, EnvSpec, Hyperparams, make_learner
 from oatrpo_jax.rollout import init_rollout, rollout
 from tests.probe_envs import spoil_dead_rows, tree_equal
 
+pytestmark = pytest.mark.thorough  # tests/oatrpo_jax/test_learner.py tries the same on small games.
+
 CONFIG = Config(hidden_sizes=(8,), num_epochs=2, critic_epochs=1, cg_iterations=3)
 HPARAMS = Hyperparams.create(reuse_sigma=10.0, actor_lr=0.01)
 
