@@ -4,7 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import get_args, get_type_hints
 
+import envs
 from oatrpo_jax import ALGORITHMS, Algorithm, Config
+from tests.envs import test_contract
 from tests.golden import record, test_golden
 from tests.oatrpo_jax import test_algorithms
 from tests.tiers import DAILY, columns
@@ -38,3 +40,15 @@ def test_every_estimator_and_every_row_has_golden_numbers_and_every_estimator_da
     assert used == set(get_args(get_type_hints(Config)["estimator"]))
     # What the messy problem leaves out on most days, the maze has.
     assert {*ALGORITHMS} - {*DAILY, *test_golden.DAILY_MAZE} == {"oappo-auto", "ippo-separate"}
+
+
+def test_every_family_of_environments_has_a_daily_one():
+    def families(names):
+        return {name.partition(":")[0] for name in names}
+
+    daily = [
+        name
+        for name, marks in test_contract.ENVIRONMENTS.items()
+        if not {mark.name for mark in marks} & {"thorough", "slow"}
+    ]
+    assert families(daily) == families(envs.registered_names())
