@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,8 @@ from oatrpo_jax.reuse.experience import (
 NUM_AGENTS, NUM_ACTIONS = 3, 4
 
 
+@functools.cache
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def some_slots(num_steps=3, num_envs=4) -> Slots:
     keys = jax.random.split(jax.random.key(0), 3)
     shape = (NUM_AGENTS, num_steps, num_envs)

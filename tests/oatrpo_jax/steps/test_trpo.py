@@ -28,8 +28,13 @@ KEY = jax.random.key(0)
 NO_LIMIT = jnp.float32(jnp.inf)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def params():
+    return initial_params()
+
+
+@jax.jit
+def initial_params():
     keys = jax.random.split(jax.random.key(0))
     params = ACTOR.init(keys[0], jnp.zeros(2), jnp.ones(3, bool))
     # The policy head starts near 0, where the Fisher matrix is almost singular.
@@ -37,6 +42,7 @@ def params():
     return unravel(flat + 0.5 * jax.random.normal(keys[1], flat.shape))
 
 
+@jax.jit
 def make_test_sources(params, advantage_scale=1.0):
     """Two slots of six rows for the learner of slot 0; one row of each is inactive."""
     keys = jax.random.split(jax.random.key(1), 4)
@@ -124,10 +130,11 @@ def test_natural_step_agrees_with_a_dense_solve(params):
 
 
 def test_surrogate_gradient_agrees_with_finite_differences(params):
-    batch = jax.tree.map(lambda x: x[1], make_test_sources(params).batch)
+    batch = jax.tree.map(lambda x: np.asarray(x)[1], make_test_sources(params).batch)
     flat, unravel = ravel_pytree(params)
     direction = jax.random.normal(jax.random.key(4), flat.shape)
 
+    @jax.jit
     def value(step):
         return surrogate(ACTOR, unravel(flat + step * direction), batch)[0]
 
