@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from oatrpo_jax import Observation, Transition
 
@@ -151,18 +152,20 @@ class Messy:
 
 def tree_equal(left: Any, right: Any) -> bool:
     """Returns whether two trees are the same to the bit."""
-    same = jax.tree.map(lambda x, y: bool(jnp.array_equal(x, y, equal_nan=True)), left, right)
+    # On the host: each shape would be a program of its own.
+    same = jax.tree.map(lambda x, y: np.array_equal(x, y, equal_nan=True), left, right)
     return all(jax.tree.leaves(same))
 
 
 def spoil_dead_rows(trajectory: Transition) -> Transition:
     """Returns the trajectory with nonsense wherever an agent was not active."""
-    seen, dead = trajectory.observation, ~trajectory.observation.active
+    seen = trajectory.observation
+    dead = ~np.asarray(seen.active)
     return trajectory._replace(
         observation=seen._replace(
-            agents_view=jnp.where(dead[..., None], 7.0, seen.agents_view),
-            action_mask=jnp.where(dead[..., None], True, seen.action_mask),
+            agents_view=np.where(dead[..., None], 7.0, seen.agents_view),
+            action_mask=np.where(dead[..., None], True, seen.action_mask),
         ),
-        action=jnp.where(dead, 2, trajectory.action),
-        log_prob=jnp.where(dead, -1e9, trajectory.log_prob),
+        action=np.where(dead, 2, trajectory.action),
+        log_prob=np.where(dead, -1e9, trajectory.log_prob),
     )

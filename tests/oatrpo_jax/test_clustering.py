@@ -4,8 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score, davies_bouldin_score
 
 from oatrpo_jax.clustering import davies_bouldin, in_order, k_means, num_distinct
 
@@ -33,6 +31,8 @@ def inertia(points, labels):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_clusters_that_lie_apart_are_found(seed):
+    from sklearn.metrics import adjusted_rand_score
+
     points, truth = separated(seed)
     found = find(jax.random.key(seed), points, 4)
     assert adjusted_rand_score(truth, found.labels) == 1
@@ -42,6 +42,8 @@ def test_clusters_that_lie_apart_are_found(seed):
 @pytest.mark.parametrize("count", [2, 3, 5, 8])
 @pytest.mark.parametrize("seed", range(3))
 def test_on_scattered_points_clusters_are_as_tight_as_scikit_learns(seed, count):
+    from sklearn.cluster import KMeans
+
     points = scattered(seed)
     found = find(jax.random.key(seed), points, count)
     theirs = KMeans(count, n_init=10, random_state=0).fit(points)
@@ -61,6 +63,8 @@ def test_points_that_coincide_share_a_label_and_leave_clusters_empty():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_index_is_scikit_learns_jitted_and_not(seed):
+    from sklearn.metrics import davies_bouldin_score
+
     for points, labels in (
         separated(seed),
         (scattered(seed), np.arange(20) % 3),

@@ -26,8 +26,9 @@ CONFIG = Config(
 
 def choose(places, deviation=0.2):
     """The grouping of agents at places on a line, in two dimensions."""
-    mean = jnp.stack([jnp.asarray(places, jnp.float32), jnp.zeros(len(places))], axis=-1)
-    return jitted(Embeddings(mean, jnp.full(mean.shape, deviation)), jax.random.key(0))
+    mean = np.stack([places, np.zeros(len(places))], axis=-1).astype(np.float32)
+    spread = np.full_like(mean, deviation)
+    return jax.device_get(jitted(Embeddings(mean, spread), jax.random.key(0)))
 
 
 jitted = jax.jit(choose_grouping)
@@ -76,7 +77,7 @@ def test_there_are_no_more_clusters_than_distinct_embeddings():
 def began():
     trainer = make_trainer(Messy(), "seps", CONFIG)
     keys = jax.random.split(jax.random.key(0), 3)
-    return trainer, keys, jax.jit(jax.vmap(trainer.begin))(keys)
+    return trainer, keys, jax.device_get(jax.jit(jax.vmap(trainer.begin))(keys))
 
 
 def test_a_trainer_groups_its_agents_before_it_begins():
@@ -98,8 +99,8 @@ def test_each_run_is_grouped_as_it_is_alone_and_to_the_bit_alike():
 
 def test_but_for_the_labels_a_run_begins_as_it_does_without_grouping():
     trainer, keys, (state, _) = began()
-    learner_key = jax.vmap(lambda key: jax.random.split(key, 3)[0])(keys)
-    fresh = jax.jit(jax.vmap(trainer.learner.init))(learner_key)
+    init = lambda key: trainer.learner.init(jax.random.split(key, 3)[0])  # noqa: E731
+    fresh = jax.jit(jax.vmap(init))(keys)
     assert tree_equal(fresh.policies, state.learner.policies)
 
 
@@ -112,6 +113,7 @@ def test_an_algorithm_that_finds_no_clusters_has_no_grouping():
     )
 
 
+@pytest.mark.thorough
 def test_a_sweep_of_whole_runs_is_one_program():
     train = jax.jit(jax.vmap(jax.vmap(make_train(Messy(), "seps", CONFIG), (0, None)), (None, 0)))
     hparams = Hyperparams.create(actor_lr=[1e-3, 1e-2])
@@ -122,10 +124,10 @@ def test_a_sweep_of_whole_runs_is_one_program():
 
 
 def test_as_many_steps_are_collected_as_are_asked_for_rounded_up_to_all_environments():
-    trainer, _, (state, _) = began()
-    learner = jax.tree.map(lambda x: x[0], state.learner)
+    trainer = make_trainer(Messy(), "seps", CONFIG)
+    state = jax.eval_shape(trainer.learner.init, jax.random.key(0))
     trajectory = jax.eval_shape(
-        lambda key: collect(trainer.env, trainer.learner, learner, key), jax.random.key(0)
+        functools.partial(collect, trainer.env, trainer.learner), state, jax.random.key(0)
     )
     # 30 steps by 4 environments: 8 of each.
     assert trajectory.reward.shape == (8, 4)

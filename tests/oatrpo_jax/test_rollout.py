@@ -19,8 +19,12 @@ def random_legal(observation, key):
 
 @functools.cache
 def collected(reset_interval=1):
-    run = jax.jit(lambda state, key: rollout(ENV, random_legal, state, LENGTH, key, reset_interval))
-    return run(init_rollout(ENV, NUM_ENVS, jax.random.key(0)), jax.random.key(1))
+    @jax.jit
+    def run(start_key, key):
+        state = init_rollout(ENV, NUM_ENVS, start_key)
+        return rollout(ENV, random_legal, state, LENGTH, key, reset_interval)
+
+    return jax.device_get(run(jax.random.key(0), jax.random.key(1)))
 
 
 def episode_starts(reset_interval):

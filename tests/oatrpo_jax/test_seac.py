@@ -1,6 +1,7 @@
 """SEAC against plain numpy, and what must not matter to it."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -65,22 +66,28 @@ def hand_made():
     return view, mask, active, next_view
 
 
+@functools.cache
 def numbers():
     """The learner's state with unlike agents, a trajectory, and the same in numpy."""
     learner = make_learner(SPEC, "seac", CONFIG)
-    state = learner.init(jax.random.key(0))
     noise = lambda tree, seed: jax.tree.map(  # noqa: E731
         lambda x: x + jax.random.normal(jax.random.key(seed), x.shape), tree
     )
-    state = state._replace(
-        policies=state.policies._replace(params=noise(state.policies.params, 1)),
-        critics=state.critics._replace(params=noise(state.critics.params, 2)),
-    )
+
+    @jax.jit
+    def init(key):
+        state = learner.init(key)
+        return state._replace(
+            policies=state.policies._replace(params=noise(state.policies.params, 1)),
+            critics=state.critics._replace(params=noise(state.critics.params, 2)),
+        )
+
+    state = init(jax.random.key(0))
     view, mask, active, next_view = hand_made()
     observation = Observation(
-        jnp.asarray(view, jnp.float32), jnp.asarray(mask), jnp.zeros((3, 1, 2)), jnp.asarray(active)
+        view.astype(np.float32), mask, np.zeros((3, 1, 2), np.float32), active
     )
-    following = observation._replace(agents_view=jnp.asarray(next_view, jnp.float32))
+    following = observation._replace(agents_view=next_view.astype(np.float32))
     action = np.array([[[0, 2]], [[1, 1]], [[0, 2]]])
     actors, critics = (
         [jax.tree.map(lambda x: np.asarray(x[agent], float), tree.params) for agent in range(2)]  # noqa: B023
@@ -92,11 +99,11 @@ def numbers():
     mu = np.take_along_axis(behaviour, action[..., None], axis=-1)[..., 0]
     trajectory = Transition(
         observation=observation,
-        action=jnp.asarray(action, jnp.int32),
-        log_prob=jnp.log(jnp.asarray(mu, jnp.float32)),
-        reward=jnp.array([[1.0], [-0.5], [2.0]]),
-        terminated=jnp.array([[False], [True], [False]]),
-        truncated=jnp.zeros((3, 1), bool),
+        action=action.astype(np.int32),
+        log_prob=np.log(mu).astype(np.float32),
+        reward=np.array([[1.0], [-0.5], [2.0]], np.float32),
+        terminated=np.array([[False], [True], [False]]),
+        truncated=np.zeros((3, 1), bool),
         next_observation=following,
     )
     # Step 1 ends an episode; step 2 bootstraps from what each agent's own critic says comes next.
@@ -136,9 +143,14 @@ def golden(learner_index):
 
 
 @pytest.fixture(scope="module")
-def updated():
-    learner, state, trajectory, _ = numbers()
-    after, metrics = jax.jit(learner.update)(state, trajectory, HPARAMS, jax.random.key(3))
+def update():
+    return jax.jit(numbers()[0].update)
+
+
+@pytest.fixture(scope="module")
+def updated(update):
+    _, state, trajectory, _ = numbers()
+    after, metrics = update(state, trajectory, HPARAMS, jax.random.key(3))
     return after, metrics
 
 
@@ -179,30 +191,26 @@ INDEPENDENT = dataclasses.replace(
 )
 
 
-def test_without_the_coefficient_it_is_independent_a2c_to_the_bit():
+def test_without_the_coefficient_it_is_independent_a2c_to_the_bit(update):
     _, state, trajectory, _ = numbers()
     nothing = dataclasses.replace(HPARAMS, seac_coef=jnp.float32(0))
-    results = []
-    for row in ("seac", INDEPENDENT):
-        update = jax.jit(make_learner(SPEC, row, CONFIG).update)
-        results.append(update(state, trajectory, nothing, jax.random.key(3))[0])
-    assert tree_equal(*results)
+    independent = jax.jit(make_learner(SPEC, INDEPENDENT, CONFIG).update)
+    given = state, trajectory, nothing, jax.random.key(3)
+    assert tree_equal(update(*given)[0], independent(*given)[0])
 
 
-def test_the_order_of_the_learners_is_immaterial(updated):
-    learner, state, trajectory, _ = numbers()
-    update = jax.jit(jax.vmap(learner.update, (None, None, None, 0)))
+def test_the_order_of_the_learners_is_immaterial(update, updated):
+    _, state, trajectory, _ = numbers()
     # Eight keys draw both orders of two learners; nothing else is drawn.
-    after, _ = update(state, trajectory, HPARAMS, jax.random.split(jax.random.key(4), 8))
-    for leaf in jax.tree.leaves(after):
-        assert (leaf == leaf[:1]).all()
+    for key in jax.random.split(jax.random.key(4), 8):
+        assert tree_equal(update(state, trajectory, HPARAMS, key)[0], updated[0])
 
 
-def test_dead_rows_change_neither_policies_nor_critics(updated):
-    learner, state, trajectory, _ = numbers()
+def test_dead_rows_change_neither_policies_nor_critics(update, updated):
+    _, state, trajectory, _ = numbers()
     spoilt = spoil_dead_rows(trajectory)
     # The next step's value is part of the last live step's return, so it stays as it was.
-    after, _ = jax.jit(learner.update)(state, spoilt, HPARAMS, jax.random.key(3))
+    after, _ = update(state, spoilt, HPARAMS, jax.random.key(3))
     for left, right in zip(jax.tree.leaves(after), jax.tree.leaves(updated[0]), strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-6)
 

@@ -28,9 +28,15 @@ def mean_advantage(learner, rows):
     return {"weight": mean, "bias": mean[None]}
 
 
-def error_of(advantage, own_share=None):
-    own_share = jnp.eye(len(advantage)) if own_share is None else jnp.asarray(own_share)
+@jax.jit
+def error_of_arrays(advantage, own_share):
     return gradient_error(mean_advantage, slots_of(advantage), own_share)
+
+
+def error_of(advantage, own_share=None):
+    advantage = jnp.asarray(advantage, jnp.float32)
+    own_share = np.eye(len(advantage)) if own_share is None else np.asarray(own_share)
+    return error_of_arrays(advantage, own_share)
 
 
 def test_variance_and_bias_by_hand():
@@ -65,8 +71,8 @@ def test_a_policy_of_two_agents_has_the_mean_of_their_gradients():
 
 
 def test_blocks_are_groups_of_environments():
-    advantage = jnp.arange(2 * 3 * 16).reshape(2, 3, 16)  # 48 n + 16 t + e
-    blocks = block_rows(slots_of(advantage), num_rows=32).advantage
+    advantage = np.arange(2 * 3 * 16).reshape(2, 3, 16)  # 48 n + 16 t + e
+    blocks = jax.jit(lambda rows: block_rows(slots_of(rows), num_rows=32).advantage)(advantage)
     assert blocks.shape == (2, NUM_BLOCKS, 4)  # 2 of 3 steps, 16 environments in 8 pairs
     np.testing.assert_array_equal(blocks[1, 0], [48, 48 + 32, 49, 49 + 32])
 
@@ -76,5 +82,5 @@ def test_blocks_are_groups_of_environments():
     [(1, 1, (1, 1)), (9, 1, (8, 1)), (5, 3, (8, 1)), (40, 2, (8, 8))],
 )
 def test_any_rollout_gives_blocks(length, num_envs, shape):
-    blocks = block_rows(slots_of(jnp.zeros((2, length, num_envs))), num_rows=64)
+    blocks = jax.eval_shape(lambda: block_rows(slots_of(jnp.zeros((2, length, num_envs))), 64))
     assert blocks.advantage.shape == (2, *shape)

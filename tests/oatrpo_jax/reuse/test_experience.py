@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,8 @@ from oatrpo_jax.reuse.experience import (
 NUM_AGENTS, NUM_ACTIONS = 3, 4
 
 
+@functools.cache
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def some_slots(num_steps=3, num_envs=4) -> Slots:
     keys = jax.random.split(jax.random.key(0), 3)
     shape = (NUM_AGENTS, num_steps, num_envs)
@@ -98,8 +102,9 @@ def test_slots_are_judged_alike_unless_each_learner_has_its_own_view():
 
 def test_subsampling_takes_evenly_spaced_rows_and_never_more_than_there_are():
     slots = some_slots(num_steps=2, num_envs=3)
-    slots = slots._replace(advantage=jnp.arange(18.0).reshape(3, 2, 3))
+    slots = slots._replace(advantage=np.arange(18.0).reshape(3, 2, 3))
+    subsample = jax.jit(subsample_rows, static_argnums=1)
     np.testing.assert_array_equal(
-        subsample_rows(slots, 3).advantage, [[0, 2, 5], [6, 8, 11], [12, 14, 17]]
+        subsample(slots, 3).advantage, [[0, 2, 5], [6, 8, 11], [12, 14, 17]]
     )  # positions 0, 2.5 (to even: 2), 5
-    assert subsample_rows(slots, 99).advantage.shape == (3, 6)
+    assert subsample(slots, 99).advantage.shape == (3, 6)

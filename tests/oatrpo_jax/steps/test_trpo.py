@@ -28,8 +28,13 @@ KEY = jax.random.key(0)
 NO_LIMIT = jnp.float32(jnp.inf)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def params():
+    return initial_params()
+
+
+@jax.jit
+def initial_params():
     keys = jax.random.split(jax.random.key(0))
     params = ACTOR.init(keys[0], jnp.zeros(2), jnp.ones(3, bool))
     # The policy head starts near 0, where the Fisher matrix is almost singular.
@@ -37,6 +42,7 @@ def params():
     return unravel(flat + 0.5 * jax.random.normal(keys[1], flat.shape))
 
 
+@jax.jit
 def make_test_sources(params, advantage_scale=1.0):
     """Two slots of six rows for the learner of slot 0; one row of each is inactive."""
     keys = jax.random.split(jax.random.key(1), 4)
@@ -56,6 +62,9 @@ def make_test_sources(params, advantage_scale=1.0):
         active=jnp.ones(shape, bool).at[:, 2, 1].set(False),
     )
     return make_sources(slots, WEIGHTS, jnp.array([True, False]))
+
+
+thin = jax.jit(thin_sources, static_argnums=1)
 
 
 @jax.jit
@@ -124,10 +133,11 @@ def test_natural_step_agrees_with_a_dense_solve(params):
 
 
 def test_surrogate_gradient_agrees_with_finite_differences(params):
-    batch = jax.tree.map(lambda x: x[1], make_test_sources(params).batch)
+    batch = jax.tree.map(lambda x: np.asarray(x)[1], make_test_sources(params).batch)
     flat, unravel = ravel_pytree(params)
     direction = jax.random.normal(jax.random.key(4), flat.shape)
 
+    @jax.jit
     def value(step):
         return surrogate(ACTOR, unravel(flat + step * direction), batch)[0]
 
@@ -195,21 +205,22 @@ def test_inactive_rows_influence_neither_fisher_nor_candidate(params):
 
 def test_fewer_rows_weigh_as_much_as_all_did(params):
     sources = make_test_sources(params)
-    thin = thin_sources(sources, 3)
+    few = thin(sources, 3)
     # Six rows of each slot; three evenly spaced ones are 0, 2 (linspace 2.5 rounds to even) and 5,
     # and 5 is inactive.  The two left share the slot's weight of 0.7 or 0.3, not a fifth each.
-    np.testing.assert_allclose(thin.batch.policy_weight, [[0.35, 0.35, 0], [0.15, 0.15, 0]])
-    np.testing.assert_allclose(thin.batch.own_weight, [[0.5, 0.5, 0], [0, 0, 0]])
-    np.testing.assert_array_equal(thin.batch.rows.action[:, 1], sources.batch.rows.action[:, 1, 0])
+    np.testing.assert_allclose(few.batch.policy_weight, [[0.35, 0.35, 0], [0.15, 0.15, 0]])
+    np.testing.assert_allclose(few.batch.own_weight, [[0.5, 0.5, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(few.batch.rows.action[:, 1], sources.batch.rows.action[:, 1, 0])
 
 
 def test_fisher_on_all_rows_is_the_same_however_many_more_are_allowed(params):
     sources = make_test_sources(params)
-    assert subsample_rows(sources.batch, 100).policy_weight.shape == (2, 6)
+    everything = jax.eval_shape(lambda: subsample_rows(sources.batch, 100))
+    assert everything.policy_weight.shape == (2, 6)
     vector = jax.tree.map(jnp.ones_like, params)
     exact = fisher_times(params, sources, vector)
-    everything = fisher_times(params, thin_sources(sources, 100), vector)
-    some = fisher_times(params, thin_sources(sources, 2), vector)
+    everything = fisher_times(params, thin(sources, 100), vector)
+    some = fisher_times(params, thin(sources, 2), vector)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), exact, everything)
     assert optax.tree.norm(optax.tree.sub(exact, some)) > 0.01 * optax.tree.norm(exact)
 
