@@ -34,7 +34,8 @@ from tests.probe_envs import Messy
 
 FOLDER = Path(__file__).parent
 VERSIONS = FOLDER / "versions.json"
-NUM_UPDATES = 3
+NUM_UPDATES, KEY = 3, 9
+"""With this key no ratio comes so near to a clip that rounding decides: with 7 one does."""
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax")
 
 ENVS = {
@@ -115,7 +116,7 @@ def make(env_name: str, case: str) -> Program:
 
 def compute(program: Program) -> dict[str, np.ndarray]:
     """Returns metrics by name, ``[NUM_UPDATES, ...]``, and the norms of the final parameters."""
-    state, hparams = program.begin(jax.random.key(7)), Hyperparams.create(**COEFFICIENTS)
+    state, hparams = program.begin(jax.random.key(KEY)), Hyperparams.create(**COEFFICIENTS)
     history = []
     for _ in range(NUM_UPDATES):
         state, metrics = program.step(state, hparams)
@@ -130,8 +131,8 @@ def compute(program: Program) -> dict[str, np.ndarray]:
 def assert_as_recorded(env_name: str, case: str, program: Program) -> None:
     """Fails unless the numbers are the recorded ones: to the bit where all that made them is.
 
-    Another jax or another processor adds up in another order: then to within rounding, which
-    three updates of learning enlarge to 2e-3 at most.
+    Another jax or another processor adds up in another order: then to within 1e-3, where
+    compiling in another way makes 6e-5.
     """
     now, recorded = as_data(compute(program)), load(env_name)[case]
     assert now.keys() == recorded.keys()
@@ -139,7 +140,7 @@ def assert_as_recorded(env_name: str, case: str, program: Program) -> None:
         assert now == recorded
     for name, values in recorded.items():
         found, expected = (np.array(each, float) for each in (now[name], values))
-        np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=5e-6, err_msg=name)
 
 
 def row_of(name: str, env: MultiAgentEnv) -> Algorithm:
