@@ -15,10 +15,14 @@ CACHE_BYTES = 2**30
 SHORT_OF_MEMORY = 1.5
 """GiB from which on a process forgets the programs of each module when it is done with it."""
 
-# Tests compile much and compute little: without these two they would take four times as long.
+# Tests compile much and compute little: without these flags they would take four times as long.
+# XLA ends on a flag that it does not know, as later versions do not know the second one.
 QUICK_COMPILATION = "--xla_backend_optimization_level=0"
-if metadata.version("jaxlib").startswith("0.10."):  # XLA ends on a flag that it does not know.
+TO_THE_BIT = {}
+"""Options of `jax.jit` for programs that are to agree to the bit with other programs."""
+if metadata.version("jaxlib").startswith("0.10."):
     QUICK_COMPILATION += " --xla_cpu_use_fusion_emitters=false"
+    TO_THE_BIT["xla_cpu_use_fusion_emitters"] = True
 
 SETTINGS = {
     "JAX_PLATFORMS": "cpu",

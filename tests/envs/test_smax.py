@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from PIL import Image
 
 import envs.smax
 from envs.smax import scenarios
+from tests.conftest import TO_THE_BIT
 
 STOP = 4
 
@@ -260,18 +262,19 @@ def check_same_as_stock(name, num_envs=4, num_steps=30):
 
     env = envs.smax.make(name, ally_order="index")
     stock = HeuristicEnemySMAX(scenario=MAP_NAME_TO_SCENARIO[name])
-    reset_ours = jax.jit(jax.vmap(env.reset))
-    step_ours = jax.jit(jax.vmap(env.step))
-    reset_stock = jax.jit(jax.vmap(lambda key: stock.reset(jax.random.split(key)[1])))
+    compiled = functools.partial(jax.jit, compiler_options=TO_THE_BIT)
+    reset_ours = compiled(jax.vmap(env.reset))
+    step_ours = compiled(jax.vmap(env.step))
+    reset_stock = compiled(jax.vmap(lambda key: stock.reset(jax.random.split(key)[1])))
 
-    @jax.jit
+    @compiled
     @jax.vmap
     def step_stock(key, game, action):
         orders = {agent: action[n] for n, agent in enumerate(stock.agents)}
         views, game, reward, *_ = stock.step_env(jax.random.split(key)[1], game, orders)
         return jnp.stack([views[agent] for agent in stock.agents]), game, reward["ally_0"]
 
-    @jax.jit
+    @compiled
     @jax.vmap
     def legal_stock(game):
         legal = stock.get_avail_actions(game)

@@ -5,6 +5,7 @@ longer the same to the bit.  They are kept so that a refactoring, or a new versi
 changes a result is noticed.
 """
 
+import functools
 import json
 import os
 import platform
@@ -106,12 +107,13 @@ class Program(NamedTuple):
         return state._replace(learner=learner.regroup(state.learner, labels))
 
 
-def make(env_name: str, case: str) -> Program:
+def make(env_name: str, case: str, compiler_options: dict[str, bool] | None = None) -> Program:
     """Returns the programs of a case on a problem, not compiled yet."""
     env = ENVS[env_name]()
     config = Config(**{**SIZES, **VARIANTS.get(case, {})})
     trainer = make_trainer(env, row_of(case.partition(",")[0], env), config)
-    return Program(trainer, jax.jit(trainer.init), jax.jit(trainer.step))
+    compiled = functools.partial(jax.jit, compiler_options=compiler_options)
+    return Program(trainer, compiled(trainer.init), compiled(trainer.step))
 
 
 def compute(program: Program) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ import pytest
 from oatrpo_jax import Config, Hyperparams, make_train, make_trainer
 from oatrpo_jax.grouping import choose_grouping, collect
 from oatrpo_jax.identity import Embeddings
+from tests.conftest import TO_THE_BIT
 from tests.probe_envs import Messy, tree_equal
 
 CONFIG = Config(
@@ -77,7 +78,8 @@ def test_there_are_no_more_clusters_than_distinct_embeddings():
 def began():
     trainer = make_trainer(Messy(), "seps", CONFIG)
     keys = jax.random.split(jax.random.key(0), 3)
-    return trainer, keys, jax.device_get(jax.jit(jax.vmap(trainer.begin))(keys))
+    begin = jax.jit(jax.vmap(trainer.begin), compiler_options=TO_THE_BIT)
+    return trainer, keys, jax.device_get(begin(keys))
 
 
 def test_a_trainer_groups_its_agents_before_it_begins():
@@ -100,7 +102,7 @@ def test_each_run_is_grouped_as_it_is_alone_and_to_the_bit_alike():
 def test_but_for_the_labels_a_run_begins_as_it_does_without_grouping():
     trainer, keys, (state, _) = began()
     init = lambda key: trainer.learner.init(jax.random.split(key, 3)[0])  # noqa: E731
-    fresh = jax.jit(jax.vmap(init))(keys)
+    fresh = jax.jit(jax.vmap(init), compiler_options=TO_THE_BIT)(keys)
     assert tree_equal(fresh.policies, state.learner.policies)
 
 

@@ -21,6 +21,7 @@ from oatrpo_jax.reuse.experience import Experience, make_slots
 from oatrpo_jax.reuse.planning import UpdatePlan, make_plan
 from oatrpo_jax.rollout import init_rollout, rollout
 from oatrpo_jax.sequential_update import record_log_ratio, update_policies
+from tests.conftest import TO_THE_BIT
 from tests.probe_envs import Messy, spoil_dead_rows, tree_equal
 
 NUM_STEPS, NUM_ENVS, NUM_AGENTS = 8, 4, 3
@@ -395,6 +396,7 @@ def test_one_agent_alone_is_ordinary_ppo():
     for name in ("oappo", "mappo"):
         learner = make_learner(spec, name, CONFIG)
         state = jax.jit(learner.init)(jax.random.key(1))
-        results[name], metrics = jax.jit(learner.update)(state, trajectory, HPARAMS, keys[2])
+        update = jax.jit(learner.update, compiler_options=TO_THE_BIT)
+        results[name], metrics = update(state, trajectory, HPARAMS, keys[2])
         np.testing.assert_array_equal(metrics["reuse/weight"], [[1.0]])
     assert tree_equal(results["oappo"], results["mappo"])
