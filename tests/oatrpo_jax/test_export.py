@@ -11,6 +11,7 @@ from jax import export
 from oatrpo_jax import ALGORITHMS, Config, Observation, make_trainer
 from oatrpo_jax.export import actor_parameters, export_actors
 from tests.probe_envs import Messy
+from tests.tiers import in_tiers
 
 CONFIG = Config(num_envs=2, rollout_length=2, hidden_sizes=(8,))
 
@@ -44,15 +45,8 @@ def observe(rows):
     return Observation(view, mask, np.zeros((rows, 6), np.float32), np.ones((rows, 3), bool))
 
 
-# All that the function depends on is who acts with which policy.
-OWNERSHIPS = {"happo": "separate", "mappo": "shared", "seps": "clusters"}
-ROWS = [
-    name if name in OWNERSHIPS else pytest.param(name, marks=pytest.mark.thorough)
-    for name in ALGORITHMS
-]
-
-
-@pytest.mark.parametrize("algorithm", ROWS)
+# The function depends on nothing but who acts with which policy: one each, one for all, clusters.
+@pytest.mark.parametrize("algorithm", in_tiers(ALGORITHMS, ("happo", "mappo", "seps")))
 def test_the_exported_team_acts_as_the_learner_does(algorithm):
     learner, state, policy = exported(algorithm)
     act = jax.jit(functools.partial(learner.act, greedy=True))

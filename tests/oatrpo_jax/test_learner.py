@@ -23,6 +23,7 @@ from oatrpo_jax.rollout import init_rollout, rollout
 from oatrpo_jax.sequential_update import record_log_ratio, update_policies
 from tests.conftest import TO_THE_BIT
 from tests.probe_envs import Messy, spoil_dead_rows, tree_equal
+from tests.tiers import in_tiers
 
 NUM_STEPS, NUM_ENVS, NUM_AGENTS = 8, 4, 3
 CONFIG = Config(hidden_sizes=(8,), num_epochs=2, critic_epochs=2, cg_iterations=3)
@@ -103,13 +104,10 @@ def update_by_plan(learner, policies, plan):
     return after.params, metrics
 
 
-def thorough(name):
-    return pytest.param(name, marks=pytest.mark.thorough)
+KINDS = ("oappo", "oatrpo", "happo", "oappo-auto", "oappo-ess", "mappo", "ippo")
 
 
-@pytest.mark.parametrize(
-    "name", ["oappo", "oatrpo", "oappo-auto", "ippo", thorough("oappo-ess"), thorough("mappo")]
-)
+@pytest.mark.parametrize("name", in_tiers(KINDS, ("oappo", "oatrpo", "oappo-auto", "ippo")))
 def test_dead_rows_influence_nothing(name):
     """Identity 5: what a dead agent saw, did and was worth changes no bit of the result."""
     state, trajectory = collected(name)
@@ -127,7 +125,7 @@ def test_dead_rows_influence_nothing(name):
     assert all(np.isfinite(value).all() for value in metrics.values())
 
 
-@pytest.mark.parametrize("name", ["oappo", "oatrpo", thorough("happo")])
+@pytest.mark.parametrize("name", in_tiers(KINDS[:3], ("oappo", "oatrpo")))
 def test_an_agent_dead_throughout_makes_no_nan_and_is_nobodys_source(name):
     state, trajectory = collected(name)
     seen = trajectory.observation
@@ -141,7 +139,7 @@ def test_an_agent_dead_throughout_makes_no_nan_and_is_nobodys_source(name):
     np.testing.assert_allclose(weights.sum(axis=1), 1.0, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["oappo", "oatrpo", thorough("happo")])
+@pytest.mark.parametrize("name", in_tiers(KINDS[:3], ("oappo", "oatrpo")))
 def test_illegal_actions_stay_impossible(name):
     state, trajectory = collected(name)
     after, _ = update_of(name)(state, trajectory, HPARAMS, jax.random.key(2))
