@@ -126,7 +126,7 @@ def pack(learner: Learner, state: LearnerState, specs: Mapping[str, Any]) -> byt
     }
     members = {
         "specs.json": json_bytes(about),
-        "policy.jax": bytes(export_actors(learner, labels=state.labels.tolist()).serialize()),
+        "policy.jax": bytes(export_actors(learner, state).serialize()),
         "params.safetensors": save(params),
     }
     buffer = io.BytesIO()

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.ranges import TINY
 from oatrpo_jax.types import Transition
 
 
@@ -104,8 +105,25 @@ def masked_mean(x: jax.Array, mask: jax.Array, axis: int | tuple[int, ...] | Non
     return jnp.sum(jnp.where(mask, x, 0.0), axis=axis) / jnp.maximum(count, 1)
 
 
-def normalise(advantage: jax.Array, active: jax.Array) -> jax.Array:
-    """Returns advantages with mean 0 and deviation 1 over the active entries, 0 elsewhere."""
-    mean = masked_mean(advantage, active)
-    variance = masked_mean(jnp.square(advantage - mean), active)
-    return jnp.where(active, (advantage - mean) / (jnp.sqrt(variance) + 1e-5), 0.0)
+RESOLUTION = 1e-6
+"""Least deviation told from rounding, as a share of the mean: eight float32 steps."""
+
+
+def scale_of(mean: jax.Array, variance: jax.Array) -> jax.Array:
+    """Returns the deviation, but no less than rounding leaves of the mean; 0 if both are 0.
+
+    No constant in units of reward is in it, so that learning does not depend on their scale.
+    """
+    return jnp.maximum(jnp.sqrt(variance), RESOLUTION * jnp.abs(mean))
+
+
+def standardise(x: jax.Array, mean: jax.Array, scale: jax.Array) -> jax.Array:
+    """Returns ``(x - mean) / scale``; 0 where there is no scale yet."""
+    return jnp.where(scale > 0, (x - mean) / jnp.maximum(scale, TINY), 0.0)
+
+
+def normalise(x: jax.Array, active: jax.Array) -> jax.Array:
+    """Returns values with mean 0 and deviation 1 over the active entries, 0 elsewhere."""
+    mean = masked_mean(x, active)
+    variance = masked_mean(jnp.square(x - mean), active)
+    return jnp.where(active, standardise(x, mean, scale_of(mean, variance)), 0.0)

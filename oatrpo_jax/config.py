@@ -190,7 +190,7 @@ class Hyperparams:
         1e-3, NOT_NEGATIVE, "added to the Fisher matrix's diagonal"
     )
     line_search_decay: jax.Array = _coefficient(
-        0.5, INSIDE_UNIT, "step shrinkage per rejected candidate"
+        0.8, INSIDE_UNIT, "step shrinkage per rejected candidate"
     )
     accept_ratio: jax.Array = _coefficient(
         0.5, UNIT, "share of the predicted improvement that a candidate must reach"

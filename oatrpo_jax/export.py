@@ -27,40 +27,36 @@ def actor_parameters(state: LearnerState) -> dict[str, jax.Array]:
 
 
 def export_actors(
-    learner: Learner,
-    platforms: Sequence[str] = PLATFORMS,
-    labels: Sequence[int] | None = None,
+    learner: Learner, state: LearnerState, platforms: Sequence[str] = PLATFORMS
 ) -> Exported:
     """Returns the team's policies as one function, lowered to StableHLO for several platforms.
 
     Its ``call(params, agents_view, action_mask)`` takes `actor_parameters`, ``[b, N, O]`` float32
     views and ``[b, N, A]`` bool masks, True where an action is legal, for any number of rows
     ``b >= 1``; it returns ``[b, N, A]`` float32 logits and ``[b, N]`` int32 greedy actions.  Which
-    agent acts with which policy is part of the function.  `jax.export.Exported.serialize` turns it
-    into bytes.
+    agent acts with which policy, by the state's labels, is part of the function.
+    `jax.export.Exported.serialize` turns it into bytes.
 
     Args:
         learner: whose policies; parameters are arguments of the function, not part of it.
+        state: says who acts with which policy, and which shapes parameters have.
         platforms: as jax calls them.
-        labels: ``[N]`` the policy that each agent acts with, if not the one that it had at first:
-            that of a regrouped team is in its `LearnerState`.
 
     Raises:
-        ValueError: for labels of another number, or of policies that there are not.
+        ValueError: for a state of several seeds, or labels of policies that there are not.
     """
     from jax import export  # Brings in a serialiser that nothing else needs.
 
-    shapes = jax.eval_shape(learner.init, jax.random.key(0))
-    names = actor_parameters(shapes)
-    tree = jax.tree.structure(shapes.policies.params)
-    policy_of = jnp.asarray(learner.policy_of if labels is None else labels)
-    check_labels(policy_of, learner.spec.num_agents, learner.num_policies)
+    check_labels(state.labels, learner.spec.num_agents, learner.num_policies)
+    names = actor_parameters(state)
+    tree = jax.tree.structure(state.policies.params)
 
     def act(
         params: Mapping[str, jax.Array], agents_view: jax.Array, action_mask: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         actors = jax.tree.unflatten(tree, [params[name] for name in names])
-        logits = learner.logits(actors, agents_view, action_mask, policy_of)
+        team = state._replace(policies=state.policies._replace(params=actors))
+        logits = learner.logits(team, agents_view, action_mask)
         return logits, jnp.argmax(logits, axis=-1).astype(jnp.int32)
 
     (rows,) = export.symbolic_shape("b")

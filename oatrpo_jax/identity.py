@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from oatrpo_jax.advantages import normalise
 from oatrpo_jax.policies.networks import MLP
 from oatrpo_jax.types import PyTree, Transition
 
@@ -111,11 +112,13 @@ def embed_agents(
 
 def _make_rows(trajectory: Transition, num_actions: int) -> _Rows:
     seen = trajectory.observation
+    reward = jnp.broadcast_to(trajectory.reward[..., None], trajectory.action.shape)
     rows = _Rows(
-        view=seen.agents_view,
+        view=seen.active_views,
         action=jax.nn.one_hot(trajectory.action, num_actions),
-        next_view=trajectory.next_observation.agents_view,
-        reward=jnp.broadcast_to(trajectory.reward[..., None], trajectory.action.shape),
+        next_view=trajectory.next_observation.finite_views,
+        # Beside errors of views, those of rewards should not count by their scale.
+        reward=normalise(reward, seen.active),
         active=seen.active,
     )
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rows)

@@ -15,7 +15,7 @@ from oatrpo_jax.advantages import trajectory_advantage
 from oatrpo_jax.algorithms import Algorithm, get_algorithm
 from oatrpo_jax.checks import check_labels, check_update_input
 from oatrpo_jax.config import Config, EnvSpec, Hyperparams
-from oatrpo_jax.critics.critic import Critic, ValueNorm, critic_active, critic_features
+from oatrpo_jax.critics.critic import Critic, ValueNorm, critic_features
 from oatrpo_jax.critics.shared_values import importance_ratio, own_judgement
 from oatrpo_jax.critics.value_update import Returns, update_critics
 from oatrpo_jax.optimiser import Learning, adam_init
@@ -25,7 +25,7 @@ from oatrpo_jax.reuse.experience import Experience, make_slots
 from oatrpo_jax.reuse.planning import UpdatePlan, make_plan
 from oatrpo_jax.reuse.rules import own_share
 from oatrpo_jax.sequential_update import update_policies
-from oatrpo_jax.types import Observation, PyTree, Transition
+from oatrpo_jax.types import Observation, Transition
 
 
 class LearnerState(NamedTuple):
@@ -93,7 +93,7 @@ class Learner:
         return LearnerState(
             policies=Learning(actors, jax.vmap(self.algorithm.policy_step.init)(actors)),
             critics=Learning(critics, jax.vmap(adam_init)(critics)),
-            value_norm=ValueNorm.create(),
+            value_norm=ValueNorm.create(self.config.normalise_values),
             labels=jnp.asarray(self.policy_of, jnp.int32),
         )
 
@@ -114,46 +114,46 @@ class Learner:
     ) -> tuple[jax.Array, jax.Array]:
         """Returns ``[..., N]`` actions and their log-probabilities.
 
+        The log-probability is NaN where an active agent has no legal action.
+
         Args:
             state: the learner's.
             observation: with any leading axes.
             key: consumed; without effect if greedy.
             greedy: take the likeliest action instead of drawing one.
         """
-        policy = policy_distribution(
-            self.logits(
-                state.policies.params,
-                observation.agents_view,
-                observation.action_mask,
-                state.labels,
-            )
-        )
+        mask = observation.action_mask
+        policy = policy_distribution(self.logits(state, observation.agents_view, mask))
         action = policy.mode() if greedy else policy.sample(seed=key)
-        return action.astype(jnp.int32), policy.log_prob(action)
+        is_stuck = observation.active & ~jnp.any(mask, axis=-1)
+        return action.astype(jnp.int32), jnp.where(is_stuck, jnp.nan, policy.log_prob(action))
 
-    def logits(
-        self, actors: PyTree, view: jax.Array, mask: jax.Array, labels: jax.Array | None = None
-    ) -> jax.Array:
-        """Returns ``[..., N, A]`` logits, each agent's by its own policy.
+    def logits(self, state: LearnerState, view: jax.Array, mask: jax.Array) -> jax.Array:
+        """Returns ``[..., N, A]`` logits, each agent's by the policy that its label says.
 
         Args:
-            actors: parameters of the policies, leading axis ``[G]``.
+            state: the learner's.
             view: ``[..., N, O]`` local observations.
             mask: ``[..., N, A]`` bool, True where the action is legal.
-            labels: ``[N]`` the policy of each agent; None for the one that it has at first.
         """
-        policy_of = self.policy_of if labels is None else labels
-        params = jax.tree.map(lambda x: x[policy_of], actors)
+        params = jax.tree.map(lambda x: x[state.labels], state.policies.params)
         logits = jax.vmap(self.actor.apply, in_axes=(0, -2, -2), out_axes=-2)(params, view, mask)
         return jnp.asarray(logits)
 
     def value(self, state: LearnerState, observation: Observation) -> jax.Array:
-        """Returns ``[..., M]`` values: M = 1 for a central critic, else one per agent."""
+        """Returns ``[..., M]`` values: M = 1 for a central critic, else one per agent.
+
+        Before the first update they are 0, unless values are not normalised.
+        """
+        return state.value_norm.denormalise(self._critic_output(state, observation))
+
+    def _critic_output(self, state: LearnerState, observation: Observation) -> jax.Array:
+        """Returns the values in units of the critics' output."""
         features = critic_features(observation, self.algorithm.has_central_critic)
         critic_of = np.zeros(1, int) if self.algorithm.has_central_critic else state.labels
         params = jax.tree.map(lambda x: x[critic_of], state.critics.params)
         output = jax.vmap(self.critic.apply, in_axes=(0, -2), out_axes=-1)(params, features)
-        return state.value_norm.denormalise(jnp.asarray(output))
+        return jnp.asarray(output)
 
     def update(
         self, state: LearnerState, trajectory: Transition, hparams: Hyperparams, key: jax.Array
@@ -172,7 +172,8 @@ class Learner:
         """
         check_update_input(self.spec, trajectory, hparams)
         seen = trajectory.observation
-        value = self.value(state, seen)
+        output = self._critic_output(state, seen)
+        value = state.value_norm.denormalise(output)
         next_value = self.value(state, trajectory.next_observation)
         advantage = trajectory_advantage(trajectory, value, next_value, self.config, hparams)
         returns = value + advantage
@@ -192,7 +193,7 @@ class Learner:
             self.critic,
             state.critics,
             state.value_norm,
-            self._returns(state, seen, value, returns, plan),
+            self._returns(state, seen, output, returns, plan),
             hparams,
             critic_key,
         )
@@ -203,21 +204,21 @@ class Learner:
         self, state: LearnerState, trajectory: Transition, advantage: jax.Array, returns: jax.Array
     ) -> Experience:
         """Returns a trajectory by agent, with what each learner thinks of it."""
-        seen, actors = trajectory.observation, state.policies.params
-        logits = self.logits(actors, seen.agents_view, seen.action_mask, state.labels)
+        seen = trajectory.observation
+        logits = self.logits(state, seen.active_views, seen.action_mask)
         slots = make_slots(trajectory, logits, advantage)
         own = jnp.arange(self.num_policies)[:, None] == state.labels
         if not self.algorithm.shares_values:
             return Experience(slots, own)
-        target = state.value_norm.normalise(jnp.moveaxis(returns, 2, 0))
-        judgement = own_judgement(self.critic, state.critics.params, slots, target)
+        critics, by_slot = state.critics.params, jnp.moveaxis(returns, 2, 0)
+        judgement = own_judgement(self.critic, critics, state.value_norm, slots, by_slot)
         return Experience(slots, own, judgement)
 
     def _returns(
         self,
         state: LearnerState,
         seen: Observation,
-        value: jax.Array,
+        output: jax.Array,
         returns: jax.Array,
         plan: UpdatePlan,
     ) -> Returns:
@@ -227,8 +228,7 @@ class Learner:
         if self.algorithm.shares_values:
             weights = plan.weights
             ratio_of = importance_ratio(self.actor, state.policies.params, plan.experience)
-        features, active = critic_features(seen, central), critic_active(seen, central)
-        return Returns(features, active, value, returns, weights, ratio_of)
+        return Returns(critic_features(seen, central), output, returns, weights, ratio_of)
 
 
 def make_learner(

@@ -24,6 +24,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 
 PyTree = Any
 """Any tree of arrays; here parameters, gradients and optimiser states."""
@@ -34,7 +35,8 @@ class Observation(NamedTuple):
 
     Attributes:
         agents_view: ``[N, O]`` float32 local observations.
-        action_mask: ``[N, A]`` bool, True where the action is legal.
+        action_mask: ``[N, A]`` bool, True where the action is legal.  An active agent must have a
+            legal action: without one `Learner.act` gives what it draws the log-probability NaN.
         global_state: ``[S]`` float32 state that only a central critic sees.
         active: ``[N]`` bool, True for an agent whose decision still matters (alive).
     """
@@ -43,6 +45,17 @@ class Observation(NamedTuple):
     action_mask: jax.Array
     global_state: jax.Array
     active: jax.Array
+
+    @property
+    def active_views(self) -> jax.Array:
+        """``[N, O]`` views, 0 for agents that are not active, whatever theirs hold."""
+        return jnp.where(self.active[..., None], self.agents_view, 0.0)
+
+    @property
+    def finite_views(self) -> jax.Array:
+        """``[N, O]`` views, 0 for what is not finite in those of agents that are not active."""
+        is_seen = self.active[..., None] | jnp.isfinite(self.agents_view)
+        return jnp.where(is_seen, self.agents_view, 0.0)
 
 
 class Transition(NamedTuple):

@@ -163,9 +163,9 @@ def spoil_dead_rows(trajectory: Transition) -> Transition:
     dead = ~np.asarray(seen.active)
     return trajectory._replace(
         observation=seen._replace(
-            agents_view=np.where(dead[..., None], 7.0, seen.agents_view),
+            agents_view=np.where(dead[..., None], np.nan, seen.agents_view),
             action_mask=np.where(dead[..., None], True, seen.action_mask),
         ),
         action=np.where(dead, 2, trajectory.action),
-        log_prob=np.where(dead, -1e9, trajectory.log_prob),
+        log_prob=np.where(dead, np.nan, trajectory.log_prob),
     )

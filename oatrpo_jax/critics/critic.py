@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from oatrpo_jax.advantages import masked_mean
+from oatrpo_jax.advantages import scale_of, standardise
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.policies.networks import MLP
+from oatrpo_jax.ranges import TINY
 from oatrpo_jax.types import Observation
 
 
@@ -35,61 +36,61 @@ class ValueNorm(NamedTuple):
     """Running statistics of the returns, by exponential averages without a start-up bias.
 
     Attributes:
-        mean: ``[]`` decayed sum of batch means.
-        square: ``[]`` decayed sum of batch mean squares.
-        weight: ``[]`` decayed sum of ones: divide by it.
+        mean: ``[]``.
+        variance: ``[]`` about that mean.
+        weight: ``[]`` what the batches so far weigh together: 0 at first, towards 1.
     """
 
     mean: jax.Array
-    square: jax.Array
+    variance: jax.Array
     weight: jax.Array
 
     @classmethod
-    def create(cls) -> ValueNorm:
-        """Returns statistics of nothing, with which normalising changes nothing."""
-        return cls(jnp.float32(0), jnp.float32(0), jnp.float32(0))
+    def create(cls, normalise_values: bool = True) -> ValueNorm:
+        """Returns statistics of nothing, or those with which normalising changes nothing.
 
-    def update(self, returns: jax.Array, mask: jax.Array, decay: jax.Array) -> ValueNorm:
-        """Returns the statistics with one more batch of returns, where mask is True."""
-        mean = masked_mean(returns, mask)
-        square = masked_mean(jnp.square(returns), mask)
-        new = ValueNorm(
-            decay * self.mean + (1.0 - decay) * mean,
-            decay * self.square + (1.0 - decay) * square,
-            decay * self.weight + (1.0 - decay),
-        )
-        return jax.tree.map(lambda new, old: jnp.where(jnp.any(mask), new, old), new, self)
+        By statistics of nothing all values are 0: what a fresh critic says is in no unit of
+        reward, and would be most of the first returns where rewards are small.
+        """
+        first = jnp.float32(not normalise_values)
+        return cls(jnp.float32(0), first, first)
 
-    def location_scale(self) -> tuple[jax.Array, jax.Array]:
-        """Returns the running mean and deviation; 0 and 1 before the first batch."""
-        weight = jnp.maximum(self.weight, 1e-12)
-        mean = self.mean / weight
-        variance = jnp.maximum(self.square / weight - jnp.square(mean), 1e-4)
-        return mean, jnp.where(self.weight > 0, jnp.sqrt(variance), 1.0)
+    def update(self, returns: jax.Array, decay: jax.Array) -> ValueNorm:
+        """Returns the statistics with one more batch of returns.
+
+        Both variances are about their own means, and the distance of the means is added: a
+        difference of squares would lose a deviation that is small beside the mean.
+        """
+        mean, variance = jnp.mean(returns), jnp.var(returns)
+        weight = decay * self.weight + (1.0 - decay)
+        share = (1.0 - decay) / weight  # 1 for the first batch; decay < 1.
+        change = mean - self.mean
+        spread = variance - self.variance + (1.0 - share) * jnp.square(change)
+        return ValueNorm(self.mean + share * change, self.variance + share * spread, weight)
+
+    @property
+    def scale(self) -> jax.Array:
+        """``[]`` the running deviation: a unit of the critic's output in units of return."""
+        return scale_of(self.mean, self.variance)
 
     def normalise(self, values: jax.Array) -> jax.Array:
         """Returns values in units of the critic's output."""
-        mean, deviation = self.location_scale()
-        return (values - mean) / deviation
+        return standardise(values, self.mean, self.scale)
 
     def denormalise(self, outputs: jax.Array) -> jax.Array:
         """Returns the critic's outputs in units of return."""
-        mean, deviation = self.location_scale()
-        return outputs * deviation + mean
+        return outputs * self.scale + self.mean
 
 
 def critic_features(observation: Observation, is_central: bool) -> jax.Array:
-    """Returns what the critic slots see: ``[..., 1, S]`` if central, else ``[..., N, O]``."""
+    """Returns what the critic slots see: ``[..., 1, S]`` if central, else ``[..., N, O]``.
+
+    Inactive agents' views are among them: advantages bootstrap from their values, so that these
+    have to be learnt as all others.
+    """
     if is_central:
         return observation.global_state[..., None, :]
-    return observation.agents_view
-
-
-def critic_active(observation: Observation, is_central: bool) -> jax.Array:
-    """Returns which rows of the critic slots count, ``[..., M]`` bool."""
-    if is_central:
-        return jnp.any(observation.active, axis=-1, keepdims=True)
-    return observation.active
+    return observation.finite_views
 
 
 def value_loss(
@@ -111,10 +112,8 @@ def value_loss(
     return jnp.maximum(loss, optax.losses.huber_loss(near, target, delta=hparams.huber_delta))
 
 
-def explained_variance(value: jax.Array, returns: jax.Array, mask: jax.Array) -> jax.Array:
-    """Returns ``1 - var(returns - value) / var(returns)`` over the rows where mask is True."""
-
-    def variance(x: jax.Array) -> jax.Array:
-        return masked_mean(jnp.square(x - masked_mean(x, mask)), mask)
-
-    return 1.0 - variance(returns - value) / jnp.maximum(variance(returns), 1e-8)
+def explained_variance(value: jax.Array, returns: jax.Array) -> jax.Array:
+    """Returns ``1 - var(returns - value) / var(returns)``; 0 where the returns are all the same."""
+    variance = jnp.var(returns)
+    unexplained = jnp.var(returns - value) / jnp.maximum(variance, TINY)
+    return jnp.where(variance > 0, 1.0 - unexplained, 0.0)

@@ -5,26 +5,32 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from oatrpo_jax.critics.critic import Critic
+from oatrpo_jax.advantages import standardise
+from oatrpo_jax.critics.critic import Critic, ValueNorm
 from oatrpo_jax.policies.networks import Actor, policy_on
 from oatrpo_jax.reuse.experience import Experience, PerLearner, Slots
 from oatrpo_jax.types import PyTree
 
 
-def own_judgement(critic: Critic, critics: PyTree, slots: Slots, target: jax.Array) -> PerLearner:
+def own_judgement(
+    critic: Critic, critics: PyTree, norm: ValueNorm, slots: Slots, returns: jax.Array
+) -> PerLearner:
     """Returns each learner's advantages ``A_ij = R_j - V_i(o^j)`` (Christianos et al. 2020, Eq. 3).
+
+    They are in units of the critics' output.
 
     Args:
         critic: the module of one critic.
         critics: parameters of the local critics, leading axis ``[G]``.
+        norm: statistics of the returns before this rollout.
         slots: all experience, ``[N, T, E]``.
-        target: ``[N, T, E]`` returns R, bootstrapped with the source's own critic, in units of
-            the critics' output.
+        returns: ``[N, T, E]`` returns R, bootstrapped with the source's own critic.
     """
 
     def advantage(learner: jax.Array) -> jax.Array:
         params = jax.tree.map(lambda x: x[learner], critics)
-        return target - jnp.asarray(critic.apply(params, slots.agents_view))
+        output = jnp.asarray(critic.apply(params, slots.agents_view))
+        return standardise(returns, norm.denormalise(output), norm.scale)
 
     return advantage
 

@@ -21,8 +21,7 @@ class Returns(NamedTuple):
 
     Attributes:
         features: ``[..., F]`` what the critic sees.
-        active: ``[...]`` bool, which rows count.
-        value: ``[...]`` what the critic said before this update.
+        output: ``[...]`` the critic's output before this update.
         returns: ``[...]`` what it should have said.
         slot_weights: ``[C, M]`` how much each critic learns from each slot.
         ratio_of: number of a critic -> ``[M, T, E]`` importance ratios that its rows are weighted
@@ -30,8 +29,7 @@ class Returns(NamedTuple):
     """
 
     features: jax.Array
-    active: jax.Array
-    value: jax.Array
+    output: jax.Array
     returns: jax.Array
     slot_weights: jax.Array
     ratio_of: PerLearner | None = None
@@ -105,15 +103,15 @@ def update_critics(
         hparams: coefficients.
         key: consumed.
     """
-    slot_weights = seen.slot_weights
-    old_output = norm.normalise(seen.value)
+    slot_weights, value = seen.slot_weights, norm.denormalise(seen.output)
     if critic.config.normalise_values:
-        norm = norm.update(seen.returns, seen.active, hparams.value_norm_decay)
+        norm = norm.update(seen.returns, hparams.value_norm_decay)
+    length, num_envs, _ = seen.returns.shape
     batch = CriticBatch(
         features=seen.features,
         target=norm.normalise(seen.returns),
-        old_output=old_output,
-        weight=seen.active / jnp.maximum(jnp.sum(seen.active, axis=(0, 1)), 1),
+        old_output=seen.output,
+        weight=jnp.full(seen.returns.shape, 1.0 / (length * num_envs)),
     )
     batch = jax.tree.map(lambda x: jnp.moveaxis(x, 2, 0), batch)
 
@@ -130,5 +128,5 @@ def update_critics(
     critics, metrics = jax.lax.map(one_critic, (jnp.arange(len(keys)), critics, keys))
     is_used = jnp.any(slot_weights > 0, axis=1)
     metrics = {name: masked_mean(value, is_used) for name, value in metrics.items()}
-    metrics["critic/explained_variance"] = explained_variance(seen.value, seen.returns, seen.active)
+    metrics["critic/explained_variance"] = explained_variance(value, seen.returns)
     return critics, norm, metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Protocol
 
 import flax.linen as nn
@@ -26,10 +27,12 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         activate = {"tanh": nn.tanh, "relu": nn.relu}[self.activation]
+        # By default accelerators round factors to 8 or 11 bits; ratios would not start at 1.
+        dense = functools.partial(nn.Dense, precision=jax.lax.Precision.HIGHEST)
         for size in self.hidden_sizes:
-            x = nn.Dense(size, kernel_init=orthogonal(2**0.5))(x)
-            x = activate(nn.LayerNorm()(x) if self.layer_norm else x)
-        return nn.Dense(self.num_outputs, kernel_init=orthogonal(self.head_scale))(x)
+            x = dense(size, kernel_init=orthogonal(2**0.5))(x)
+            x = activate(nn.LayerNorm(use_fast_variance=False)(x) if self.layer_norm else x)
+        return dense(self.num_outputs, kernel_init=orthogonal(self.head_scale))(x)
 
 
 class Actor(nn.Module):

@@ -64,7 +64,8 @@ def gradient_error(
 
     def row(learner: jax.Array) -> GradientError:
         blocks = jax.vmap(jax.vmap(gradient, (None, 0)), (None, 0))(learner, rows)
-        own = jax.tree.map(lambda x: jnp.tensordot(own_share[learner], x, 1), blocks)
+        share, exact = own_share[learner], jax.lax.Precision.HIGHEST
+        own = jax.tree.map(lambda x: jnp.tensordot(share, x, 1, precision=exact), blocks)
         difference = jax.tree.map(lambda mine, all_: mine - all_, own, blocks)
         gap, noise = moments(difference)
         _, variance = moments(blocks)

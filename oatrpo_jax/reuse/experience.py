@@ -56,7 +56,7 @@ def make_slots(trajectory: Transition, logits: jax.Array, advantage: jax.Array) 
     seen = trajectory.observation
     each = jnp.broadcast_to(advantage, trajectory.action.shape)
     slots = Slots(
-        agents_view=seen.agents_view,
+        agents_view=seen.active_views,
         action_mask=seen.action_mask,
         action=trajectory.action,
         log_prob=trajectory.log_prob,

@@ -29,12 +29,11 @@ def exported(algorithm):
         return state._replace(policies=state.policies._replace(params=actors))
 
     state = init(jax.random.key(0))
-    return learner, state, export.deserialize(export_actors(learner).serialize())
+    return learner, state, export.deserialize(export_actors(learner, state).serialize())
 
 
-def logits_of(learner, state, seen, labels=None):
-    logits = jax.jit(learner.logits)
-    return logits(state.policies.params, seen.agents_view, seen.action_mask, labels)
+def logits_of(learner, state, seen):
+    return jax.jit(learner.logits)(state, seen.agents_view, seen.action_mask)
 
 
 def observe(rows):
@@ -68,10 +67,11 @@ def test_agents_that_share_nothing_act_differently_on_the_same_view():
 
 def test_who_acts_with_which_policy_is_part_of_the_function():
     learner, state, _ = exported("seps")
-    grouped = export_actors(learner, platforms=("cpu",), labels=[2, 0, 2])
+    state = learner.regroup(state, [2, 0, 2])
+    grouped = export_actors(learner, state, platforms=("cpu",))
     seen = observe(5)
     logits, _ = grouped.call(actor_parameters(state), seen.agents_view, seen.action_mask)
-    expected = logits_of(learner, state, seen, np.array([2, 0, 2]))
+    expected = logits_of(learner, state, seen)
     np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -92,8 +92,10 @@ def test_it_runs_on_every_platform_and_holds_no_call_out_of_xla():
 
 @pytest.mark.parametrize("labels", [[0], [0, 0, 9], [-1, 0, 0]])
 def test_labels_without_a_policy_are_refused(labels):
+    learner, state, _ = exported("happo")
+    state = state._replace(labels=jnp.array(labels))
     with pytest.raises(ValueError, match="labels: expected"):
-        export_actors(make_trainer(Messy(), "happo", CONFIG).learner, ("cpu",), labels)
+        export_actors(learner, state, ("cpu",))
 
 
 def test_rows_of_another_shape_are_refused():

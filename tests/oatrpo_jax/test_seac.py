@@ -126,9 +126,12 @@ def golden(learner_index):
         pi = (probability * chosen).sum(axis=-1)
         value, value_hidden = forward(critics[i], o)
         difference = returns[j][:, None] - value[..., 0]  # A_ij = R_j - V_i(o^j)
-        weight = (1.0 if i == j else SEAC_COEF) * live / live.sum() * pi / mu[:, :, j]
+        coef, ratio = 1.0 if i == j else SEAC_COEF, pi / mu[:, :, j]
+        weight = coef * live / live.sum() * ratio
         losses["policy"] -= (weight * np.log(pi) * difference).sum()
-        losses["value"] += (weight * 0.5 * difference**2).sum()
+        # Critics learn the row of the dead agent too, which did nothing that a ratio could be of.
+        value_weight = coef / live.size * np.where(live, ratio, 1.0)
+        losses["value"] += (value_weight * 0.5 * difference**2).sum()
         gradient = -(weight * difference)[..., None] * (chosen - probability)
         if i == j:  # d entropy / d logit = -p (log p + entropy)
             log_p = np.log(np.maximum(probability, 1e-30))
@@ -136,7 +139,7 @@ def golden(learner_index):
             slope = -probability * (log_p + entropy)
             gradient -= ENT_COEF * (live / live.sum())[..., None] * slope
         grads["policy"].append(backward(actors[i], o, hidden, gradient))
-        value_gradient = -(weight * difference)[..., None]
+        value_gradient = -(value_weight * difference)[..., None]
         grads["value"].append(backward(critics[i], o, value_hidden, value_gradient))
     total = {name: jax.tree.map(lambda *x: sum(x), *parts) for name, parts in grads.items()}
     return losses, total
@@ -206,13 +209,15 @@ def test_the_order_of_the_learners_is_immaterial(update, updated):
         assert tree_equal(update(state, trajectory, HPARAMS, key)[0], updated[0])
 
 
-def test_dead_rows_change_neither_policies_nor_critics(update, updated):
+def test_dead_rows_do_not_change_policies(update, updated):
     _, state, trajectory, _ = numbers()
     spoilt = spoil_dead_rows(trajectory)
     # The next step's value is part of the last live step's return, so it stays as it was.
     after, _ = update(state, spoilt, HPARAMS, jax.random.key(3))
-    for left, right in zip(jax.tree.leaves(after), jax.tree.leaves(updated[0]), strict=True):
+    policies = after.policies, updated[0].policies
+    for left, right in zip(*map(jax.tree.leaves, policies), strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-6)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after))
 
 
 def test_a_central_critic_cannot_share_values():

@@ -95,14 +95,14 @@ def test_agents_of_one_label_share_a_policy_evenly():
 
 def test_agents_act_with_the_policy_of_their_label():
     @jax.jit
-    def logits_of(actors, view, labels):
+    def logits_of(state, view):
         noise = lambda x: x + jax.random.normal(jax.random.key(1), x.shape)  # noqa: E731
-        actors = jax.tree.map(noise, actors)
-        return learner().logits(actors, view, jnp.ones((3, 3), bool), labels)
+        policies = state.policies._replace(params=jax.tree.map(noise, state.policies.params))
+        return learner().logits(state._replace(policies=policies), view, jnp.ones((3, 3), bool))
 
     one = np.asarray(trajectory().observation.agents_view)[0, 0, :1]
     view = np.broadcast_to(one, (3, 2))
-    logits = np.asarray(logits_of(fresh().policies.params, view, np.array([2, 0, 2])))
+    logits = np.asarray(logits_of(learner().regroup(fresh(), [2, 0, 2]), view))
     np.testing.assert_array_equal(logits[0], logits[2])
     assert (logits[0] != logits[1]).any()
 
@@ -141,7 +141,12 @@ def slippery_world(slips, num_steps=32, num_envs=16):
 @functools.cache
 def embedded():
     config = IdentityConfig(latent_size=3, hidden_sizes=(16,), num_epochs=60, batch_size=32)
-    embed = jax.jit(lambda key: embed_agents(slippery_world((0, 1, 0, 1)), 2, config, key))
+    world = slippery_world((0, 1, 0, 1))
+
+    @jax.jit
+    def embed(key, reward=world.reward):
+        return embed_agents(world._replace(reward=reward), 2, config, key)
+
     return embed, jax.device_get(embed(jax.random.key(1)))
 
 
@@ -170,6 +175,14 @@ def test_the_same_key_embeds_to_the_bit_alike():
     embed, (embeddings, _) = embedded()
     again, _ = embed(jax.random.key(1))
     np.testing.assert_array_equal(embeddings.mean, again.mean)
+
+
+def test_the_scale_of_rewards_changes_no_bit_of_an_embedding():
+    embed, (unpaid, _) = embedded()
+    reward = np.random.default_rng(0).normal(size=(32, 16)).astype(np.float32)
+    paid, more = (embed(jax.random.key(1), reward * 2.0**power)[0] for power in (-20, 20))
+    np.testing.assert_array_equal(paid.mean, more.mean)
+    assert not np.array_equal(paid.mean, unpaid.mean)
 
 
 def test_clusters_may_have_local_critics_and_policy_gradient_steps():

@@ -134,8 +134,8 @@ def pairwise_kl(trainer: Trainer, state: TrainState, trajectory: Transition) -> 
     seen = jax.tree.map(lambda x: x[:length], trajectory.observation)
 
     def log_policy(labels: Array) -> Array:
-        params = state.learner.policies.params
-        logits = learner.logits(params, seen.agents_view, seen.action_mask, labels)
+        by_label = state.learner._replace(labels=labels)
+        logits = learner.logits(by_label, seen.agents_view, seen.action_mask)
         return jax.nn.log_softmax(logits)
 
     behaviour = log_policy(labels)

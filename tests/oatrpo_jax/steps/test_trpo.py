@@ -169,8 +169,9 @@ def test_condition_1_holds_for_the_candidate(params):
     sources = make_test_sources(params)
     start = evaluate(sources, params, params).source_kl
     limit = start * 1.1
-    free, _ = take_step(params, sources, kl_threshold=1.0, accept_ratio=0.0)
-    bound, metrics = take_step(params, sources, limit=limit, kl_threshold=1.0, accept_ratio=0.0)
+    search = {"kl_threshold": 1.0, "accept_ratio": 0.0, "line_search_decay": 0.5}
+    free, _ = take_step(params, sources, **search)
+    bound, metrics = take_step(params, sources, limit=limit, **search)
     reached = [evaluate(sources, params, moved).source_kl for moved in (free, bound)]
     assert reached[0] > limit >= reached[1]
     assert metrics["policy/accepted"] == 1
