@@ -111,7 +111,8 @@ def _weighted_sum(samples: Sequence[np.ndarray], weights: np.ndarray, *, is_log:
         return Estimate(np.nan, np.nan, np.nan, 0)
     means = np.array([average(sample, MEAN)[0] for sample in known])
     values, slopes = (np.log(means), weights / means) if is_log else (means, weights)
-    value = float(weights @ values)
+    # Rounding makes no difference of what is equal.
+    value = round(float(weights @ values), 12)
     if num_seeds < 2:
         return Estimate(value, value, value, num_seeds)
     variances = [np.var(x - x[0]) / (x.size - 1) for x in known]  # Of the means.
