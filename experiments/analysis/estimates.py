@@ -10,6 +10,9 @@ import numpy as np
 
 CONFIDENCE = 0.95
 
+ROUNDING = 1e-12
+"""Differences as small are none: what is equal differs by rounding, and may have no spread."""
+
 MEAN, IQM = 0.0, 0.25
 """Shares of the seeds that an average leaves out at either end: of none, or of a quarter."""
 
@@ -39,7 +42,7 @@ def average(seeds: np.ndarray, trim: float) -> tuple[np.ndarray, np.ndarray, np.
         seeds: ``[..., K]``; fewer than two make an interval without width.
         trim: share left out at either end, rounded down to whole seeds: `MEAN` or `IQM`.
 
-    >>> [float(x) for x in average(np.array([0.0, 2.0, 3.0, 4.0, 100.0]), IQM)][0]
+    >>> float(average(np.array([0.0, 2.0, 3.0, 4.0, 100.0]), IQM)[0])
     3.0
     """
     count = seeds.shape[-1]
@@ -111,8 +114,9 @@ def _weighted_sum(samples: Sequence[np.ndarray], weights: np.ndarray, *, is_log:
         return Estimate(np.nan, np.nan, np.nan, 0)
     means = np.array([average(sample, MEAN)[0] for sample in known])
     values, slopes = (np.log(means), weights / means) if is_log else (means, weights)
-    # Rounding makes no difference of what is equal.
-    value = round(float(weights @ values), 12)
+    value = float(weights @ values)
+    if abs(value) < ROUNDING:
+        value = 0.0
     if num_seeds < 2:
         return Estimate(value, value, value, num_seeds)
     variances = [np.var(x - x[0]) / (x.size - 1) for x in known]  # Of the means.

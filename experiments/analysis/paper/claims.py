@@ -3,9 +3,8 @@
 A check compares means over seeds.  It *holds* where the 95% interval of the difference (Welch's; of
 a mean and a threshold Student's) lies wholly on the claimed side of 0, *fails* where it lies wholly
 on the other side, and is *undecided at this many seeds* otherwise, or with fewer than `MIN_SEEDS`.
-A seed that never reached
-the threshold counts with the whole budget, which understates how slow it is.  A claim of several
-checks holds if all hold, fails if any fails, and is undecided otherwise.
+A seed that never reached the threshold counts with the whole budget, which understates how slow it
+is.  A claim of several checks holds if all hold, fails if any fails, and is undecided otherwise.
 """
 
 from __future__ import annotations

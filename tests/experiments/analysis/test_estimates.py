@@ -132,7 +132,7 @@ def test_equal_seeds_have_an_interval_without_width():
 def test_one_seed_has_no_interval():
     assert not estimate(np.array([0.5])).has_interval
     assert not mean_difference(np.array([0.5]), np.arange(3.0)).has_interval
-    assert mean_ratio(np.array([4.0]), np.array([2.0])) == Estimate(2, 2, 2, 1)
+    assert mean_ratio(np.array([4.0]), np.array([2.0])) == pytest.approx((2, 2, 2, 1))
 
 
 def test_seeds_that_are_not_finite_are_left_out():
