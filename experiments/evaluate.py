@@ -75,7 +75,8 @@ class Options:
         arg(
             metavar="GIF",
             help_behavior_hint="(default: none)",
-            help="also draw one episode of the first seed here, with --env in that environment",
+            help="also draw one episode here, with --env in that environment: of the best seed in "
+            "summary.json, else of the first",
         ),
     ] = None
 
@@ -138,7 +139,9 @@ def evaluate(options: Options) -> None:
     try:
         write_json(path, about | describe_places(places, metrics, count))
         if options.replay:
-            save_replay(team, last.trainer, point, options.replay, **how)
+            lane = point, team.best_seed(point)
+            save_replay(team, last.trainer, lane, options.replay, **how)
+            console.print(f"{options.replay}: seed {team.experiment.seeds[lane[1]]}")
     except OSError as error:
         raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
 
@@ -208,7 +211,7 @@ def describe_places(
     places: Sequence[Place], metrics: Sequence[Metrics], num_episodes: int
 ) -> dict[str, Any]:
     """Returns where the team played and how well, under one name a place if there are two."""
-    from experiments.analysis.statistics import estimate_share
+    from experiments.analysis.estimates import estimate_share
     from experiments.analysis.summary import describe
 
     sides = []
@@ -226,14 +229,12 @@ def make_rows(
     places: Sequence[Place], metrics: Sequence[Metrics], num_episodes: int
 ) -> list[list[str]]:
     """Returns the metrics that all places report, over seeds; of one seed over its episodes."""
-    import numpy as np
-
-    from experiments.analysis.statistics import estimate, estimate_share, show
+    from experiments.analysis.estimates import MEAN, estimate, estimate_share, show
 
     def cells(name: str, per_seed: np.ndarray) -> tuple[str, str]:
         is_share = per_seed.size == 1 and name == "success"
         whole = estimate_share(per_seed.item(), num_episodes) if is_share else None
-        mean = show(whole or estimate(per_seed, statistic=np.mean))
+        mean = show(whole or estimate(per_seed, MEAN))
         return mean, f"{per_seed.min():.3f} .. {per_seed.max():.3f}"
 
     heads = ((f"{place.name}\nmean, 95% interval", "\nseeds from .. to") for place in places)

@@ -45,7 +45,10 @@ class Sweep:
         points: how many settings to draw; on a grid, how many values each range gets.
         method: draw settings at random, or take all combinations.
         search_seed: makes the drawing repeatable.
-        rank_by: the episode metric that decides, the higher the better.
+        rank_by: the episode metric that decides.
+        rank_order: whether its highest or its lowest values are the best; if not given, the lowest
+            of length, total_path_length, num_dirty_tiles, ratio_dirty_tiles, conceded, out and
+            lost, the highest of all others.
         rank_over: the last tenth of the run, or all of it, which favours what learns quickly.
     """
 
@@ -54,6 +57,7 @@ class Sweep:
     method: Literal["random", "grid"] = "random"
     search_seed: int = 0
     rank_by: str = "return"
+    rank_order: Literal["highest", "lowest"] | None = None
     rank_over: Literal["end", "run"] = "end"
 
 
@@ -87,13 +91,14 @@ def with_points(sweep: Sweep, options: Options) -> Options:
         UsageError: if a range, a name or a number makes no sense.
     """
     from experiments.training.settings.experiment import build
-    from experiments.training.settings.search import search_points
+    from experiments.training.settings.search import natural_order, search_points
 
     if options.run.resume is not None:
         raise UsageError("resume: a sweep goes on by experiments/run.py --resume DIR")
     if options.run.dry_run:
         raise UsageError("dry_run: a sweep has none; run.py has, with the values as a grid")
     points = search_points(sweep.search, sweep.points, sweep.method, sweep.search_seed)
+    sweep = dataclasses.replace(sweep, rank_order=sweep.rank_order or natural_order(sweep.rank_by))
     options = dataclasses.replace(options, sweep=dataclasses.asdict(sweep), points=points)
     known = episode_metrics(build(options).trainer.env)
     if sweep.rank_by not in known:
@@ -102,11 +107,11 @@ def with_points(sweep: Sweep, options: Options) -> Options:
 
 
 def episode_metrics(env) -> tuple[str, ...]:
-    """Returns the episode metrics of which more is better."""
+    """Returns the names of an environment's episode metrics."""
     import jax
 
     _, timestep = jax.eval_shape(env.reset, jax.random.key(0))
-    return ("return", *timestep.extras)
+    return ("return", "length", *timestep.extras)
 
 
 if __name__ == "__main__":

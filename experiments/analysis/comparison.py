@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from experiments.analysis.curves import draw_curves, find_marks
+from experiments.analysis.estimates import MEAN, estimate, show, show_steps
 from experiments.analysis.results import Result
-from experiments.analysis.statistics import estimate, show, show_steps
 from experiments.analysis.tables import markdown
 from experiments.training.errors import UsageError
 
@@ -109,9 +107,9 @@ def table(entries: Sequence[Entry], threshold: float) -> str:
         head += [f"steps to {threshold:g} success", "reached"]
     rows = [head]
     for label, result, point in entries:
-        ends = (estimate(result.ends(name, point), statistic=np.mean) for name in metrics)
+        ends = (estimate(result.ends(name, point), MEAN) for name in metrics)
         row = [label, str(result.num_seeds), *(show(end, ".3g") for end in ends)]
         if "success" in metrics:
-            row += show_steps(*result.steps_to("success", point, threshold), statistic=np.mean)
+            row += show_steps(*result.steps_to("success", point, threshold), MEAN)
         rows.append(row)
     return markdown(rows)

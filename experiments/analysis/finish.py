@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.text import Text
 
 from experiments.analysis.curves import save_curves
+from experiments.analysis.estimates import MEAN, estimate, show
 from experiments.analysis.ranking import save_ranking
 from experiments.analysis.results import Result, read_result
 from experiments.analysis.reuse import save_reuse
-from experiments.analysis.statistics import estimate, show
 from experiments.analysis.summary import summarise
 from experiments.analysis.tables import print_table
 from experiments.training.folder.files import write_json
@@ -33,7 +33,8 @@ def finish(directory: Path, console: Console) -> dict[str, Any]:
     result = read_result(directory, may_be_empty=True)
     summary = summarise(result)
     if result.num_updates:
-        draw(result, summary["best_point"] or 0, console)
+        point = summary["best_point"] or 0
+        draw(result, point, summary["points"][point]["best_seed"], console)
     print_summary(result, summary, console)
     if "best_score" in summary:
         save_ranking(result, console)
@@ -44,12 +45,13 @@ def finish(directory: Path, console: Console) -> dict[str, Any]:
     return summary
 
 
-def draw(result: Result, point: int, console: Console) -> None:
-    """Saves curves.png and reuse.png, and replay.gif with the team of one grid point."""
+def draw(result: Result, point: int, seed: int, console: Console) -> None:
+    """Saves curves.png, reuse.png of a grid point, and replay.gif with a seed's team there."""
     save_curves(result, result.directory / "curves.png")
-    save_reuse(result, result.directory / "reuse.png")
+    save_reuse(result, point, result.directory / "reuse.png")
     team = load_team(result.directory)
-    if not save_replay(team, team.experiment.trainer, point, result.directory / "replay.gif"):
+    lane = point, result.seeds.index(seed)
+    if not save_replay(team, team.experiment.trainer, lane, result.directory / "replay.gif"):
         console.print(f"no replay.gif: {result.config['environment']} has no viewer")
 
 
@@ -80,4 +82,4 @@ def print_summary(result: Result, summary: Mapping[str, Any], console: Console) 
 
 
 def _cell(per_seed: np.ndarray) -> str:
-    return show(estimate(per_seed, statistic=np.mean), ".2f")
+    return show(estimate(per_seed, MEAN), ".2f")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
 
+from experiments.analysis.estimates import Estimate, estimate, show
 from experiments.analysis.results import Result
-from experiments.analysis.statistics import Estimate, estimate, show
 from experiments.analysis.tables import Rows, markdown, print_table
 from experiments.training.folder.files import replace_bytes, write_json
+from experiments.training.settings.search import natural_order
 
 SHOWN = ("return", "success", "length")
 
@@ -28,11 +30,12 @@ class Ranked(NamedTuple):
 
 
 def rank(result: Result) -> list[Ranked]:
-    """Returns the points of a sweep from the best on.
+    """Returns the points of a sweep from the best on, in the order that config.json states.
 
     Those in which no episode ended come after all that have a score, and those that diverged last.
     """
     metric, over = result.config["sweep"]["rank_by"], result.config["sweep"]["rank_over"]
+    sign = 1 if order_of(result.config["sweep"]) == "lowest" else -1
     ranked = []
     for point in range(result.num_points):
         scores = seed_scores(result, metric, over, point)
@@ -42,20 +45,25 @@ def rank(result: Result) -> list[Ranked]:
         ranked,
         key=lambda one: (
             one.point in result.diverged,
-            -np.nan_to_num(one.score.value, nan=-math.inf),
+            np.nan_to_num(sign * one.score.value, nan=math.inf),
         ),
     )
+
+
+def order_of(sweep: Mapping[str, Any]) -> str:
+    """Returns which scores come first; a sweep that was made without a choice says nothing."""
+    return sweep.get("rank_order") or natural_order(sweep["rank_by"])
 
 
 def seed_scores(result: Result, metric: str, over: str, point: int) -> np.ndarray:
     """Returns ``[K]`` a metric over the last tenth, or its mean over the steps of the whole run."""
     if over == "end":
         return result.ends(metric, point)
-    scores = np.full(result.num_seeds, np.nan)
+    scores, before = np.full(result.num_seeds, np.nan), result.steps_before_training
     for seed in range(result.num_seeds):
         env_steps, values = result.seed_curve(metric, point, seed)
         if values.size:
-            scores[seed] = np.average(values, weights=np.diff(env_steps, prepend=0))
+            scores[seed] = np.average(values, weights=np.diff(env_steps, prepend=before))
     return scores
 
 
@@ -63,7 +71,7 @@ def save_ranking(result: Result, console: Console) -> None:
     """Saves table.md, and preset.json with the best point if one has a score; prints the table."""
     ranked = rank(result)
     rows = ranking_table(result, ranked)
-    text = f"Interquartile mean and 95% bootstrap interval over {result.num_seeds} seeds."
+    text = f"Interquartile mean and 95% interval over {result.num_seeds} seeds."
     content = f"{text}\n\n{markdown(rows)}\n"
     replace_bytes(result.directory / "table.md", content.encode())
     print_table(console, rows, f"{result.config['environment']}, {result.config['algorithm']}")
@@ -86,6 +94,7 @@ def ranking_table(result: Result, ranked: list[Ranked]) -> Rows:
     sweep = result.config["sweep"]
     shown = [name for name in SHOWN if result.has(name)]
     score = f"{sweep['rank_by']}, {'last tenth' if sweep['rank_over'] == 'end' else 'whole run'}"
+    score += ", lowest first" * (order_of(sweep) == "lowest")
     rows = [["rank", *result.config["swept"], score, *shown]]
     for place, one in enumerate(ranked, 1):
         values = [

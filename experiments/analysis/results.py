@@ -9,19 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from experiments.analysis.estimates import MEAN
 from experiments.analysis.statistics import (
     Curve,
-    Statistic,
     bin_ends,
     bin_means,
     curve_over_seeds,
+    first_passage,
     tail_means,
 )
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import read_json
 
 SEED_BINS = 500
-"""Points per curve of one seed at most: fine enough to see when it reaches a threshold."""
+"""Points per curve of one seed at most."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,17 @@ class Result:
 
     @property
     def env_steps(self) -> int:
-        """Environment steps done, per seed."""
+        """Environment steps of training done, per seed."""
         return self.num_updates * self.steps_per_update
+
+    @property
+    def steps_before_training(self) -> int:
+        """Environment steps per seed before the first update: those of SEPS' grouping."""
+        return self.clusters.get("env_steps", 0)
+
+    def steps_after(self, updates: Any) -> Any:
+        """Returns all environment steps per seed until so many updates were done."""
+        return self.steps_before_training + updates * self.steps_per_update
 
     @property
     def is_complete(self) -> bool:
@@ -87,6 +97,14 @@ class Result:
         """Names of the N agents."""
         return [f"{kind} {index}" for index, kind in enumerate(self.config["agent_types"])]
 
+    @property
+    def learners(self) -> list[str]:
+        """Names of the G learners: those of the agents where each has a policy."""
+        number = self.config["num_policies"]
+        if number == len(self.agents) and not self.clusters:
+            return self.agents
+        return [f"policy {index}" for index in range(number)]
+
     def label(self, point: int) -> str:
         """Returns a grid point's name: what is swept there, else the algorithm."""
         values = (f"{name}={self.config['points'][point][name]:g}" for name in self.config["swept"])
@@ -97,7 +115,7 @@ class Result:
         return f"episode/{name}" in self.columns
 
     def ends(self, name: str, point: int) -> np.ndarray:
-        """Returns ``[K]`` an episode metric over the last tenth of the updates."""
+        """Returns ``[K]`` an episode metric over the last tenth of the point's sound updates."""
         return tail_means(*self._episodes(name, point))
 
     def evaluated(self, name: str, point: int) -> np.ndarray:
@@ -113,12 +131,12 @@ class Result:
         """Returns how many updates a grid point did before it diverged, if it did."""
         return self.diverged.get(point, self.num_updates + 1) - 1
 
-    def curve(self, name: str, point: int, statistic: Statistic = np.mean) -> Curve:
+    def curve(self, name: str, point: int, trim: float = MEAN) -> Curve:
         """Returns the learning curve of an episode metric over seeds, until the point diverged."""
-        value, count = (each[: self.num_sound(point)] for each in self._episodes(name, point))
+        value, count = self._episodes(name, point)
         ends = bin_ends(count, self.config["config"]["num_envs"])
-        env_steps = np.array(ends, int) * self.steps_per_update
-        return curve_over_seeds(env_steps, bin_means(value, count, ends), statistic)
+        env_steps = self.steps_after(np.array(ends, int))
+        return curve_over_seeds(env_steps, bin_means(value, count, ends), trim)
 
     def seed_curve(self, name: str, point: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns environment steps and an episode metric of one seed, ``[bins]`` each.
@@ -127,22 +145,22 @@ class Result:
         """
         value, count = (column[:, [seed]] for column in self._episodes(name, point))
         ends = bin_ends(count, self.config["config"]["num_envs"], SEED_BINS)
-        return np.array(ends, int) * self.steps_per_update, bin_means(value, count, ends)[:, 0]
+        return self.steps_after(np.array(ends, int)), bin_means(value, count, ends)[:, 0]
 
     def steps_to(self, name: str, point: int, threshold: float) -> tuple[np.ndarray, np.ndarray]:
         """Returns ``[K]`` the steps until a metric reaches a threshold, and ``[K]`` whether it did.
 
-        They are those of the first bin of a seed's curve at or above it.  A seed that never gets
-        there counts with all its steps, which are then a lower bound.
+        See `first_passage`.  A seed that never gets there counts with all the run's steps, which
+        are then a lower bound.
         """
-        steps = np.full(self.num_seeds, float(self.env_steps))
-        reached = np.zeros(self.num_seeds, bool)
-        for seed in range(self.num_seeds):
-            env_steps, values = self.seed_curve(name, point, seed)
-            above = np.flatnonzero(values >= threshold)
-            if above.size:
-                steps[seed], reached[seed] = env_steps[above[0]], True
-        return steps, reached
+        value, count = self._episodes(name, point)
+        passages = [
+            first_passage(value[:, seed], count[:, seed], threshold)
+            for seed in range(self.num_seeds)
+        ]
+        reached = np.array([passage is not None for passage in passages])
+        updates = np.array([self.num_updates if each is None else each for each in passages])
+        return self.steps_after(updates).astype(float), reached
 
     def own(self) -> np.ndarray:
         """Returns ``[K, G, N]`` where agent n acts with policy g; SEPS groups agents per seed."""
@@ -162,8 +180,10 @@ class Result:
         return np.stack(entries, axis=-1).reshape(-1, self.num_seeds, *shape)
 
     def _episodes(self, name: str, point: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns ``[U, K]`` an episode metric, and how many episodes it is the mean of."""
-        return self.columns[f"episode/{name}"][:, point], self.columns["episode/count"][:, point]
+        """Returns ``[U, K]`` an episode metric, and of how many episodes, in sound updates."""
+        columns = self.columns[f"episode/{name}"], self.columns["episode/count"]
+        value, count = (column[: self.num_sound(point), point] for column in columns)
+        return value, count
 
 
 def read_result(directory: Path, *, may_be_empty: bool = False) -> Result:

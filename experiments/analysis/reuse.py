@@ -30,19 +30,20 @@ MIN_DIVERGENCE = 1e-4
 """Where the colours of divergences, which are logarithmic, begin."""
 
 
-def save_reuse(result: Result, path: Path) -> None:
+def save_reuse(result: Result, point: int, path: Path) -> None:
     """Saves the reuse matrix M and the divergences D at moments of training, and what is admitted.
 
-    Matrices are means over seeds at the first grid point.
+    Matrices are means over seeds at one grid point, until it diverged.
     """
-    moments = np.unique(np.linspace(0, result.num_updates - 1, NUM_SNAPSHOTS).round().astype(int))
+    last = max(result.num_sound(point), 1) - 1
+    moments = np.unique(np.linspace(0, last, NUM_SNAPSHOTS).round().astype(int))
     figure = Figure(figsize=(13, 9.5), layout="constrained")
     # Two columns for each moment, so that the panels below can have half of the width each.
     grid = figure.add_gridspec(3, 2 * len(moments))
-    _draw_snapshots(figure, grid, result, moments)
+    _draw_snapshots(figure, grid, result, point, moments)
     axes = _draw_admitted(figure, grid, result)
     remarks = [
-        *([f"matrices: {result.label(0)}"] if result.config["swept"] else []),
+        *([f"matrices: {result.label(point)}"] if result.config["swept"] else []),
         *(["mean over seeds"] if result.num_seeds > 1 else []),
     ]
     figure.suptitle(make_title(result, ", ".join(remarks)))
@@ -50,9 +51,11 @@ def save_reuse(result: Result, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _draw_snapshots(figure: Figure, grid: GridSpec, result: Result, moments: np.ndarray) -> None:
-    """Draws both matrices, one below the other, after some updates."""
-    weight, divergence = (result.matrices(f"reuse/{n}", 0) for n in ("weight", "divergence"))
+def _draw_snapshots(
+    figure: Figure, grid: GridSpec, result: Result, point: int, moments: np.ndarray
+) -> None:
+    """Draws both matrices of a grid point, one below the other, after some updates."""
+    weight, divergence = (result.matrices(f"reuse/{n}", point) for n in ("weight", "divergence"))
     top = max(MIN_DIVERGENCE * 10, np.max(divergence, initial=0, where=np.isfinite(divergence)))
     rows: tuple[tuple[str, np.ndarray, Any], ...] = (
         ("reuse weight M", weight, {"cmap": "Blues", "vmin": 0, "vmax": 1}),
@@ -62,26 +65,17 @@ def _draw_snapshots(figure: Figure, grid: GridSpec, result: Result, moments: np.
             {"cmap": "viridis_r", "norm": LogNorm(MIN_DIVERGENCE, top, clip=True)},
         ),
     )
-    learners = _learners(result)
     for row, (name, matrices, style) in enumerate(rows):
         panels = [
             figure.add_subplot(grid[row, 2 * index : 2 * index + 2])
             for index in range(len(moments))
         ]
         for axes, moment in zip(panels, moments, strict=True):
-            image = draw_matrix(axes, matrices[moment], learners, result.agents, style)
-            axes.set_title(f"after {(moment + 1) * result.steps_per_update:,} steps")
+            image = draw_matrix(axes, matrices[moment], result.learners, result.agents, style)
+            axes.set_title(f"after {result.steps_after(moment + 1):,} steps")
             axes.set_xlabel("source")
         panels[0].set_ylabel(f"{name}\nlearner", fontsize=11)
         figure.colorbar(image, ax=panels, shrink=0.8)
-
-
-def _learners(result: Result) -> list[str]:
-    """Returns the names of the learners: those of the agents where each has a policy."""
-    number = result.config["num_policies"]
-    if number == len(result.agents) and not result.clusters:
-        return result.agents
-    return [f"policy {index}" for index in range(number)]
 
 
 def draw_matrix(
@@ -122,7 +116,7 @@ def _draw_admitted(figure: Figure, grid: GridSpec, result: Result) -> Axes:
     first = figure.add_subplot(grid[2, :half])
     panels = [first, figure.add_subplot(grid[2, half:], sharex=first)]
     own = result.own()
-    steps = np.arange(1, result.num_updates + 1) * result.steps_per_update
+    steps = result.steps_after(np.arange(1, result.num_updates + 1))
     for point, label in enumerate(point_labels(result)):
         sound = slice(result.num_sound(point))
         admitted = result.columns["reuse/num_admitted"][sound, point]

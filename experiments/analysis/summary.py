@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from experiments.analysis.estimates import MEAN, estimate
 from experiments.analysis.ranking import rank
 from experiments.analysis.results import Result
-from experiments.analysis.statistics import estimate, iqm
 
 DECISIVE = ("success", "return")
 """The episode metrics that decide what is best; an environment need not report success."""
@@ -94,11 +94,11 @@ def describe(per_seed: np.ndarray) -> dict[str, Any]:
     Seeds without a finished episode (NaN) are left out; spread and interval need two seeds.
     """
     known = per_seed[np.isfinite(per_seed)]
-    mean = estimate(known, statistic=np.mean)
+    mean = estimate(known, MEAN)
     return {
         "per_seed": per_seed.tolist(),
         "mean": mean.value if known.size else None,
         "sd": float(known.std(ddof=1)) if known.size > 1 else None,
-        "iqm": float(iqm(known)) if known.size else None,
+        "iqm": estimate(known).value if known.size else None,
         "ci95": [mean.low, mean.high] if mean.has_interval else None,
     }

@@ -79,6 +79,13 @@ class Team:
             raise self._unknown("seed", f"it speaks of seed {best}")
         return seeds.index(best)
 
+    def best_seed(self, point: int) -> int:
+        """Returns the place of a point's best seed in summary.json, the first if none is known."""
+        try:
+            return self.choose_seed(point, None)
+        except UsageError:
+            return 0
+
     def _decided(self, name: str, read: Any) -> Any:
         try:
             return read(read_json(self.directory / "summary.json"))
@@ -139,14 +146,20 @@ def play(
 
 
 def save_replay(
-    team: Team, trainer: Trainer, point: int, path: Path, *, greedy: bool = True, number: int = 0
+    team: Team,
+    trainer: Trainer,
+    lane: tuple[int, int],
+    path: Path,
+    *,
+    greedy: bool = True,
+    number: int = 0,
 ) -> bool:
-    """Saves one episode of the first seed at a grid point as a GIF; False if nothing can draw it.
+    """Saves one episode of a seed at a grid point as a GIF; False if nothing can draw it.
 
     Args:
         team: who plays.
         trainer: the run's own, or one with another environment of the same sizes.
-        point: grid point.
+        lane: grid point, and place among the seeds.
         path: the GIF to write.
         greedy: take the likeliest actions.
         number: which episode.
@@ -154,8 +167,9 @@ def save_replay(
     env: Any = trainer.env
     if not hasattr(env, "animate"):
         return False
-    learner = jax.tree.map(lambda x: x[point, 0], team.learner)
-    (key,) = episode_keys(team.experiment.seeds[:1], Purpose.REPLAY, number)
+    _, place = lane
+    learner = jax.tree.map(lambda x: x[lane], team.learner)
+    (key,) = episode_keys([team.experiment.seeds[place]], Purpose.REPLAY, number)
     env.animate(play_episode(trainer, learner, key, greedy), save_path=str(path))
     return True
 

@@ -1,5 +1,6 @@
 """Evaluation from the command line: how many episodes, of whom, and what it says."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 from experiments import evaluate
 from experiments.training.evaluation import episode_keys
+from experiments.training.team import load_team, save_replay
 from oatrpo_jax.keys import Purpose
 from tests.experiments.trained_run import ARGV, make_trained_run
 
@@ -79,7 +81,10 @@ def test_every_seed_plays_exactly_that_many_episodes(sampled):
 def test_means_come_with_intervals_over_seeds(default):
     for each in default["metrics"].values():
         low, high = each["ci95"]
-        assert min(each["per_seed"]) <= low <= each["mean"] <= high <= max(each["per_seed"])
+        # Of two seeds it reaches 12.706 x half their distance to either side.
+        reach = 12.7062 * abs(np.diff(each["per_seed"]).item()) / 2
+        expected = each["mean"] - reach, each["mean"] + reach
+        assert (low, high) == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 def test_the_same_again_gives_the_same_figures_and_another_seed_others(trained, sampled):
@@ -114,6 +119,21 @@ def test_the_replay_moves_and_changes_with_the_seed(trained, tmp_path):
     with Image.open(tmp_path / "a.gif") as replay:
         assert replay.n_frames > 1
     assert (tmp_path / "a.gif").read_bytes() != (tmp_path / "b.gif").read_bytes()
+
+
+def test_the_replay_is_of_the_best_seed_of_the_summary(trained, tmp_path, capsys):
+    directory, experiment, _ = trained
+    replay = tmp_path / "a.gif"
+    play(directory, "--replay", str(replay))
+    assert f"{replay}: seed 4" in capsys.readouterr().out.replace("\n", "")
+    for place in (0, 1):
+        path = tmp_path / f"{place}.gif"
+        save_replay(load_team(directory), experiment.trainer, (1, place), path)
+        assert (path.read_bytes() == replay.read_bytes()) == (place == 1)
+    # Of point 0 another seed is the best, and without a summary none is known to be.
+    assert load_team(directory).best_seed(0) == 0
+    unknown = dataclasses.replace(load_team(directory), directory=tmp_path)
+    assert unknown.best_seed(1) == 0
 
 
 BAD_INPUT = {

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tyro
 
 from experiments import evaluate, export, run, sweep
 from experiments.analysis.results import read_result
 from experiments.training.settings.command_line import parse
+from experiments.training.settings.config_file import describe_experiment
 from experiments.training.settings.experiment import build
+from experiments.training.settings.search import natural_order
 from tests.experiments.trained_run import TINY, shared_programs
 
 SMALL = [*TINY, "--seeds", "2"]
@@ -31,6 +34,7 @@ BAD_SWEEPS = {
     "not read": (["--search", "kl_threshold=log:0.01:1"], "not read by oappo"),
     "given as well": (["--search", "gamma=0.9,0.95", "--gamma", "0.9"], "it is searched"),
     "a grid beside it": (["--search", "gamma=0.9,0.95", "--ent-coef", "0", "1"], "one value"),
+    "no such order": (["--search", "gamma=0.9,0.95", "--rank-order", "best"], "lowest"),
     "no such metric": (["--search", "gamma=0.9,0.95", "--rank-by", "beauty"], "success"),
     "searched twice": (
         ["--search", "gamma=0.9,0.95", "--search", "ent_coef=0,1"],
@@ -49,6 +53,29 @@ def test_a_sweep_that_makes_no_sense_leaves_nothing(argv, expected, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     assert expected in refused(capfd, lambda: sweep.main([*WHOLE, *argv]))
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["--rank-by", "length"], "lowest"),
+        (["--rank-by", "success"], "highest"),
+        ([], "highest"),
+        (["--rank-by", "length", "--rank-order", "highest"], "highest"),
+        (["--rank-order", "lowest"], "lowest"),
+    ],
+)
+def test_a_sweep_states_which_values_are_the_best(argv, expected):
+    command = ["--search", "gamma=0.9,0.95", *argv]
+    options = sweep.with_points(tyro.cli(sweep.Sweep, args=command), parse(WHOLE))
+    assert describe_experiment(build(options))["sweep"]["rank_order"] == expected
+
+
+def test_the_lowest_are_the_best_of_what_the_team_ought_to_avoid():
+    lowest = ("conceded", "out", "lost", "length", "total_path_length", "ratio_dirty_tiles")
+    highest = ("return", "success", "arrived", "optimality", "allies_left", "checkpoints")
+    assert {natural_order(name) for name in lowest} == {"lowest"}
+    assert {natural_order(name) for name in highest} == {"highest"}
 
 
 def refused(capfd, command) -> str:

@@ -1,10 +1,10 @@
 """The paper's claims as checks on measurements, and the rule that decides them.
 
-A check compares means over seeds.  It *holds* where the 95% bootstrap interval of the difference
-lies wholly on the claimed side of 0, *fails* where it lies wholly on the other side, and is
-*undecided at this many seeds* otherwise, or with fewer than `MIN_SEEDS`.  A seed that never reached
-the threshold counts with the whole budget, which understates how slow it is.  A claim of several
-checks holds if all hold, fails if any fails, and is undecided otherwise.
+A check compares means over seeds.  It *holds* where the 95% interval of the difference (Welch's; of
+a mean and a threshold Student's) lies wholly on the claimed side of 0, *fails* where it lies wholly
+on the other side, and is *undecided at this many seeds* otherwise, or with fewer than `MIN_SEEDS`.
+A seed that never reached the threshold counts with the whole budget, which understates how slow it
+is.  A claim of several checks holds if all hold, fails if any fails, and is undecided otherwise.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from experiments.analysis.statistics import (
+from experiments.analysis.estimates import (
+    MEAN,
     Estimate,
     estimate,
+    log_mean_sum,
     mean_difference,
+    mean_ratio,
     probability_of_improvement,
     show,
 )
@@ -30,7 +33,8 @@ THRESHOLD = 0.9
 """Share of the optimum that counts as having reached it."""
 
 MIN_SEEDS = 4
-"""With three seeds each, chance alone separates two samples in one case of ten."""
+"""The intervals are right of normal numbers.  Ends and steps are discrete and bounded: that two or
+three of them agree happens by chance, and their interval has then no width."""
 
 
 class Measured(NamedTuple):
@@ -40,7 +44,7 @@ class Measured(NamedTuple):
         end: ``[K]`` share of the optimum at the end; NaN where no episode ended.
         steps: ``[K]`` environment steps to the threshold; the budget where it was not reached.
         reached: ``[K]`` whether it was.
-        budget: environment steps per seed.
+        budget: environment steps per seed, those before training included.
     """
 
     end: np.ndarray
@@ -115,8 +119,8 @@ def falls_short(label: str) -> Check:
 
 
 def _judge_end(side: int, measured: Measured) -> tuple[str, Verdict]:
-    end = estimate(measured.end, statistic=np.mean)
-    beyond = estimate(side * (measured.end - THRESHOLD), statistic=np.mean)
+    end = estimate(measured.end, MEAN)
+    beyond = estimate(side * (measured.end - THRESHOLD), MEAN)
     return f"ends at {show(end)} of the optimum", is_positive(beyond)
 
 
@@ -143,7 +147,7 @@ def ends_higher(high: str, low: str) -> Check:
 def _judge_ends(high: Measured, low: Measured) -> tuple[str, Verdict]:
     gain = mean_difference(high.end, low.end)
     chance = probability_of_improvement(high.end, low.end)
-    ends = " against ".join(show(estimate(one.end, statistic=np.mean)) for one in (high, low))
+    ends = " against ".join(show(estimate(one.end, MEAN)) for one in (high, low))
     text = f"{ends}; difference {show(gain)}, probability of improvement {chance:.2f}"
     return text, is_positive(gain)
 
@@ -161,18 +165,15 @@ def gain_grows(pairs: Mapping[int, tuple[str, str]]) -> Check:
 
 def _judge_growth(sizes: tuple[int, ...], *measured: Measured) -> tuple[str, Verdict]:
     doublings = np.log2(sizes) - np.log2(sizes).mean()
-    weights = doublings / np.sum(doublings**2)
-
-    def slope(*steps: np.ndarray, axis: int) -> np.ndarray:
-        logs = np.stack([np.log2(np.mean(one, axis=axis)) for one in steps])
-        return np.tensordot(weights, logs[1::2] - logs[0::2], axes=1)
-
+    slope = doublings / np.sum(doublings**2) / np.log(2)
     fast, slow = measured[::2], measured[1::2]
     gains = [
         f"{size} agents: {gain_of(one, other).value:.2f}"
         for size, one, other in zip(sizes, fast, slow, strict=True)
     ]
-    growth = estimate(*(one.steps for one in measured), statistic=slope)
+    # The slope of log2(slow / fast) over the doublings of the size.
+    steps = [one.steps for one in (*slow, *fast)]
+    growth = log_mean_sum(steps, np.concatenate([slope, -slope]))
     text = (
         f"ratio of mean steps with {'; '.join(gains)}; growth {show(growth)} doublings of the "
         f"gain per doubling of the agents; seeds that never reached the threshold: "
@@ -191,11 +192,7 @@ def _judge_growth(sizes: tuple[int, ...], *measured: Measured) -> tuple[str, Ver
 
 def gain_of(fast: Measured, slow: Measured) -> Estimate:
     """Returns how many times the steps of the fast curve the slow one takes."""
-
-    def ratio(slow: np.ndarray, fast: np.ndarray, axis: int) -> np.ndarray:
-        return np.mean(slow, axis=axis) / np.mean(fast, axis=axis)
-
-    return estimate(slow.steps, fast.steps, statistic=ratio)
+    return mean_ratio(slow.steps, fast.steps)
 
 
 def steps_text(measured: Measured) -> str:

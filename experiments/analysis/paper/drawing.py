@@ -14,9 +14,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
 from experiments.analysis.curves import COLOURS, Mark, draw_curve, draw_curves
+from experiments.analysis.estimates import IQM, Estimate, estimate
 from experiments.analysis.paper.claims import THRESHOLD, Measured, gain_of
 from experiments.analysis.paper.evidence import Outcome
-from experiments.analysis.statistics import Curve, Estimate, estimate, iqm
+from experiments.analysis.statistics import Curve
 
 STYLE: Any = {
     "font.size": 8,
@@ -65,7 +66,7 @@ def _draw_curves(outcome: Outcome) -> Canvas:
     metrics = ("return", outcome.figure.metric)
     return draw_curves(
         {
-            metric: [one.result.curve(metric, one.point, iqm) for one in outcome.series]
+            metric: [one.result.curve(metric, one.point, IQM) for one in outcome.series]
             for metric in metrics
         },
         [series.label for series in outcome.series],

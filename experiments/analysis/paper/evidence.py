@@ -71,7 +71,7 @@ class Outcome:
         if self.num_seeds == 1:
             return "One seed: no interval."
         gain = " (of the gain: ratio of means)" if self.figure.kind == "sizes" else ""
-        return f"Interquartile mean{gain} and 95% bootstrap interval over {self.num_seeds} seeds."
+        return f"Interquartile mean{gain} and 95% interval over {self.num_seeds} seeds."
 
 
 def series_of(figure: Figure, plan: Plan, result: Result) -> list[Series]:
@@ -88,4 +88,5 @@ def series_of(figure: Figure, plan: Plan, result: Result) -> list[Series]:
 def measure(result: Result, figure: Figure, point: int) -> Measured:
     """Returns what claims compare: the end, and the steps to the threshold, per seed."""
     end = (result.evaluated if figure.evaluated else result.ends)(figure.metric, point)
-    return Measured(end, *result.steps_to(figure.metric, point, THRESHOLD), result.env_steps)
+    budget = result.steps_after(result.num_updates)
+    return Measured(end, *result.steps_to(figure.metric, point, THRESHOLD), budget)

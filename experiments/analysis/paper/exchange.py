@@ -35,8 +35,8 @@ def save_marl_eval(outcome: Outcome, path: Path) -> None:
 
     Every run has the same steps, as marl-eval wants.  A value is the mean over the training
     episodes of the last bin closed by then; ``elapsed_time`` is that of the program that trains
-    all seeds side by side, spread evenly over its steps; ``absolute_metrics`` are those of the
-    evaluation at the end where the figure has one, else over the last tenth of the run.
+    all seeds side by side, spread evenly over the steps of training; ``absolute_metrics`` are those
+    of the evaluation at the end where the figure has one, else over the last tenth of the run.
     """
     environment, _, task = outcome.figure.env.partition(":")
     moments = common_steps(outcome)
@@ -54,13 +54,18 @@ def save_marl_eval(outcome: Outcome, path: Path) -> None:
 
 
 def common_steps(outcome: Outcome) -> list[int]:
-    """Returns the environment steps of the evaluations: from when all seeds have one on."""
+    """Returns the environment steps of the evaluations: from when all seeds have one on.
+
+    There are none if a run ends before another has its first.
+    """
     seeds = range(outcome.num_seeds)
     curves = [series.seed_curve("return", seed)[0] for series in outcome.series for seed in seeds]
     if not all(len(steps) for steps in curves):
         return []
     first = max(steps[0] for steps in curves)
     last = min(series.measured.budget for series in outcome.series)
+    if first > last:
+        return []
     return np.unique(np.linspace(first, last, NUM_STEPS).astype(int)).tolist()
 
 
@@ -68,11 +73,12 @@ def _step_entries(
     series: Series, seed: int, moments: list[int], metrics: tuple[str, ...]
 ) -> dict[str, Any]:
     curves = {NAMES.get(name, name): series.seed_curve(name, seed) for name in metrics}
-    seconds = series.result.training["run_seconds"] / series.measured.budget
+    result = series.result
+    seconds = result.training["run_seconds"] / result.env_steps
     return {
         f"step_{number}": {
             "step_count": moment,
-            "elapsed_time": moment * seconds,
+            "elapsed_time": (moment - result.steps_before_training) * seconds,
             **{name: [_value_at(*curve, moment)] for name, curve in curves.items()},
         }
         for number, moment in enumerate(moments)

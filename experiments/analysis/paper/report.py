@@ -13,10 +13,10 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from experiments.analysis.estimates import estimate, probability_of_improvement, show, show_steps
 from experiments.analysis.paper.cache import read_optional
 from experiments.analysis.paper.claims import MIN_SEEDS, THRESHOLD
 from experiments.analysis.paper.evidence import Outcome, Series
-from experiments.analysis.statistics import estimate, probability_of_improvement, show, show_steps
 from experiments.analysis.tables import Rows, markdown
 
 PAGE = "page.json"
@@ -139,18 +139,17 @@ def _replays(outcome: Outcome, root: Path) -> list[dict[str, str]]:
 
 def _matrices(name: str, series: Series) -> dict[str, Any]:
     """Returns the reuse matrix and the divergences at moments of training, mean over seeds."""
-    result, agents = series.result, series.result.agents
+    result = series.result
     matrices = {
         kind: result.matrices(f"reuse/{kind}", series.point) for kind in ("weight", "divergence")
     }
-    num_updates, num_policies, _ = matrices["weight"].shape
-    moments = np.unique(np.linspace(0, num_updates - 1, NUM_MOMENTS).astype(int))
-    is_own = num_policies == len(agents)
+    last = len(matrices["weight"]) - 1
+    moments = np.unique(np.linspace(0, last, NUM_MOMENTS).astype(int))
     return {
         "label": f"{name}: {series.label}",
-        "sources": agents,
-        "learners": agents if is_own else [f"policy {n}" for n in range(num_policies)],
-        "steps": ((moments + 1) * result.steps_per_update).tolist(),
+        "sources": result.agents,
+        "learners": result.learners,
+        "steps": result.steps_after(moments + 1).tolist(),
         **{kind: _rounded(matrix[moments]) for kind, matrix in matrices.items()},
     }
 

@@ -17,6 +17,15 @@ from oatrpo_jax.config import Hyperparams
 MAX_POINTS = 1024
 """More do not fit side by side."""
 
+LESS_IS_BETTER = (
+    *("length", "total_path_length", "num_dirty_tiles", "ratio_dirty_tiles"),
+    *("conceded", "out", "lost"),
+)
+"""The episode metrics of our environments and of jumanji's that are best where they are lowest."""
+
+Order = Literal["highest", "lowest"]
+"""Which values of an episode metric are the best."""
+
 SYNTAX = "NAME=log:LOW:HIGH, NAME=uniform:LOW:HIGH or NAME=A,B,C"
 
 
@@ -45,6 +54,15 @@ class Range:
     def typed(self, value: float) -> float:
         """Returns the number, short enough to be typed again, within the range."""
         return min(self.high, max(self.low, float(f"{value:.4g}")))
+
+
+def natural_order(metric: str) -> Order:
+    """Returns which values of an episode metric are the best, going by its name.
+
+    >>> natural_order("conceded"), natural_order("return")
+    ('lowest', 'highest')
+    """
+    return "lowest" if metric in LESS_IS_BETTER else "highest"
 
 
 Space = Range | list[float]

@@ -15,6 +15,8 @@ from tests.experiments.made_up_runs import SIZES, change_json, write_run
 def write(directory, algorithm, needed=10, env="maze", options=(), **changed):
     """A run that needs so many updates to the optimum; seed 1 needs ten more."""
     argv = ["--env", env, "--algorithm", algorithm, *SIZES, *options]
+    # An update alone has episodes enough to show that a threshold is reached.
+    changed = {"episode__count": 400.0} | changed
     write_run(argv, directory, lambda _, __, seed: needed + 10 * seed, **changed)
     return directory
 
@@ -36,8 +38,9 @@ def test_runs_are_put_side_by_side(tmp_path):
         lines[0] == "| run | seeds | success | return | length | steps to 0.9 success | reached |"
     )
     # Seed 0 has 9/10 after 9 of 10 updates, seed 1 ends with 10/20 after 320 steps.
-    assert lines[3].endswith(" | at least 304 [288, 320] | 1 of 2 |")
-    assert lines[3].startswith("| happo | 2 | 0.75 [0.5, 1] | 0.65 [0.4, 0.9] | 32.5 [10, 55] |")
+    # An interval of two seeds reaches 12.706 x half their distance to either side: 203, 3.18, 286.
+    assert lines[3].endswith(" | at least 304 [101, 507] | 1 of 2 |")
+    assert lines[3].startswith("| happo | 2 | 0.75 [-2.43, 3.93] | 0.65 [-2.53, 3.83] | 32.5 [-253")
     save_figure(entries, tmp_path / "compare.png")
     assert (tmp_path / "compare.png").stat().st_size > 10_000
 

@@ -10,7 +10,8 @@ from experiments.analysis.curves import add_legend, draw_curve, draw_curves, sav
 from experiments.analysis.results import read_result
 from experiments.analysis.reuse import save_reuse
 from experiments.analysis.statistics import Curve
-from tests.experiments.made_up_runs import write_run
+from experiments.training.folder.files import write_json
+from tests.experiments.made_up_runs import change_json, write_run
 
 RISE = np.array([1.0, 2.0])
 CURVE = Curve(RISE, RISE, RISE - 0.5, RISE + 0.5)
@@ -58,7 +59,7 @@ def titles_of(directory, monkeypatch) -> list[str]:
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
     result = read_result(directory)
     save_curves(result, directory / "curves.png")
-    save_reuse(result, directory / "reuse.png")
+    save_reuse(result, 0, directory / "reuse.png")
     return [figure.get_suptitle() for figure in figures]
 
 
@@ -74,11 +75,39 @@ def test_the_title_speaks_of_intervals_only_over_several_seeds(seeds, tmp_path, 
         assert reuse == "maze, oappo, 2 seeds (mean over seeds)"
 
 
-def test_of_a_grid_the_matrices_are_those_of_its_first_point(tmp_path, monkeypatch):
+def reuse_of(result, point, monkeypatch) -> Figure:
+    """Returns the picture of a grid point's reuse."""
+    figures: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    save_reuse(result, point, result.directory / "reuse.png")
+    return figures[0]
+
+
+def test_of_a_grid_the_matrices_are_those_of_the_point_asked_for(tmp_path, monkeypatch):
     argv = ["--env", "maze", "--total-steps", "4096", "--seeds", "2", "--reuse-sigma", "1", "2"]
+    write_run(argv, tmp_path / "run", lambda _, point, __: 4.0 * point["reuse_sigma"])
+    result = read_result(tmp_path / "run")
+    figure = reuse_of(result, 1, monkeypatch)
+    title = figure.get_suptitle()
+    assert title == "maze, oappo, 2 seeds (matrices: reuse_sigma=2, mean over seeds)"
+    # After one of eight updates learner 0 gives itself 0.125, at point 0 after one of four 0.25.
+    assert figure.axes[0].texts[0].get_text() == "0.125"
+
+
+def test_matrices_end_before_their_point_diverges_and_count_the_steps_before_training(
+    tmp_path, monkeypatch
+):
+    argv = ["--env", "maze", "--total-steps", "10240", "--seeds", "2", "--algorithm", "seps"]
     write_run(argv, tmp_path / "run", lambda *_: 3.0)
-    _, reuse = titles_of(tmp_path / "run", monkeypatch)
-    assert reuse == "maze, oappo, 2 seeds (matrices: reuse_sigma=1, mean over seeds)"
+    bad = {"point": 0, "seed": 0, "update": 5, "metric": "critic/loss"}
+    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    labels = [{"seed": seed, "labels": [0, 0, 1, 1]} for seed in (0, 1)]
+    write_json(tmp_path / "run" / "clusters.json", {"env_steps": 8192, "seeds": labels})
+    figure = reuse_of(read_result(tmp_path / "run"), 0, monkeypatch)
+    titles = [axes.get_title() for axes in figure.axes[:4]]
+    # Four sound updates of 1,024 steps each after 8,192.
+    assert titles == [f"after {steps} steps" for steps in ("9,216", "10,240", "11,264", "12,288")]
+    assert figure.axes[0].get_yticklabels()[0].get_text() == "policy 0"
 
 
 @pytest.mark.parametrize("algorithm", ["oappo", "mappo"])
@@ -86,6 +115,7 @@ def test_pictures_are_drawn_of_a_single_update(algorithm, tmp_path):
     argv = ["--env", "maze", "--num-envs", "4", "--rollout-length", "8", "--total-steps", "32"]
     write_run([*argv, "--algorithm", algorithm], tmp_path / "run", lambda *_: 3.0)
     result = read_result(tmp_path / "run")
-    for save, name in ((save_curves, "curves.png"), (save_reuse, "reuse.png")):
-        save(result, tmp_path / name)
+    save_curves(result, tmp_path / "curves.png")
+    save_reuse(result, 0, tmp_path / "reuse.png")
+    for name in ("curves.png", "reuse.png"):
         assert (tmp_path / name).stat().st_size > 10_000

@@ -55,6 +55,27 @@ def test_a_run_ends_with_pictures_a_summary_and_a_table(tmp_path):
     assert "320 steps/s over all seeds and points; compiled in 1.0 s, ran 2.0 s" in text
 
 
+def test_pictures_are_of_the_best_point_and_seed_of_the_summary(tmp_path, monkeypatch):
+    shown: dict[str, object] = {}
+    monkeypatch.setattr(
+        "experiments.analysis.finish.save_reuse",
+        lambda _, point, path: shown.update({path.name: point}),
+    )
+    monkeypatch.setattr(
+        "experiments.analysis.finish.save_replay",
+        lambda _, __, lane, path: shown.update({path.name: lane}) or True,
+    )
+    # The larger sigma and the later seed need fewer updates.
+    write_run(
+        [*TINY, "--seed", "7", "--reuse-sigma", "0.1", "0.2"],
+        tmp_path / "run",
+        lambda _, point, seed: 60 - 100 * point["reuse_sigma"] - seed,
+    )
+    summary, _ = finished(tmp_path / "run")
+    assert (summary["best_point"], summary["points"][1]["best_seed"]) == (1, 8)
+    assert shown == {"reuse.png": 1, "replay.gif": (1, 1)}
+
+
 def test_points_that_diverged_are_named(tmp_path):
     write_run([*TINY, "--reuse-sigma", "0.1", "0.2"], tmp_path / "run", lambda *_: 5)
     bad = {"point": 1, "seed": 0, "update": 3, "metric": "critic/loss"}
@@ -78,13 +99,13 @@ def test_a_run_that_was_stopped_before_its_first_update_has_no_points(rows, tmp_
 
 def test_a_sweep_is_ranked_and_its_best_point_is_that_of_the_summary(tmp_path, undrawn):
     argv = [*TINY, "--reuse-sigma", "0.1", "0.2"]
-    write_run(argv, tmp_path / "run", lambda _, point, __: 40 * point["reuse_sigma"])
+    write_run(argv, tmp_path / "run", lambda _, point, __: 400 * point["reuse_sigma"])
     change_json(
         tmp_path / "run" / "config.json", sweep=SWEEP | {"rank_by": "length", "rank_over": "end"}
     )
     summary, text = finished(tmp_path / "run")
-    # The longer the better: 100 - 90 in point 0, which succeeds; as long in point 1 for a while.
-    assert (summary["best_point"], summary["best_score"]) == (0, 10)
+    # The shorter the better: 10 of 40 updates are a quarter, 100 - 90 / 4; 100 - 90 / 8 in point 1.
+    assert (summary["best_point"], summary["best_score"]) == (0, 77.5)
     assert "rank" in text and "The best: python" in text
     assert {"table.md", "preset.json"} <= {path.name for path in (tmp_path / "run").iterdir()}
 

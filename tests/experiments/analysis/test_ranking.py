@@ -20,7 +20,13 @@ TINY = f"{TINY} --rollout-length 16 --total-steps 640 --seeds 2".split()
 SIGMAS = ["--reuse-sigma", "0.1", "0.2", "0.3"]
 
 
-def write_sweep(directory: Path, rank_by: str = "return", over: str = "end", **changed) -> Result:
+def write_sweep(
+    directory: Path,
+    rank_by: str = "return",
+    over: str = "end",
+    order: str | None = None,
+    **changed,
+) -> Result:
     """Writes a sweep in which one point learns in ten of ten updates, one in two, one never."""
     needed = {np.float32(0.1): 10, np.float32(0.2): 2, np.float32(0.3): 30}
 
@@ -30,6 +36,7 @@ def write_sweep(directory: Path, rank_by: str = "return", over: str = "end", **c
     write_run([*TINY, *SIGMAS], directory, updates_needed, **changed)
     search = {"search": ["reuse_sigma=0.1,0.2,0.3"], "points": 3, "method": "grid"}
     sweep = {**search, "search_seed": 0, "rank_by": rank_by, "rank_over": over}
+    sweep |= {} if order is None else {"rank_order": order}
     change_json(directory / "config.json", sweep=sweep)
     return read_result(directory)
 
@@ -50,13 +57,35 @@ def test_points_are_ranked_by_their_end_or_by_the_whole_run(tmp_path):
     assert [one.score.value for one in over_run] == pytest.approx(expected, abs=1e-6)
 
 
+def test_of_what_should_be_low_the_lowest_comes_first_unless_the_sweep_says_otherwise(tmp_path):
+    natural = rank(write_sweep(tmp_path / "natural", "length", "run"))
+    # 100 - 90 x (0.95, 0.55 and 0.55 / 3).
+    assert [one.point for one in natural] == [1, 0, 2]
+    scores = [one.score.value for one in natural]
+    assert scores == pytest.approx([14.5, 50.5, 83.5], abs=1e-4)
+    highest = rank(write_sweep(tmp_path / "highest", "length", "run", "highest"))
+    assert [one.point for one in highest] == [2, 0, 1]
+    lowest = write_sweep(tmp_path / "lowest", "success", "run", "lowest")
+    assert [one.point for one in rank(lowest)] == [2, 0, 1]
+    save_ranking(lowest, quiet())
+    head = (tmp_path / "lowest" / "table.md").read_text().splitlines()[2]
+    assert head.startswith("| rank | reuse_sigma | success, whole run, lowest first | return |")
+
+
+@pytest.mark.parametrize("order", ["lowest", "highest"])
+def test_a_point_without_a_score_comes_after_those_with_one(order, tmp_path):
+    result = write_sweep(tmp_path / "run", "return", "end", order)
+    result.columns["episode/count"][:, 1] = 0
+    assert [one.point for one in rank(result)][2] == 1
+
+
 def test_the_table_names_a_point_that_diverged_last(tmp_path):
     write_sweep(tmp_path / "run", over="run")
     bad = {"point": 1, "seed": 0, "update": 3, "metric": "critic/loss"}
     change_json(tmp_path / "run" / "training.json", diverged=[bad])
     save_ranking(read_result(tmp_path / "run"), quiet())
     lines = (tmp_path / "run" / "table.md").read_text().splitlines()
-    assert lines[0] == "Interquartile mean and 95% bootstrap interval over 2 seeds."
+    assert lines[0] == "Interquartile mean and 95% interval over 2 seeds."
     assert lines[2] == "| rank | reuse_sigma | return, whole run | return | success | length |"
     assert lines[4].startswith("| 1 | 0.1 | 0.450 [0.450, 0.450] |")
     assert lines[6].startswith("| 3 | 0.2 | diverged |")

@@ -8,6 +8,7 @@ import pytest
 
 from experiments.analysis.results import read_result
 from experiments.training.errors import UsageError
+from experiments.training.folder.files import write_json
 from tests.experiments.made_up_runs import SIZES, change_json, write_run
 
 TINY = ["--env", "maze", *SIZES]
@@ -37,11 +38,30 @@ def test_a_run_is_read_back_by_update_point_and_seed(tmp_path):
     np.testing.assert_allclose(weight[0, 0], [0.15, 0.85, 0, 0])
 
 
-def test_steps_to_a_threshold_are_those_of_the_first_bin_at_or_above_it(tmp_path):
-    write_run(TINY, tmp_path / "run", lambda _, __, seed: 10 + 10 * seed)
+def test_steps_to_a_threshold_are_those_of_the_first_window_at_or_above_it(tmp_path):
+    write_run(TINY, tmp_path / "run", lambda _, __, seed: 10 + 10 * seed, episode__count=400.0)
     steps, reached = read_result(tmp_path / "run").steps_to("success", 0, 0.9)
     # Seed 0 has 9/10 after 9 updates of 32 steps; seed 1 ends with 10/20, after all 320.
     assert steps.tolist() == [288, 320] and reached.tolist() == [True, False]
+
+
+def test_the_steps_of_a_grouping_before_training_count(tmp_path):
+    write_run(
+        [*TINY, "--algorithm", "seps"],
+        tmp_path / "run",
+        lambda _, __, seed: 10 + 10 * seed,
+        episode__count=400.0,
+    )
+    labels = [{"seed": seed, "labels": [0, 0, 1, 1]} for seed in (0, 1)]
+    write_json(tmp_path / "run" / "clusters.json", {"env_steps": 8192, "seeds": labels})
+    result = read_result(tmp_path / "run")
+    # 8,192 + 288; all that were done are 8,192 + 320.
+    steps, reached = result.steps_to("success", 0, 0.9)
+    assert steps.tolist() == [8480, 8512] and reached.tolist() == [True, False]
+    first, last = 8192 + 32, 8192 + 320
+    for env_steps in (result.curve("success", 0).env_steps, result.seed_curve("success", 0, 1)[0]):
+        assert (env_steps[0], env_steps[-1]) == (first, last)
+    assert result.env_steps == 320  # What summary.json says is of training alone.
 
 
 def test_an_update_of_which_rows_are_missing_is_left_out(tmp_path):
@@ -77,18 +97,38 @@ def test_a_curve_ends_before_its_point_diverges(tmp_path):
     assert result.curve("return", 1).env_steps[-1] == 96  # 3 updates.
 
 
+def test_the_end_of_a_point_that_diverges_is_before_that(tmp_path):
+    write_run(TWO_POINTS, tmp_path / "run", lambda *_: 5, episode__count=400.0)
+    bad = {"point": 1, "seed": 0, "update": 4, "metric": "critic/loss"}
+    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    result = read_result(tmp_path / "run")
+    # The last tenth of three updates is the third, of five until the optimum.
+    np.testing.assert_array_equal(result.ends("success", 1), [0.6, 0.6])
+    np.testing.assert_array_equal(result.ends("success", 0), [1, 1])
+    assert result.seed_curve("success", 1, 0)[0].tolist() == [32, 64, 96]
+    # What comes after it reaches nothing.
+    assert not result.steps_to("success", 1, 0.9)[1].any()
+    assert result.steps_to("success", 0, 0.9)[1].all()
+    change_json(tmp_path / "run" / "training.json", diverged=[bad | {"update": 1}])
+    assert np.isnan(read_result(tmp_path / "run").ends("success", 1)).all()
+
+
 def test_who_acts_with_which_policy(tmp_path):
     write_run([*TINY, "--algorithm", "mappo"], tmp_path / "mappo", lambda *_: 5)
-    assert read_result(tmp_path / "mappo").own().tolist() == [[[True] * 4]] * 2
+    mappo = read_result(tmp_path / "mappo")
+    assert mappo.own().tolist() == [[[True] * 4]] * 2 and mappo.learners == ["policy 0"]
     write_run(TINY, tmp_path / "run", lambda *_: 5)
-    own = read_result(tmp_path / "run").own()
-    np.testing.assert_array_equal(own, [np.eye(4)] * 2)
+    result = read_result(tmp_path / "run")
+    np.testing.assert_array_equal(result.own(), [np.eye(4)] * 2)
+    assert result.learners == result.agents
     # SEPS groups the agents of each seed, and says so in a file of its own.
     labels = [[0, 0, 1, 1], [0, 1, 0, 1]]
     seeds = [{"seed": seed, "labels": each} for seed, each in enumerate(labels)]
     path = tmp_path / "run" / "clusters.json"
     path.write_text(json.dumps({"env_steps": 8192, "seeds": seeds}))
-    own = read_result(tmp_path / "run").own()
+    result = read_result(tmp_path / "run")
+    assert result.learners == [f"policy {index}" for index in range(4)]
+    own = result.own()
     assert own.shape == (2, 4, 4)
     assert own[1].astype(int).tolist() == [[1, 0, 1, 0], [0, 1, 0, 1], [0] * 4, [0] * 4]
 

@@ -1,19 +1,15 @@
-"""Averages over episodes, bins of updates, estimates over seeds."""
+"""Averages over episodes, bins of updates, and when a threshold is reached."""
 
 import numpy as np
 import pytest
 
-from experiments.analysis import statistics
+from experiments.analysis.estimates import IQM, MEAN, estimate
 from experiments.analysis.statistics import (
     bin_ends,
     bin_means,
-    bootstrap_interval,
     curve_over_seeds,
     episode_mean,
-    estimate,
-    iqm,
-    probability_of_improvement,
-    show,
+    first_passage,
     tail_means,
 )
 
@@ -49,37 +45,79 @@ def test_the_band_of_one_seed_has_no_width():
     np.testing.assert_array_equal(curve.mean, curve.high)
 
 
-def test_a_curve_and_a_table_have_the_same_interval():
+@pytest.mark.parametrize("trim", [MEAN, IQM])
+def test_a_curve_and_a_table_have_the_same_interval(trim):
     seeds = np.array([0.1, 0.5, 0.6, 0.9])
-    curve = curve_over_seeds(np.array([10]), seeds[None], np.mean)
-    expected = estimate(seeds, statistic=np.mean)
+    curve = curve_over_seeds(np.array([10]), seeds[None], trim)
+    expected = estimate(seeds, trim)
     assert (curve.mean[0], curve.low[0], curve.high[0]) == pytest.approx(expected[:3])
 
 
-@pytest.mark.parametrize("shape", [(5,), (3, 5)])
-def test_the_interval_of_one_sample_is_the_same_in_batches_of_any_size(shape, monkeypatch):
-    seeds = np.random.default_rng(0).normal(size=shape)
-    # At once, as 5 x 2000 numbers are few, or nearly; then by the hundred.
-    expected = bootstrap_interval(seeds, statistic=iqm)
-    monkeypatch.setattr(statistics, "BATCH_NUMBERS", 0)
-    np.testing.assert_array_equal(bootstrap_interval(seeds, statistic=iqm), expected)
+def test_the_curve_of_a_run_without_a_bin_is_empty():
+    assert curve_over_seeds(np.zeros(0), np.zeros((0, 5))).low.shape == (0,)
 
 
-def test_intervals_of_few_or_equal_seeds():
-    assert not estimate(np.array([0.5])).has_interval
-    assert estimate(np.array([0.5, 0.5, 0.5]), statistic=np.mean)[:3] == (0.5, 0.5, 0.5)
-    found = estimate(np.array([0.0, 1.0, 1.0]), statistic=np.mean)
-    assert 0 <= found.low < found.high <= 1
+def test_a_plateau_below_the_threshold_does_not_reach_it_by_noise():
+    """Of 40,000 episodes, 64 an update, a share of 0.8 or 0.85 succeeds."""
+    rng = np.random.default_rng(0)
+    for share in (0.8, 0.85):
+        runs = rng.binomial(64, share, size=(200, 625)) / 64
+        passed = [first_passage(run, np.full(625, 64.0), 0.9) is not None for run in runs]
+        # 0 of 4,000 and 0.001 of 4,000; a window alone would let 0.27 of the latter pass.
+        assert np.mean(passed) <= 0.01
 
 
-def test_seeds_that_are_not_finite_are_left_out():
-    assert show(estimate(np.array([np.nan, 1.0, np.inf]))) == "1.000"
-    assert show(estimate(np.array([np.nan]))) == "no episode ended"
+@pytest.mark.parametrize(
+    ("per_update", "threshold", "expected"),
+    [
+        # The step comes after 1,000 episodes.  Windows of four updates hold 1/4, 2/4, 3/4, 4/4 of
+        # what comes after it.
+        (100, 0.9, 14),
+        (100, 0.5, 12),
+        # Of eight: 8/8, after as many episodes.
+        (50, 0.9, 28),
+        # Of two updates of 250, more than are needed.
+        (250, 0.9, 6),
+        (1000, 0.9, 2),
+    ],
+)
+def test_a_step_is_passed_with_the_first_window_that_holds_enough_of_it(
+    per_update, threshold, expected
+):
+    before = 1000 // per_update
+    value = np.array([0.0] * before + [1.0] * 4 * before)
+    count = np.full(value.shape, float(per_update))
+    assert first_passage(value, count, threshold) == expected
 
 
-def test_ties_count_half_in_the_probability_of_improvement():
-    # Pairs (2, 1), (2, 2), (3, 1), (3, 2), each twice: three are won and one is tied.
-    first, second = np.array([2.0, 3.0]), np.array([1.0, 2.0, np.nan])
-    assert probability_of_improvement(first, second) == 3.5 / 4
-    assert probability_of_improvement(second, first) == 0.5 / 4
-    assert np.isnan(probability_of_improvement(first, second[2:]))
+def test_updates_without_episodes_belong_to_no_window():
+    # 400 episodes of 1 after 400 of 0, with gaps: the window is full after update 6.
+    value = np.array([np.nan, 0.0, np.nan, 1.0, np.nan, 1.0, np.nan])
+    count = np.array([0, 400, 0, 200, 0, 200, 0.0])
+    assert first_passage(value, count, 0.9) == 6
+    # Episodes weigh alike: 300 of 1 and 100 of 0.5 are 0.875.
+    value, count = np.array([1.0, 0.5]), np.array([300.0, 100.0])
+    assert first_passage(value, count, 0.87) == 2 and first_passage(value, count, 0.88) is None
+
+
+def test_fewer_episodes_than_a_window_show_nothing():
+    assert first_passage(np.ones(3), np.full(3, 133.0), 0.5) is None
+    assert first_passage(np.ones(4), np.full(4, 100.0), 0.5) == 4
+    assert first_passage(np.full(3, np.nan), np.zeros(3), 0.5) is None
+    assert first_passage(np.ones(0), np.zeros(0), 0.5) is None
+
+
+def test_a_window_that_luck_filled_does_not_count_unless_the_rest_is_as_good():
+    count = np.full(20, 400.0)
+    value = np.full(20, 0.85)
+    value[3] = 1.0
+    # From update 4 on the mean is (1 + 16 x 0.85) / 17 = 0.859.
+    assert first_passage(value, count, 0.9) is None
+    value[4:] = 0.95
+    assert first_passage(value, count, 0.9) == 4
+
+
+def test_all_is_reached_by_all_whatever_the_rounding():
+    count = np.full(1000, 7.0)
+    assert first_passage(np.ones(1000), count, 1.0) == 58  # 58 x 7 = 406
+    assert first_passage(np.full(1000, np.float32(0.9), float), count, 0.9) == 58

@@ -21,7 +21,9 @@ def test_statistics_of_five_seeds():
     # Cutting int(0.25 x 5) = 1 value at each end leaves 2, 3, 4.
     assert described["iqm"] == 3
     low, high = described["ci95"]
-    assert 1 < low < 4 < high < 10
+    # Student's t of 4 degrees of freedom times the standard error.
+    reach = 2.7764 * np.sqrt(12.5 / 5)
+    assert (low, high) == pytest.approx((4 - reach, 4 + reach), abs=1e-3)
 
 
 def test_seeds_without_episodes_are_left_out():

@@ -48,7 +48,7 @@ def test_each_panel_over_team_sizes_names_its_statistic(drawn):
     assert "(IQM)" in steps
     assert "ratio of means" in gain
     assert caption == (
-        "Interquartile mean (of the gain: ratio of means) and 95% bootstrap interval over 5 seeds."
+        "Interquartile mean (of the gain: ratio of means) and 95% interval over 5 seeds."
     )
     assert "ratio" not in Outcome(FIGURE_3B, (), (), 5).caption
 
