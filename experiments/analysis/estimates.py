@@ -121,12 +121,12 @@ def _weighted_sum(samples: Sequence[np.ndarray], weights: np.ndarray, *, is_log:
         return Estimate(value, value, value, num_seeds)
     variances = [np.var(x - x[0]) / (x.size - 1) for x in known]  # Of the means.
     parts, freedom = slopes**2 * variances, np.array([x.size - 1 for x in known])
-    total = np.sum(parts)
+    total = float(np.sum(parts))
     if not total:
         return Estimate(value, value, value, num_seeds)
     # The degrees of freedom of Welch and Satterthwaite.
-    reach = _quantile(total**2 / np.sum(parts**2 / freedom)) * math.sqrt(total)
-    return Estimate(value, float(value - reach), float(value + reach), num_seeds)
+    reach = _quantile(total**2 / float(np.sum(parts**2 / freedom))) * math.sqrt(total)
+    return Estimate(value, value - reach, value + reach, num_seeds)
 
 
 def _quantile(degrees_of_freedom: float) -> float:
