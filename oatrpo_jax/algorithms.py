@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.reuse.rules import (
+    DIVERGENCE,
     ReuseRule,
     agreement_reuse,
     fixed_reuse,
@@ -83,6 +84,8 @@ class Algorithm:
             names |= {"estimator"}
         if self.finds_clusters:
             names |= _READ_TO_GROUP
+        if config.log_affinity:
+            names |= DIVERGENCE
         if config.divergence != "quantile":
             names -= {"divergence_quantile"}
         if config.value_loss != "clipped":

@@ -84,6 +84,11 @@ class Config:
     divergence_rows: int = _setting(
         2048, "rows of a rollout on which the pairwise KL is estimated (at most)"
     )
+    log_affinity: bool = _setting(
+        False,
+        "log divergences and effective sample sizes also where the reuse rule does not ask for "
+        "them; each costs a pass of every policy over every agent's rows",
+    )
     truncation: Literal["bootstrap", "neutralise"] = _setting(
         "bootstrap",
         "at a time limit, bootstrap from the final state's value or give the step no advantage",

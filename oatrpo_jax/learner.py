@@ -13,7 +13,7 @@ import numpy as np
 
 from oatrpo_jax.advantages import trajectory_advantage
 from oatrpo_jax.algorithms import Algorithm, get_algorithm
-from oatrpo_jax.checks import check_labels, check_update_input
+from oatrpo_jax.checks import check_finds_clusters, check_labels, check_update_input
 from oatrpo_jax.config import Config, EnvSpec, Hyperparams
 from oatrpo_jax.critics.critic import Critic, ValueNorm, critic_features
 from oatrpo_jax.critics.shared_values import importance_ratio, own_judgement
@@ -103,10 +103,11 @@ class Learner:
         Args:
             state: the learner's.
             labels: ``[N]`` the policy that each agent is to act with, from 0 to G - 1; anything
-                else is a ValueError.
+                else is a ValueError, and so are any labels where the algorithm finds no clusters.
         """
         labels = jnp.asarray(labels, jnp.int32)
         check_labels(labels, self.spec.num_agents, self.num_policies)
+        check_finds_clusters(self.algorithm)
         return state._replace(labels=labels)
 
     def act(

@@ -169,6 +169,10 @@ class Result:
             policies = [each["labels"] for each in self.clusters["seeds"]]
         return np.array(policies)[:, None] == np.arange(self.config["num_policies"])[:, None]
 
+    def has_matrix(self, name: str) -> bool:
+        """Returns whether a metric that is a matrix was recorded."""
+        return f"{name}/0/0" in self.columns
+
     def matrices(self, name: str, point: int) -> np.ndarray:
         """Returns ``[U, G, N]`` a metric that is a matrix, mean over seeds."""
         return self.seed_matrices(name, point).mean(axis=1)

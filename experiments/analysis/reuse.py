@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -33,14 +33,17 @@ MIN_DIVERGENCE = 1e-4
 def save_reuse(result: Result, point: int, path: Path) -> None:
     """Saves the reuse matrix M and the divergences D at moments of training, and what is admitted.
 
-    Matrices are means over seeds at one grid point, until it diverged.
+    Matrices are means over seeds at one grid point, until it diverged.  What was not recorded is
+    left out.
     """
     last = max(result.num_sound(point), 1) - 1
     moments = np.unique(np.linspace(0, last, NUM_SNAPSHOTS).round().astype(int))
-    figure = Figure(figsize=(13, 9.5), layout="constrained")
+    matrices = _matrices(result, point)
+    height = 3.2 * (len(matrices) + 1)
+    figure = Figure(figsize=(13, height), layout="constrained")
     # Two columns for each moment, so that the panels below can have half of the width each.
-    grid = figure.add_gridspec(3, 2 * len(moments))
-    _draw_snapshots(figure, grid, result, point, moments)
+    grid = figure.add_gridspec(len(matrices) + 1, 2 * len(moments))
+    _draw_snapshots(figure, grid, result, moments, matrices)
     axes = _draw_admitted(figure, grid, result)
     remarks = [
         *([f"matrices: {result.label(point)}"] if result.config["swept"] else []),
@@ -51,21 +54,35 @@ def save_reuse(result: Result, point: int, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+class Matrices(NamedTuple):
+    """A matrix after every update, ``[U, G, N]``, with its name and how it is drawn."""
+
+    name: str
+    values: np.ndarray
+    style: Mapping[str, Any]
+
+
+def _matrices(result: Result, point: int) -> Sequence[Matrices]:
+    """Returns the reuse matrices, and the divergences where they were recorded."""
+    weight = result.matrices("reuse/weight", point)
+    found = [Matrices("reuse weight M", weight, {"cmap": "Blues", "vmin": 0, "vmax": 1})]
+    if result.has_matrix("reuse/divergence"):
+        divergence = result.matrices("reuse/divergence", point)
+        top = max(MIN_DIVERGENCE * 10, np.max(divergence, initial=0, where=np.isfinite(divergence)))
+        style = {"cmap": "viridis_r", "norm": LogNorm(MIN_DIVERGENCE, top, clip=True)}
+        found.append(Matrices("divergence D (nats)", divergence, style))
+    return found
+
+
 def _draw_snapshots(
-    figure: Figure, grid: GridSpec, result: Result, point: int, moments: np.ndarray
+    figure: Figure,
+    grid: GridSpec,
+    result: Result,
+    moments: np.ndarray,
+    all_matrices: Sequence[Matrices],
 ) -> None:
-    """Draws both matrices of a grid point, one below the other, after some updates."""
-    weight, divergence = (result.matrices(f"reuse/{n}", point) for n in ("weight", "divergence"))
-    top = max(MIN_DIVERGENCE * 10, np.max(divergence, initial=0, where=np.isfinite(divergence)))
-    rows: tuple[tuple[str, np.ndarray, Any], ...] = (
-        ("reuse weight M", weight, {"cmap": "Blues", "vmin": 0, "vmax": 1}),
-        (
-            "divergence D (nats)",
-            divergence,
-            {"cmap": "viridis_r", "norm": LogNorm(MIN_DIVERGENCE, top, clip=True)},
-        ),
-    )
-    for row, (name, matrices, style) in enumerate(rows):
+    """Draws matrices, one below the other, after some updates."""
+    for row, (name, matrices, style) in enumerate(all_matrices):
         panels = [
             figure.add_subplot(grid[row, 2 * index : 2 * index + 2])
             for index in range(len(moments))
@@ -112,29 +129,30 @@ def _draw_admitted(figure: Figure, grid: GridSpec, result: Result) -> Axes:
 
     Returns the first panel, which has a curve per grid point.
     """
-    half = grid.ncols // 2
-    first = figure.add_subplot(grid[2, :half])
-    panels = [first, figure.add_subplot(grid[2, half:], sharex=first)]
     own = result.own()
+    has_sample_size = result.has_matrix("reuse/effective_sample_size") and not own.all()
+    last, half = grid.nrows - 1, grid.ncols // 2
+    first = figure.add_subplot(grid[last, :half] if has_sample_size else grid[last, :])
+    panels = [first]
+    if has_sample_size:
+        panels.append(figure.add_subplot(grid[last, half:], sharex=first))
     steps = result.steps_after(np.arange(1, result.num_updates + 1))
     for point, label in enumerate(point_labels(result)):
         sound = slice(result.num_sound(point))
         admitted = result.columns["reuse/num_admitted"][sound, point]
-        draw_curve(panels[0], curve_over_seeds(steps[sound], admitted), point, label)
-        if not own.all():
+        draw_curve(first, curve_over_seeds(steps[sound], admitted), point, label)
+        for axes in panels[1:]:
             sample_size = result.seed_matrices("reuse/effective_sample_size", point)[sound]
             others = _mean_over_others(sample_size, own)
-            draw_curve(panels[1], curve_over_seeds(steps[sound], others), point, label)
+            draw_curve(axes, curve_over_seeds(steps[sound], others), point, label)
     titles = ("others admitted per learner", "effective sample size of others' experience (share)")
-    for axes, title in zip(panels, titles, strict=True):
+    for axes, title in zip(panels, titles, strict=False):
         axes.set_title(title)
         dress_over_steps(axes)
         axes.set_ylim(bottom=0)
     first.set_ylim(top=max(1.0, first.get_ylim()[1]))
-    panels[1].set_ylim(0, 1.03)
-    if own.all():
-        remark = "no others: all agents act with one policy"
-        panels[1].text(0.5, 0.5, remark, transform=panels[1].transAxes, ha="center", color="grey")
+    for axes in panels[1:]:
+        axes.set_ylim(0, 1.03)
     return first
 
 

@@ -19,7 +19,8 @@ NUM_BLOCKS = 8
 class GradientError(NamedTuple):
     """The error of the gradient that each slot gives, as an estimate of the learner's own.
 
-    Both are squared norms, added up over all parameters; an own slot has no bias.
+    Both are squared norms, added up over all parameters; an own slot has no bias.  They are inf
+    where fewer than two blocks tell, and NaN where the slot or the learner is.
 
     Attributes:
         variance: ``[G, N]`` of the slot's gradient, a mean over its rows.
@@ -41,37 +42,62 @@ def gradient_error(
     difference between the learner's own gradient and the slot's in block k, the expectation of
     ``|mean d|^2`` is the squared bias plus the variance of ``mean d``, which is taken off.  Own and
     other rows share environments and advantages; as differences are taken block by block, noise
-    that they have in common cancels.
+    that they have in common cancels.  K counts the blocks in which the slot has active rows, and
+    for differences those in which the learner's own experience has some too.
 
     Args:
         gradient: (learner index, rows ``[R]`` of one slot) -> gradient of the learner's objective.
         rows: ``[N, K, R]``, see `block_rows`.
         own_share: ``[G, N]`` weights of the slots that make up the learner's own gradient.
     """
-    num_blocks = rows.active.shape[1]
-    pairs = max(num_blocks * (num_blocks - 1), 1)
-
-    def squared_norm(tree: PyTree, axes: int) -> jax.Array:
-        """Returns the sum of squares over all but the first axes of every leaf."""
-        sums = (jnp.sum(jnp.square(x), axis=range(axes, x.ndim)) for x in jax.tree.leaves(tree))
-        return sum(sums, jnp.float32(0))
-
-    def moments(blocks: PyTree) -> tuple[jax.Array, jax.Array]:
-        """Returns ``[N]`` squared norm of the mean over blocks, and the variance of that mean."""
-        mean = jax.tree.map(lambda x: jnp.mean(x, axis=1, keepdims=True), blocks)
-        spread = squared_norm(jax.tree.map(jnp.subtract, blocks, mean), 1)
-        return squared_norm(mean, 1), spread / pairs
+    has_rows = jnp.any(rows.active, axis=-1)
 
     def row(learner: jax.Array) -> GradientError:
         blocks = jax.vmap(jax.vmap(gradient, (None, 0)), (None, 0))(learner, rows)
-        share, exact = own_share[learner], jax.lax.Precision.HIGHEST
-        own = jax.tree.map(lambda x: jnp.tensordot(share, x, 1, precision=exact), blocks)
-        difference = jax.tree.map(lambda mine, all_: mine - all_, own, blocks)
-        gap, noise = moments(difference)
-        _, variance = moments(blocks)
-        return GradientError(variance, jnp.maximum(gap - noise, 0.0))
+        is_own = has_rows & (own_share[learner] > 0)[:, None]
+        has_own = jnp.any(is_own, axis=0)
+        share = jnp.where(is_own, own_share[learner][:, None], 0.0)
+        share /= jnp.where(has_own, jnp.sum(share, axis=0), 1.0)
+        own = _masked_sum(jax.tree.map(lambda x: _beside(share, x) * x, blocks), is_own, axis=0)
+        difference = jax.tree.map(jnp.subtract, own, blocks)
+        gap, noise = _moments(difference, has_rows & has_own)
+        _, variance = _moments(blocks, has_rows)
+        bias = jnp.where(jnp.isinf(noise), noise, jnp.maximum(gap - noise, 0.0))
+        return GradientError(variance, bias)
 
     return jax.lax.map(row, jnp.arange(len(own_share)))
+
+
+def _moments(blocks: PyTree, counts: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns ``[N]`` squared norms of means over blocks, and the variances of those means.
+
+    Args:
+        blocks: leaves ``[N, K, ...]``.
+        counts: ``[N, K]`` bool, which blocks count; the variance is inf with fewer than two.
+    """
+    number = jnp.sum(counts, axis=1)
+    total = _masked_sum(blocks, counts, axis=1)
+    mean = jax.tree.map(lambda x: x / _beside(jnp.maximum(number, 1), x), total)
+    spread = jax.tree.map(lambda x, mean: jnp.square(x - mean[:, None]), blocks, mean)
+    pairs = jnp.maximum(number * (number - 1), 1)
+    variance = jnp.where(number > 1, _sum(_masked_sum(spread, counts, axis=1)) / pairs, jnp.inf)
+    return _sum(jax.tree.map(jnp.square, mean)), variance
+
+
+def _masked_sum(tree: PyTree, mask: jax.Array, axis: int) -> PyTree:
+    """Returns the sum of every leaf ``[N, K, ...]`` over an axis, where the ``[N, K]`` mask is."""
+    return jax.tree.map(lambda x: jnp.sum(jnp.where(_beside(mask, x), x, 0.0), axis=axis), tree)
+
+
+def _sum(tree: PyTree) -> jax.Array:
+    """Returns the sum over all but the first axis of all leaves."""
+    sums = (jnp.sum(x, axis=range(1, x.ndim)) for x in jax.tree.leaves(tree))
+    return sum(sums, jnp.float32(0))
+
+
+def _beside(x: jax.Array, other: jax.Array) -> jax.Array:
+    """Returns an array with as many trailing axes as it takes to broadcast against another."""
+    return jnp.expand_dims(x, range(x.ndim, other.ndim))
 
 
 def block_rows(slots: Slots, num_rows: int) -> Slots:

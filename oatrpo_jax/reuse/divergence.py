@@ -9,9 +9,12 @@ import jax.numpy as jnp
 
 from oatrpo_jax.advantages import masked_mean
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.policies.distributions import policy_distribution
+from oatrpo_jax.policies.distributions import Distribution, policy_distribution
 from oatrpo_jax.ranges import TINY
 from oatrpo_jax.reuse.experience import Slots
+
+LogitsOf = Callable[[jax.Array], jax.Array]
+"""Number of a learner -> ``[N, R, A]`` its logits on every slot's rows."""
 
 
 def summarise_rows(
@@ -26,49 +29,77 @@ def summarise_rows(
         hparams: has the quantile.
 
     Returns:
-        ``[...]``.
+        ``[...]``, NaN where an active row is.
     """
     kl = jnp.maximum(kl, 0.0)
     if config.divergence == "max":
         return jnp.max(jnp.where(active, kl, 0.0), axis=-1)
     if config.divergence == "quantile":
         rows = jnp.where(active, kl, jnp.nan)
-        return jnp.nan_to_num(jnp.nanquantile(rows, hparams.divergence_quantile, axis=-1))
+        quantile = jnp.nanquantile(rows, hparams.divergence_quantile, axis=-1)
+        # It leaves out the NaN of inactive rows, and would leave out that of active ones.
+        is_sound = ~jnp.any(active & jnp.isnan(kl), axis=-1)
+        return jnp.where(jnp.any(active, axis=-1), jnp.where(is_sound, quantile, jnp.nan), 0.0)
     return masked_mean(kl, active, axis=-1)
 
 
 def pairwise_divergence(
-    logits_of: Callable[[jax.Array], jax.Array],
-    slots: Slots,
-    num_policies: int,
-    config: Config,
-    hparams: Hyperparams,
-) -> tuple[jax.Array, jax.Array]:
+    logits_of: LogitsOf, slots: Slots, num_policies: int, config: Config, hparams: Hyperparams
+) -> jax.Array:
     """Returns how far each learner's policy is from each source's, on the source's experience.
 
-    ``D[g, n] = mean over active rows of KL( mu_n(.|o^n) || pi_g(.|o^n) )`` (Condition 1), and the
-    effective sample size ``1 / E[w^2]`` of the importance ratios ``w = pi_g / mu_n`` as a share of
-    the active rows (Kong 1992).  ``E[w^2] = sum_a pi_g(a)^2 / mu_n(a)`` is taken over all actions,
-    and not over those drawn, which cannot show that probable ones are missing.
+    ``D[g, n] = mean over active rows of KL( mu_n(.|o^n) || pi_g(.|o^n) )`` (Condition 1).
 
     Args:
-        logits_of: learner index -> ``[N, R, A]`` its logits on every slot's rows.
-        slots: the same rows, ``[N, R, ...]``.
+        logits_of: gives each learner's logits on the rows.
+        slots: the rows, ``[N, R, ...]``.
         num_policies: G.
         config: says how rows are summarised.
         hparams: has the quantile.
 
     Returns:
-        ``[G, N]`` divergences and ``[G, N]`` effective sample sizes in [0, 1].
+        ``[G, N]``, NaN where a policy is.
     """
-    behaviour = policy_distribution(slots.logits)
 
-    def row(learner: jax.Array) -> tuple[jax.Array, jax.Array]:
-        policy = policy_distribution(logits_of(learner))
-        kl = behaviour.kl_divergence(policy)
+    def divergence(behaviour: Distribution, policy: Distribution) -> jax.Array:
+        return summarise_rows(behaviour.kl_divergence(policy), slots.active, config, hparams)
+
+    return _compare_policies(divergence, logits_of, slots, num_policies)
+
+
+def pairwise_sample_size(logits_of: LogitsOf, slots: Slots, num_policies: int) -> jax.Array:
+    """Returns how many of each source's rows are worth as much as all, for each learner.
+
+    The effective sample size ``1 / E[w^2]`` of the importance ratios ``w = pi_g / mu_n`` as a share
+    of the active rows (Kong 1992).  ``E[w^2] = sum_a pi_g(a)^2 / mu_n(a)`` is taken over all
+    actions, and not over those drawn, which cannot show that probable ones are missing.
+
+    Args:
+        logits_of: gives each learner's logits on the rows.
+        slots: the rows, ``[N, R, ...]``.
+        num_policies: G.
+
+    Returns:
+        ``[G, N]`` in [0, 1], NaN where a policy is.
+    """
+
+    def sample_size(behaviour: Distribution, policy: Distribution) -> jax.Array:
         second = jnp.square(policy.probs) / jnp.maximum(behaviour.probs, TINY)
         second_moment = masked_mean(jnp.sum(second, axis=-1), slots.active, axis=-1)
-        divergence = summarise_rows(kl, slots.active, config, hparams)
-        return divergence, 1.0 / jnp.maximum(second_moment, 1.0)
+        return 1.0 / jnp.maximum(second_moment, 1.0)
 
-    return jax.lax.map(row, jnp.arange(num_policies))
+    return _compare_policies(sample_size, logits_of, slots, num_policies)
+
+
+def _compare_policies(
+    measure: Callable[[Distribution, Distribution], jax.Array],
+    logits_of: LogitsOf,
+    slots: Slots,
+    num_policies: int,
+) -> jax.Array:
+    """Returns ``[G, N]`` what (behaviour of all slots, one policy) -> ``[N]`` finds."""
+    behaviour = policy_distribution(slots.logits)
+    return jax.lax.map(
+        lambda learner: measure(behaviour, policy_distribution(logits_of(learner))),
+        jnp.arange(num_policies),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ from oatrpo_jax.advantages import masked_mean
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.policies.networks import Actor, policy_logits, policy_on
 from oatrpo_jax.reuse.agreement import GradientError, block_rows, gradient_error
-from oatrpo_jax.reuse.divergence import pairwise_divergence
+from oatrpo_jax.reuse.divergence import pairwise_divergence, pairwise_sample_size
 from oatrpo_jax.reuse.experience import Experience, Slots, subsample_rows
 from oatrpo_jax.reuse.rules import Affinity, ReuseRule, own_share
 from oatrpo_jax.types import PyTree
@@ -41,6 +42,9 @@ def make_plan(
 ) -> tuple[UpdatePlan, dict[str, jax.Array]]:
     """Returns a shuffled order and the reuse matrix for this iteration, and metrics.
 
+    How far policies are apart is computed, and is among the metrics, where the rule asks for it or
+    the config wants it logged.
+
     Args:
         actor: the module of one policy.
         reuse: the rule behind the matrix.
@@ -55,11 +59,14 @@ def make_plan(
     def logits_of(learner: jax.Array) -> jax.Array:
         return policy_logits(actor, jax.tree.map(lambda x: x[learner], actors), rows)
 
-    divergence, sample_size = pairwise_divergence(logits_of, rows, len(own), config, hparams)
+    divergence = functools.cache(
+        lambda: jnp.where(own, 0.0, pairwise_divergence(logits_of, rows, len(own), config, hparams))
+    )
+    sample_size = functools.cache(lambda: pairwise_sample_size(logits_of, rows, len(own)))
     affinity = Affinity(
-        divergence=jnp.where(own, 0.0, divergence),
         own=own,
         has_rows=jnp.any(rows.active, axis=1),
+        divergence=divergence,
         sample_size=sample_size,
         gradient_error=lambda: policy_gradient_error(actor, actors, experience),
     )
@@ -69,11 +76,16 @@ def make_plan(
     # Policies without an agent come last: under vmap their turns are then idle in every lane.
     order = order[jnp.argsort(~used[order])]
     num_admitted = jnp.sum((weights > 0) & ~own, axis=1)
+    measures = {"reuse/divergence": divergence, "reuse/effective_sample_size": sample_size}
+    logged = {
+        name: measure()
+        for name, measure in measures.items()
+        if config.log_affinity or measure.cache_info().currsize  # The rule has asked.
+    }
     return UpdatePlan(experience, order, weights), {
-        "reuse/divergence": affinity.divergence,
         "reuse/weight": weights,
-        "reuse/effective_sample_size": sample_size,
         "reuse/num_admitted": jnp.sum(num_admitted) / jnp.sum(used),
+        **logged,
     }
 
 

@@ -11,26 +11,33 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from oatrpo_jax.advantages import masked_mean
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.ranges import TINY
 from oatrpo_jax.reuse.agreement import GradientError
 
+_ROWS = frozenset({"divergence_rows"})
+DIVERGENCE = _ROWS | {"divergence", "divergence_quantile"}
+"""Settings and coefficients on which a divergence depends."""
+
 
 class Affinity(NamedTuple):
-    """What a reuse rule may look at.
+    """What a reuse rule may look at.  What costs time is a function, computed if a rule asks.
+
+    What is measured of a policy that is NaN is NaN, and a rule must not admit it.
 
     Attributes:
-        divergence: ``[G, N]`` D[g, n], see `divergence.pairwise_divergence`.
         own: ``[G, N]`` bool, True where agent n acts with policy g.
         has_rows: ``[N]`` bool, True where the agent was active on a row that was looked at.
-        sample_size: ``[G, N]`` effective sample size of the importance ratios, as a share.
-        gradient_error: computes ``[G, N]`` errors of policy gradients, for the rules that ask.
+        divergence: gives ``[G, N]`` D[g, n], see `divergence.pairwise_divergence`; 0 on own.
+        sample_size: gives ``[G, N]`` effective sample sizes of the importance ratios, as shares.
+        gradient_error: gives ``[G, N]`` errors of policy gradients.
     """
 
-    divergence: jax.Array
     own: jax.Array
     has_rows: jax.Array
-    sample_size: jax.Array
+    divergence: Callable[[], jax.Array]
+    sample_size: Callable[[], jax.Array]
     gradient_error: Callable[[], GradientError]
 
 
@@ -43,7 +50,7 @@ class ReuseRule:
         divergence_limit: hyperparams -> ``[]``, upper bound on D of every reused slot after a
             trust-region step (Condition 1 for the candidate).
         shares: whether a learner may get a weight on another's slot.
-        reads: the hyperparameters that the rule reads.
+        reads: the settings and coefficients that the rule reads.
         averages: whether a learner's weights sum to 1.  Only then may sources be drawn by them.
     """
 
@@ -104,15 +111,11 @@ def threshold_reuse() -> ReuseRule:
     """
 
     def weights(affinity: Affinity, hparams: Hyperparams) -> jax.Array:
-        gate = (affinity.divergence < hparams.reuse_sigma) & affinity.has_rows
+        gate = (affinity.divergence() < hparams.reuse_sigma) & affinity.has_rows
         return gate_weights(gate, affinity.own, hparams.reuse_lambda)
 
-    return ReuseRule(
-        weights=weights,
-        divergence_limit=lambda hparams: hparams.reuse_sigma,
-        shares=True,
-        reads=frozenset({"reuse_sigma", "reuse_lambda", "divergence_quantile"}),
-    )
+    reads = DIVERGENCE | {"reuse_sigma", "reuse_lambda"}
+    return ReuseRule(weights, lambda hparams: hparams.reuse_sigma, shares=True, reads=reads)
 
 
 def sample_size_reuse() -> ReuseRule:
@@ -124,12 +127,11 @@ def sample_size_reuse() -> ReuseRule:
     when all policies agree; the identity as the ratios' spread grows.  It sees how policies differ,
     and not whether they should.
     """
-    return ReuseRule(
-        weights=lambda affinity, hparams: relative_weights(affinity.sample_size, affinity),
-        divergence_limit=_no_limit,
-        shares=True,
-        reads=frozenset(),
-    )
+
+    def weights(affinity: Affinity, hparams: Hyperparams) -> jax.Array:
+        return relative_weights(affinity.sample_size(), affinity)
+
+    return ReuseRule(weights, _no_limit, shares=True, reads=_ROWS)
 
 
 def agreement_reuse() -> ReuseRule:
@@ -141,29 +143,29 @@ def agreement_reuse() -> ReuseRule:
     independent; beside the own slot's that is ``V[g, g] / (V[g, n] + B[g, n])``, and no source
     counts for more than the learner itself.  Uniform when slots are alike; the identity when
     gradients part, be it that policies differ, or that the same action is good for one agent and
-    bad for the other, which no divergence between policies shows.
+    bad for the other, which no divergence between policies shows.  A source whose error is unknown
+    has weight 0, and so has every source where the learner's own variance is unknown.
     """
 
     def weights(affinity: Affinity, hparams: Hyperparams) -> jax.Array:
         error = affinity.gradient_error()
-        own_variance = jnp.sum(own_share(affinity.own) * error.variance, axis=1, keepdims=True)
-        squared_error = error.variance + error.bias
-        return relative_weights(
-            own_variance / jnp.maximum(jnp.maximum(squared_error, own_variance), TINY), affinity
-        )
+        is_known = affinity.own & jnp.isfinite(error.variance)
+        own_variance = masked_mean(error.variance, is_known, axis=1)[:, None]
+        squared_error = jnp.maximum(error.variance + error.bias, own_variance)
+        return relative_weights(own_variance / jnp.maximum(squared_error, TINY), affinity)
 
-    return ReuseRule(weights, _no_limit, shares=True, reads=frozenset())
+    return ReuseRule(weights, _no_limit, shares=True, reads=_ROWS)
 
 
 def relative_weights(relative: jax.Array, affinity: Affinity) -> jax.Array:
     """Returns ``[G, N]`` weights: 1 for the own slots together, ``relative`` for others, over all.
 
     Args:
-        relative: ``[G, N]``, what another slot is worth beside one's own, in [0, 1].
+        relative: ``[G, N]``, what another slot is worth beside one's own, in [0, 1]; NaN is 0.
         affinity: says whose slots are whose.
     """
     others = affinity.has_rows & ~affinity.own
-    weights = own_share(affinity.own) + jnp.where(others, relative, 0.0)
+    weights = own_share(affinity.own) + jnp.where(others & (relative > 0), relative, 0.0)
     return weights / jnp.maximum(jnp.sum(weights, axis=1, keepdims=True), 1.0)
 
 
@@ -177,9 +179,7 @@ def shared_experience() -> ReuseRule:
         others = affinity.has_rows & ~affinity.own
         return own_share(affinity.own) + jnp.where(others, hparams.seac_coef, 0.0)
 
-    return ReuseRule(
-        weights, _no_limit, shares=True, reads=frozenset({"seac_coef"}), averages=False
-    )
+    return ReuseRule(weights, _no_limit, shares=True, reads=_ROWS | {"seac_coef"}, averages=False)
 
 
 def allowed_reuse(allowed: Sequence[Sequence[bool]]) -> ReuseRule:
@@ -203,7 +203,7 @@ def allowed_reuse(allowed: Sequence[Sequence[bool]]) -> ReuseRule:
             jnp.asarray(matrix) & affinity.has_rows, affinity.own, hparams.reuse_lambda
         )
 
-    return ReuseRule(weights, _no_limit, shares=True, reads=frozenset({"reuse_lambda"}))
+    return ReuseRule(weights, _no_limit, shares=True, reads=_ROWS | {"reuse_lambda"})
 
 
 def fixed_reuse(matrix: Sequence[Sequence[float]]) -> ReuseRule:

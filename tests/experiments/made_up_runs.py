@@ -94,9 +94,17 @@ def make_metrics(experiment: Experiment, updates_needed: Height) -> dict[str, np
         first = {0: share, 1: 1 - share}.get(source, np.zeros_like(share))
         other = np.full(share.shape, float(learner == source))
         metrics[f"reuse/weight/{entry}"] = other if learner else first
-        metrics[f"reuse/divergence/{entry}"] = share
-        metrics[f"reuse/effective_sample_size/{entry}"] = share
+        metrics |= {f"reuse/{name}/{entry}": share for name in measured(experiment)}
     return metrics
+
+
+def measured(experiment: Experiment) -> Sequence[str]:
+    """Returns what is logged of how far policies are apart: it depends on what the rule asks."""
+    if experiment.config.log_affinity:
+        return "divergence", "effective_sample_size"
+    if experiment.algorithm.name == "oappo-ess":
+        return ("effective_sample_size",)
+    return ("divergence",) if "divergence" in experiment.algorithm.reuse.reads else ()
 
 
 def write_metrics(experiment: Experiment, metrics: Mapping[str, np.ndarray], path: Path) -> None:

@@ -138,10 +138,15 @@ def _replays(outcome: Outcome, root: Path) -> list[dict[str, str]]:
 
 
 def _matrices(name: str, series: Series) -> dict[str, Any]:
-    """Returns the reuse matrix and the divergences at moments of training, mean over seeds."""
+    """Returns the reuse matrix at moments of training, mean over seeds.
+
+    The divergences as well, where the run recorded them.
+    """
     result = series.result
     matrices = {
-        kind: result.matrices(f"reuse/{kind}", series.point) for kind in ("weight", "divergence")
+        kind: result.matrices(f"reuse/{kind}", series.point)
+        for kind in ("weight", "divergence")
+        if result.has_matrix(f"reuse/{kind}")
     }
     last = len(matrices["weight"]) - 1
     moments = np.unique(np.linspace(0, last, NUM_MOMENTS).astype(int))

@@ -191,7 +191,8 @@ def _shown(name: str, argv: Sequence[str]) -> frozenset[str]:
     if not {"-h", "--help"} & set(argv):
         return frozenset(each.name for kind in (Program, Coefficients) for each in kind.declared())
     algorithm = fixed_algorithm(allowed_reuse([[True]])) if name == "fixed" else get_algorithm(name)
-    return algorithm.reads(Config(divergence="quantile", value_loss="clipped"))
+    widest = Config(divergence="quantile", value_loss="clipped", log_affinity=True)
+    return algorithm.reads(widest)
 
 
 def _check_changes(stored: Settings, settings: Settings, directory: Path) -> None:

@@ -110,6 +110,32 @@ def test_matrices_end_before_their_point_diverges_and_count_the_steps_before_tra
     assert figure.axes[0].get_yticklabels()[0].get_text() == "policy 0"
 
 
+WEIGHT, DIVERGENCE = "reuse weight M\nlearner", "divergence D (nats)\nlearner"
+ADMITTED = "others admitted per learner"
+SAMPLE_SIZE = "effective sample size of others' experience (share)"
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "drawn"),
+    [
+        ("happo", {WEIGHT, ADMITTED}),
+        ("oappo", {WEIGHT, DIVERGENCE, ADMITTED}),
+        ("oappo-ess", {WEIGHT, ADMITTED, SAMPLE_SIZE}),
+        ("happo --log-affinity", {WEIGHT, DIVERGENCE, ADMITTED, SAMPLE_SIZE}),
+        ("mappo --log-affinity", {WEIGHT, DIVERGENCE, ADMITTED}),  # No others to measure.
+    ],
+)
+def test_of_reuse_is_drawn_what_the_run_measured(algorithm, drawn, tmp_path, monkeypatch):
+    argv = ["--env", "maze", "--total-steps", "4096", "--seeds", "1", "--algorithm"]
+    write_run([*argv, *algorithm.split()], tmp_path / "run", lambda *_: 3.0)
+    figures: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    save_reuse(read_result(tmp_path / "run"), tmp_path / "reuse.png")
+    panels = figures[0].axes
+    labels = {axes.get_ylabel() for axes in panels} | {axes.get_title() for axes in panels}
+    assert labels & {WEIGHT, DIVERGENCE, ADMITTED, SAMPLE_SIZE} == drawn
+
+
 @pytest.mark.parametrize("algorithm", ["oappo", "mappo"])
 def test_pictures_are_drawn_of_a_single_update(algorithm, tmp_path):
     argv = ["--env", "maze", "--num-envs", "4", "--rollout-length", "8", "--total-steps", "32"]

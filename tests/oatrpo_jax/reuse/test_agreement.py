@@ -3,12 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from oatrpo_jax.advantages import masked_mean
 from oatrpo_jax.reuse.agreement import NUM_BLOCKS, block_rows, gradient_error
 from oatrpo_jax.reuse.experience import Slots
 
 
-def slots_of(advantage) -> Slots:
-    """Slots whose rows ``[N, ...]`` differ by their advantages alone."""
+def slots_of(advantage, active=None) -> Slots:
+    """Slots whose rows ``[N, ...]`` differ by their advantages alone, and by who is active."""
     advantage = jnp.asarray(advantage, jnp.float32)
     nothing = jnp.zeros((*advantage.shape, 1))
     return Slots(
@@ -18,25 +19,26 @@ def slots_of(advantage) -> Slots:
         log_prob=jnp.zeros(advantage.shape),
         logits=nothing,
         advantage=advantage,
-        active=jnp.ones(advantage.shape, bool),
+        active=jnp.ones(advantage.shape, bool) if active is None else active,
     )
 
 
 def mean_advantage(learner, rows):
     """A gradient that can be followed by hand: two parameters, both the rows' mean advantage."""
-    mean = jnp.mean(rows.advantage)
+    mean = masked_mean(rows.advantage, rows.active)
     return {"weight": mean, "bias": mean[None]}
 
 
 @jax.jit
-def error_of_arrays(advantage, own_share):
-    return gradient_error(mean_advantage, slots_of(advantage), own_share)
+def error_of_arrays(advantage, own_share, active):
+    return gradient_error(mean_advantage, slots_of(advantage, active), own_share)
 
 
-def error_of(advantage, own_share=None):
+def error_of(advantage, own_share=None, active=None):
     advantage = jnp.asarray(advantage, jnp.float32)
     own_share = np.eye(len(advantage)) if own_share is None else np.asarray(own_share)
-    return error_of_arrays(advantage, own_share)
+    active = jnp.ones(advantage.shape, bool) if active is None else jnp.asarray(active)
+    return error_of_arrays(advantage, own_share, active)
 
 
 def test_variance_and_bias_by_hand():
@@ -68,6 +70,57 @@ def test_a_policy_of_two_agents_has_the_mean_of_their_gradients():
     # Own gradient of policy 0: half of each, (0 + 4) / 2 = 2 in both blocks.
     error = error_of([[[0.0], [0.0]], [[4.0], [4.0]], [[2.0], [2.0]]], own_share=[[0.5, 0.5, 0.0]])
     np.testing.assert_allclose(error.bias, [[8, 8, 0]], atol=1e-5)
+
+
+@pytest.mark.parametrize("empty", [0, 1])
+def test_with_a_block_emptied_the_estimate_is_that_of_the_other_seven(empty):
+    draws = np.random.default_rng(0).normal(size=(2, 8, 3))
+    active = np.ones(draws.shape, bool)
+    active[empty, 5] = False
+    found = error_of(draws, active=active)
+    seven = error_of(np.delete(draws, 5, axis=1))
+    eight = error_of(draws)
+    np.testing.assert_allclose(found.bias, seven.bias, rtol=1e-4)
+    np.testing.assert_allclose(found.variance[:, empty], seven.variance[:, empty], rtol=1e-5)
+    np.testing.assert_allclose(found.variance[:, 1 - empty], eight.variance[:, 1 - empty])
+
+
+def test_an_empty_block_is_no_gradient_of_zero():
+    # Slot 1: 4, nothing, 6: mean 5, variance (1 + 1) / (2 x 1) = 1.  Differences of the two blocks
+    # that both have: -4, -4: squared bias 16 without noise.  Two parameters double everything.
+    # Slot 0: 0, 3, 2: mean 5/3, variance (25 + 16 + 1) / 9 / (3 x 2) = 7/9.
+    advantage, active = [[[0.0], [3.0], [2.0]], [[4.0], [99.0], [6.0]]], np.ones((2, 3, 1), bool)
+    active[1, 1] = False
+    error = error_of(advantage, active=active)
+    np.testing.assert_allclose(error.variance, [[14 / 9, 2], [14 / 9, 2]], rtol=1e-5)
+    np.testing.assert_allclose(error.bias, [[0, 32], [32, 0]], atol=1e-4)
+
+
+def test_fewer_than_two_blocks_tell_nothing():
+    active = np.ones((3, 2, 1), bool)
+    active[1, 0] = False  # One block of slot 1; slot 2 has both.
+    error = error_of([[[0.0], [2.0]]] * 3, active=active)
+    np.testing.assert_array_equal(np.isinf(error.variance), [[False, True, False]] * 3)
+    expected = [[False, True, False], [True, True, True], [False, True, False]]
+    np.testing.assert_array_equal(np.isinf(error.bias), expected)
+
+
+def test_a_policys_own_gradient_is_that_of_its_agents_that_were_there():
+    # Policy 0 is acted with by agents 0 and 1: 0 and 4, mean 2, in block 0; 6 alone in block 1.
+    active = np.array([[[True], [False]], [[True], [True]], [[True], [True]]])
+    advantage = [[[0.0], [9.0]], [[4.0], [6.0]], [[5.0], [9.0]]]
+    error = error_of(advantage, own_share=[[0.5, 0.5, 0.0]], active=active)
+    # Beside slot 2: -3 in both blocks: 9 for each of two parameters.
+    assert float(error.bias[0, 2]) == pytest.approx(18)
+
+
+def test_a_slot_that_is_not_a_number_spoils_no_other_and_no_learner_but_its_own():
+    advantage = np.ones((3, 4, 2))
+    advantage[2, 1, 0] = np.nan
+    error = error_of(advantage)
+    broken = np.array([[False, False, True]] * 3)
+    np.testing.assert_array_equal(np.isnan(error.variance), broken)
+    np.testing.assert_array_equal(np.isnan(error.bias), broken | broken.T)
 
 
 def test_blocks_are_groups_of_environments():

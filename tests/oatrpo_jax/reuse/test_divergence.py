@@ -7,7 +7,11 @@ import pytest
 
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.policies.distributions import policy_distribution
-from oatrpo_jax.reuse.divergence import pairwise_divergence, summarise_rows
+from oatrpo_jax.reuse.divergence import (
+    pairwise_divergence,
+    pairwise_sample_size,
+    summarise_rows,
+)
 from oatrpo_jax.reuse.experience import Slots
 
 
@@ -24,12 +28,21 @@ def test_masked_kl_is_exact():
 def test_rows_are_summarised_by_mean_maximum_or_quantile_of_the_active_ones():
     kl = jnp.array([[1.0, 2.0, 3.0, 100.0], [5.0, 5.0, 5.0, 5.0], [-1e-9, 0.0, 0.0, 0.0]])
     active = jnp.array([[True, True, True, False], [False] * 4, [True] * 4])
-    hparams = Hyperparams.create(divergence_quantile=0.5)
-    config = Config()
     for name, expected in (("mean", 2.0), ("max", 3.0), ("quantile", 2.0)):
-        summary = summarise_rows(kl, active, dataclasses.replace(config, divergence=name), hparams)
         # Nobody active: 0.  Rounding below 0: clamped.
-        np.testing.assert_allclose(summary, [expected, 0.0, 0.0], atol=1e-12)
+        np.testing.assert_allclose(summarise(kl, active, name), [expected, 0.0, 0.0], atol=1e-12)
+
+
+def summarise(kl, active, name):
+    hparams = Hyperparams.create(divergence_quantile=0.5)
+    return summarise_rows(kl, active, dataclasses.replace(Config(), divergence=name), hparams)
+
+
+@pytest.mark.parametrize("name", ["mean", "max", "quantile"])
+def test_what_is_not_a_number_on_an_active_row_stays_so_and_on_another_row_does_not_matter(name):
+    kl = jnp.array([[jnp.nan, 0.0, 0.0], [jnp.nan, 2.0, 2.0], [jnp.nan] * 3])
+    active = jnp.array([[True] * 3, [False, True, True], [False] * 3])
+    np.testing.assert_array_equal(summarise(kl, active, name), [jnp.nan, 2.0, 0.0])
 
 
 def two_slots(logits) -> Slots:
@@ -53,11 +66,12 @@ def test_divergence_has_the_learner_in_its_row_and_the_source_in_its_column():
     def logits_of(index):
         return jnp.broadcast_to(learner[index], (2, 2, 3))
 
-    divergence, sample_size = pairwise_divergence(
+    divergence = pairwise_divergence(
         logits_of, two_slots(source), 2, Config(), Hyperparams.create()
     )
     # KL((2,1,1)/4 || (1,1,2)/4) = 1/2 ln 2 - 1/4 ln 2 = 1/4 ln 2 = 0.1733, and likewise back.
     np.testing.assert_allclose(divergence, [[0, 0.173287], [0.173287, 0]], atol=1e-5)
+    sample_size = pairwise_sample_size(logits_of, two_slots(source), 2)
     # E[w^2] = (1/2)^2/(1/4) + (1/4)^2/(1/4) + (1/4)^2/(1/2) = 1 + 1/4 + 1/8 = 11/8.
     np.testing.assert_allclose(sample_size, [[1, 8 / 11], [8 / 11, 1]], rtol=1e-5)
 
@@ -65,9 +79,7 @@ def test_divergence_has_the_learner_in_its_row_and_the_source_in_its_column():
 def test_a_source_that_never_does_what_the_learner_does_is_no_sample():
     source = jnp.broadcast_to(jnp.array([0.0, -200.0, -200.0]), (2, 2, 3))
     learner = jnp.broadcast_to(jnp.array([-200.0, 0.0, 0.0]), (2, 2, 3))
-    _, sample_size = pairwise_divergence(
-        lambda index: learner, two_slots(source), 2, Config(), Hyperparams.create()
-    )
+    sample_size = pairwise_sample_size(lambda index: learner, two_slots(source), 2)
     np.testing.assert_array_less(sample_size, 1e-30)
 
 
@@ -77,8 +89,22 @@ def test_inactive_rows_change_no_divergence():
     spoilt = slots._replace(logits=slots.logits.at[1, 1].set(jnp.array([50.0, 0.0, -50.0])))
     other = jax.random.normal(jax.random.key(1), (2, 2, 3))
 
-    def measure(slots):
-        return pairwise_divergence(lambda index: other, slots, 2, Config(), Hyperparams.create())
+    for measure in (divergence_of, sample_size_of):
+        np.testing.assert_array_equal(measure(other, slots), measure(other, spoilt))
 
-    for before, after in zip(measure(slots), measure(spoilt), strict=True):
-        np.testing.assert_array_equal(before, after)
+
+def divergence_of(logits, slots):
+    """Of learners that have the same logits on all slots' rows."""
+    return pairwise_divergence(lambda index: logits, slots, 2, Config(), Hyperparams.create())
+
+
+def sample_size_of(logits, slots):
+    return pairwise_sample_size(lambda index: logits, slots, 2)
+
+
+@pytest.mark.parametrize("measure", [divergence_of, sample_size_of])
+def test_a_source_that_is_not_a_number_is_so_to_everybody_and_no_other_is(measure):
+    logits = jnp.zeros((2, 2, 3))
+    broken = two_slots(logits.at[1, 0, 0].set(jnp.nan))
+    found = measure(logits, broken)
+    assert jnp.isnan(found[:, 1]).all() and jnp.isfinite(found[:, 0]).all()

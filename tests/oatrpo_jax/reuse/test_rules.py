@@ -21,11 +21,13 @@ from oatrpo_jax.reuse.rules import (
 
 def affinity(divergence, own=None, has_rows=None, sample_size=None, error=None) -> Affinity:
     divergence = jnp.asarray(divergence, jnp.float32)
+    if sample_size is None:
+        sample_size = jnp.ones_like(divergence)
     return Affinity(
-        divergence=divergence,
         own=jnp.eye(*divergence.shape, dtype=bool) if own is None else jnp.asarray(own),
         has_rows=jnp.ones(divergence.shape[1], bool) if has_rows is None else jnp.asarray(has_rows),
-        sample_size=jnp.asarray(jnp.ones_like(divergence) if sample_size is None else sample_size),
+        divergence=lambda: divergence,
+        sample_size=lambda: jnp.asarray(sample_size),
         gradient_error=lambda: GradientError(*map(jnp.asarray, error)),
     )
 
@@ -164,3 +166,37 @@ def test_slots_without_rows_are_not_reused(rule):
     weights = rule.weights(alike, Hyperparams.create())
     # Agent 1 died at once: nothing of it can be used; its own weight stands for "change nothing".
     np.testing.assert_allclose(weights, [[1, 0], [0.5, 0.5]], rtol=1e-6)
+
+
+UNKNOWN, BROKEN = np.inf, np.nan
+
+
+@pytest.mark.parametrize("nothing", [UNKNOWN, BROKEN])
+def test_a_source_or_learner_whose_error_nobody_knows_has_no_part_in_anothers_row(nothing):
+    variance = np.ones((3, 3))
+    bias = np.zeros((3, 3))
+    variance[:, 2] = variance[2] = bias[:, 2] = bias[2] = nothing
+    seen = affinity(np.zeros((3, 3)), error=(variance, bias))
+    weights = agreement_reuse().weights(seen, Hyperparams.create())
+    # Learners 0 and 1 are alike and share evenly.  Learner 2 does not know its own variance.
+    np.testing.assert_allclose(weights, [[0.5, 0.5, 0], [0.5, 0.5, 0], [0, 0, 1]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("rule", [threshold_reuse(), sample_size_reuse()])
+def test_a_source_or_learner_that_is_not_a_number_has_no_part_in_anothers_row(rule):
+    divergence, sample_size = np.zeros((3, 3)), np.ones((3, 3))
+    for measured in (divergence, sample_size):
+        measured[:, 2] = measured[2] = BROKEN
+    hparams = Hyperparams.create(reuse_sigma=1e9, reuse_lambda=0.5)
+    weights = rule.weights(affinity(divergence, sample_size=sample_size), hparams)
+    np.testing.assert_allclose(weights, [[0.5, 0.5, 0], [0.5, 0.5, 0], [0, 0, 1]], rtol=1e-6)
+
+
+def test_the_variance_of_a_policy_of_two_agents_is_that_of_those_who_know_theirs():
+    own = np.array([[True, True, False]])
+    error = (np.array([[2.0, UNKNOWN, 3.0]]), np.array([[0.0, UNKNOWN, 1.0]]))
+    weights = agreement_reuse().weights(
+        affinity(np.zeros((1, 3)), own=own, error=error), Hyperparams.create()
+    )
+    # 2 / (3 + 1) = 1/2 beside 1 for the own slots together.
+    np.testing.assert_allclose(weights, [[1 / 3, 1 / 3, 1 / 3]], rtol=1e-6)

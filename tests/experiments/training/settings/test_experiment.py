@@ -88,6 +88,10 @@ def test_only_options_that_are_read_may_be_given():
         check_reads(get_algorithm("oappo"), Config(), frozenset({"kl_threshold"}))
     quantile = Config(divergence="quantile")
     check_reads(get_algorithm("oappo"), quantile, frozenset({"divergence_quantile"}))
+    with pytest.raises(UsageError, match="divergence is not read by happo"):
+        check_reads(get_algorithm("happo"), Config(), frozenset({"divergence"}))
+    logged = Config(log_affinity=True)
+    check_reads(get_algorithm("happo"), logged, frozenset({"divergence", "divergence_rows"}))
 
 
 def test_a_literal_matrix_leaves_lambda_unread_but_a_named_one_reads_it():
@@ -132,8 +136,8 @@ def columns(algorithm: str) -> set[str]:
 @pytest.mark.parametrize(
     "algorithms",
     [
-        # These two have every column between them.
-        pytest.param(["oappo", "oatrpo"], id="two"),
+        # These three have every column between them.
+        pytest.param(["oappo", "oatrpo", "oappo-ess"], id="three"),
         pytest.param(ALGORITHMS, id="all", marks=pytest.mark.thorough),
     ],
 )
