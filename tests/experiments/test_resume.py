@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tensorboardX.proto import event_pb2
 
 from experiments import run
 from experiments.training import console, loop, program
@@ -26,10 +24,10 @@ from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import build
 from experiments.training.team import load_team
 from oatrpo_jax.checkpoint import to_host
+from tests.experiments.events import read_scalars
 from tests.experiments.faults import damage, full_disk, lost_numbers
 from tests.experiments.trained_run import STEPS, TINY, read_checkpoint, shared_programs
 
-PROTO: Any = event_pb2
 SMALL = [*TINY, "--seeds", "2", "--seed", "3"]
 TOTAL = 12
 """Updates of a whole run."""
@@ -108,20 +106,7 @@ def assert_same(directory: Path, whole: Path) -> None:
 
 
 def scalars(directory: Path) -> dict[tuple[str, int], float]:
-    """Returns what TensorBoard shows: older events give way to a later file's start."""
-    shown: dict[tuple[str, int], float] = {}
-    for path in sorted(directory.glob("tensorboard/events*"), key=lambda p: p.stat().st_mtime_ns):
-        content, position = path.read_bytes(), 0
-        while position < len(content):
-            (length,) = struct.unpack_from("<Q", content, position)
-            event = PROTO.Event.FromString(content[position + 12 : position + 12 + length])
-            position += 12 + length + 4
-            if event.HasField("session_log"):
-                shown = {key: value for key, value in shown.items() if key[1] < event.step}
-            for value in event.summary.value:
-                assert (value.tag, event.step) not in shown
-                shown[value.tag, event.step] = value.simple_value
-    return shown
+    return read_scalars(directory / "tensorboard")
 
 
 def test_a_finished_run_goes_on_as_if_it_had_been_longer(stopped: Path, whole: Path):
