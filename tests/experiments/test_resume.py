@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments import run
-from experiments.training import console, loop, program
+from experiments.training import chunks, console
 from experiments.training.errors import UsageError
 from experiments.training.folder.checkpoints import find_checkpoints
 from experiments.training.folder.files import LOCK, locked, write_json
@@ -126,7 +125,7 @@ def test_rows_after_the_last_checkpoint_are_written_again(tmp_path: Path, whole:
 
     with monkeypatch.context() as patch:
         patch.setattr(console.ProgressLine, "show", die)
-        patch.setattr(loop, "next_length", lambda *_, **__: 3)  # Chunks of 1, 3 and 3 updates.
+        patch.setattr(chunks, "next_length", lambda *_, **__: 3)  # Chunks of 1, 3 and 3 updates.
         with pytest.raises(Killed):
             begin(tmp_path / "run", TOTAL)
     num_lines = len((tmp_path / "run" / "metrics.csv").read_text().splitlines())
@@ -141,19 +140,9 @@ def test_rows_after_the_last_checkpoint_are_written_again(tmp_path: Path, whole:
 def test_the_length_of_chunks_changes_nothing(
     length: int, tmp_path: Path, whole: Path, monkeypatch
 ):
-    monkeypatch.setattr(loop, "next_length", lambda *_, **__: length)
+    monkeypatch.setattr(chunks, "next_length", lambda *_, **__: length)
     assert begin(tmp_path / "run", TOTAL, every=0) == 0
     assert_same(tmp_path / "run", whole)
-
-
-def test_chunks_end_where_the_host_has_work():
-    compiled: Any = program.Program(
-        init=lambda: (None, None),  # type: ignore[arg-type, return-value]
-        advance=lambda state, count: (state, {"x": jnp.zeros(count)}),
-        compile_seconds=0.0,
-    )
-    chunks = loop.chunks(compiled, None, 3, 14, every=[4, 6])  # type: ignore[arg-type]
-    assert {4, 6, 8, 12, 14} <= {chunk.updates[-1] for chunk in chunks}
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_again(tmp_path: Path, whole: Path):
