@@ -14,6 +14,9 @@ from oatrpo_jax.types import MultiAgentEnv, Observation, PyTree, Transition
 Act = Callable[[Observation, jax.Array], tuple[jax.Array, jax.Array]]
 """(observation, key) -> actions and their log-probabilities."""
 
+OWN_METRICS = RETURN, LENGTH, COUNT = "return", "length", "count"
+"""Episode metrics that rollouts measure themselves; an environment's extras have other names."""
+
 
 class RolloutState(NamedTuple):
     """Where the environments stand; every field has a leading ``[E]`` axis.
@@ -41,6 +44,22 @@ class Episodes(NamedTuple):
 
     ended: jax.Array
     metrics: dict[str, jax.Array]
+
+
+def check_extras(env: MultiAgentEnv) -> None:
+    """Raises a ValueError if an environment's extras would replace what rollouts measure.
+
+    Traces a step, and runs nothing.
+    """
+    state, _ = jax.eval_shape(env.reset, jax.random.key(0))
+    action = jax.ShapeDtypeStruct((env.num_agents,), jnp.int32)
+    _, timestep = jax.eval_shape(env.step, state, action)
+    if clashing := [name for name in OWN_METRICS if name in timestep.extras]:
+        theirs, ours = (", ".join(names) for names in (clashing, OWN_METRICS))
+        raise ValueError(
+            f"extras: expected other names than {ours}, which the trainer measures itself, got "
+            f"{theirs}; rename what the environment tells of its episodes, to env_{clashing[0]} say"
+        )
 
 
 def init_rollout(env: MultiAgentEnv, num_envs: int, key: jax.Array) -> RolloutState:
@@ -108,7 +127,7 @@ def env_step(
     )
     episode_return = state.episode_return + timestep.reward
     episode_length = state.episode_length + 1
-    metrics = {"return": episode_return, "length": episode_length.astype(jnp.float32)}
+    metrics = {RETURN: episode_return, LENGTH: episode_length.astype(jnp.float32)}
     episodes = Episodes(last, metrics | timestep.extras)
     ongoing = RolloutState(env_state, timestep.observation, episode_return, episode_length)
     return where_env(last, fresh, ongoing), (transition, episodes)
@@ -161,4 +180,4 @@ def summarise_episodes(episodes: Episodes) -> dict[str, jax.Array]:
         f"episode/{name}": jnp.sum(jnp.where(ended, value, 0.0)) / count
         for name, value in episodes.metrics.items()
     }
-    return means | {"episode/count": count.astype(jnp.float32)}
+    return means | {f"episode/{COUNT}": count.astype(jnp.float32)}

@@ -15,7 +15,9 @@ from oatrpo_jax.grouping import Grouping, group_agents
 from oatrpo_jax.keys import Purpose, branch
 from oatrpo_jax.learner import Learner, LearnerState, make_learner
 from oatrpo_jax.rollout import (
+    COUNT,
     RolloutState,
+    check_extras,
     init_rollout,
     play_episodes,
     rollout,
@@ -51,6 +53,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.config.check_rollout()
+        check_extras(self.env)
 
     @property
     def config(self) -> Config:
@@ -121,8 +124,10 @@ class Trainer:
             jax.random.split(key, num_rounds),
         )
         means = summarise_episodes(jax.tree.map(lambda x: jnp.ravel(x)[:num_episodes], rounds))
-        del means["episode/count"]
-        return {name.replace("episode/", "evaluation/"): value for name, value in means.items()}
+        del means[f"episode/{COUNT}"]
+        return {
+            f"evaluation/{name.removeprefix('episode/')}": value for name, value in means.items()
+        }
 
 
 def make_trainer(
@@ -136,7 +141,8 @@ def make_trainer(
         config: static settings; the defaults if not given.
 
     Raises:
-        ValueError: for an unknown algorithm, or if rollouts do not split evenly.
+        ValueError: for an unknown algorithm, if rollouts do not split evenly, or if the
+            environment's extras have names of the trainer's own metrics.
     """
     return Trainer(env, make_learner(EnvSpec.from_env(env), algorithm, config))
 

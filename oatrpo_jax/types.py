@@ -85,8 +85,9 @@ class TimeStep(Protocol):
 
     ``last()`` with ``discount == 0`` is a termination, with ``discount > 0`` a truncation.
     ``extras`` holds scalars that describe the episode so far; their values on the last step
-    become the metrics ``episode/<name>``.  ``success`` in [0, 1] is expected of every
-    environment that has a goal: did the team reach it?
+    become the metrics ``episode/<name>``.  ``return``, ``length`` and ``count`` are measured by
+    the trainer, and refused there.  ``success`` in [0, 1] is expected of every environment that
+    has a goal: did the team reach it?
     """
 
     reward: jax.Array

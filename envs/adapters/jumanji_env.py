@@ -163,11 +163,11 @@ def scale(value: PyTree, spec: specs.Spec) -> PyTree:
 
 
 def team_extras(extras: dict[str, Any] | None) -> dict[str, Array]:
-    """Returns jumanji's scalars as float32, and ``success`` where one of them tells it."""
+    """Returns jumanji's scalars as float32, and ``success`` where it is not told but follows."""
     scalars = {
         name: jnp.asarray(value, jnp.float32)
         for name, value in (extras or {}).items()
         if jnp.ndim(value) == 0
     }
     goals = [scalars[name] == value for name, value in GOALS.items() if name in scalars]
-    return scalars | ({"success": goals[0].astype(jnp.float32)} if goals else {})
+    return ({"success": goals[0].astype(jnp.float32)} if goals else {}) | scalars

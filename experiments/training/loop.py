@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
+from experiments.training.chunks import Chunk, Device
 from experiments.training.console import ProgressLine
 from experiments.training.errors import UsageError
 from experiments.training.evaluation import Best, Evaluator, no_best
 from experiments.training.folder.checkpoints import Checkpoints
 from experiments.training.folder.metrics import Log
 from experiments.training.folder.tensorboard import Boards
-from experiments.training.program import CAPACITY, Program
+from experiments.training.program import Program
 from experiments.training.settings.experiment import Experiment
 from experiments.training.stopping import NonFinite, StopRequest, find_diverged
 from oatrpo_jax.train import TrainState
-
-CHUNK_SECONDS = 1.0
-"""How long a chunk should take: what the user waits for news, and for an interruption."""
 
 
 class RunState(NamedTuple):
@@ -45,7 +41,7 @@ class RunState(NamedTuple):
 
 @dataclass
 class Position:
-    """Where a run stands.
+    """Where a run stands, as of the last update after which the host held its state.
 
     Attributes:
         state: of the run.
@@ -79,30 +75,18 @@ class Instruments:
     evaluator: Evaluator
     line: ProgressLine
 
+    def record(self, chunk: Chunk) -> None:
+        """Logs and shows what a chunk did."""
+        self.log.append(chunk.metrics, chunk.updates)
+        self.boards.write(chunk.metrics, chunk.updates)
+        self.line.show(chunk.metrics, chunk.updates[-1])
 
-class Chunk(NamedTuple):
-    """What a few updates did.
-
-    Attributes:
-        state: the state after them, leading axes ``[P, K]``; given away when the next one starts.
-        first_update: number of the first of them, from 1.
-        metrics: by name, ``[chunk, P, K, ...]`` on the host.
-    """
-
-    state: TrainState
-    first_update: int
-    metrics: dict[str, np.ndarray]
-
-    @property
-    def updates(self) -> range:
-        """Numbers of its updates."""
-        count = len(next(iter(self.metrics.values())))
-        return range(self.first_update, self.first_update + count)
-
-    def until(self, update: int) -> Chunk:
-        """Returns the chunk with the metrics of later updates left out."""
-        count = update - self.first_update + 1
-        return self._replace(metrics={k: value[:count] for k, value in self.metrics.items()})
+    def evaluate(self, position: Position) -> None:
+        """Evaluates where a run stands, and keeps the best policies there."""
+        state, update = position.state, position.num_updates
+        best, metrics = self.evaluator.play(state.train.learner, state.best, update)
+        position.state = state._replace(best=best)
+        self.boards.write({name: value[None] for name, value in metrics.items()}, [update])
 
 
 def train(
@@ -114,40 +98,57 @@ def train(
 ) -> Position:
     """Returns where a run stands once it has done all updates, or as many as it can.
 
+    The device does the next chunk while the last one is logged, unless the host needs the state:
+    to evaluate, to save, or as the last one.  The position moves with those states alone.
+
     A grid point that diverged goes on unheeded; training stops when no sound one is left.
     """
-    log, boards, checkpoints = instruments.log, instruments.boards, instruments.checkpoints
-    evaluator, last = instruments.evaluator, experiment.config.num_updates
+    checkpoints, evaluator = instruments.checkpoints, instruments.evaluator
+    last = experiment.config.num_updates
     began = time.perf_counter() - position.run_seconds
     every = [number for number in (checkpoints.every, evaluator.every) if number]
-    first = position.num_updates + 1
-    for chunk in () if stop else chunks(program, position.state.train, first, last, every):
-        new = find_diverged(
-            chunk.metrics, chunk.first_update, experiment.seeds, position.diverged.keys()
-        )
-        position.diverged |= new
-        is_lost = len(position.diverged) == len(experiment.points)
-        if is_lost:
-            chunk = chunk.until(max(one.update for one in new.values()))
-        position.state = position.state._replace(train=chunk.state)
-        position.num_updates = chunk.updates[-1]
-        log.append(chunk.metrics, chunk.updates)
-        boards.write(chunk.metrics, chunk.updates)
-        instruments.line.show(chunk.metrics, position.num_updates)
-        if not is_lost and evaluator.is_due(position.num_updates):
-            best, metrics = evaluator.play(
-                chunk.state.learner, position.state.best, position.num_updates
-            )
-            position.state = position.state._replace(best=best)
-            boards.write({k: v[None] for k, v in metrics.items()}, [position.num_updates])
-        position.run_seconds = time.perf_counter() - began
-        if is_lost or stop:
-            break
-        if checkpoints.is_due(position.num_updates):
-            save(position, checkpoints)
-    if len(position.diverged) < len(experiment.points):
+    with Device(program, position.num_updates, last, every) as device:
+        if not stop:
+            device.start(position.state.train)
+        while (chunk := device.wait()) is not None:
+            chunk = note_diverged(chunk, position, experiment)
+            update, has_lost = chunk.updates[-1], is_lost(position, experiment)
+            is_due = evaluator.is_due(update) or checkpoints.is_due(update)
+            is_held = is_due or update == last or has_lost or bool(stop)
+            if not is_held:
+                device.start(chunk.state)
+            instruments.record(chunk)
+            if not is_held:
+                continue
+            position.state = position.state._replace(train=chunk.state)
+            position.num_updates = update
+            if evaluator.is_due(update) and not has_lost:
+                instruments.evaluate(position)
+            position.run_seconds = time.perf_counter() - began
+            if has_lost or stop:
+                break
+            if checkpoints.is_due(update):
+                save(position, checkpoints)
+            device.start(chunk.state)
+    if not is_lost(position, experiment):
         save(position, checkpoints)
     return position
+
+
+def is_lost(position: Position, experiment: Experiment) -> bool:
+    """Returns whether all grid points have diverged."""
+    return len(position.diverged) == len(experiment.points)
+
+
+def note_diverged(chunk: Chunk, position: Position, experiment: Experiment) -> Chunk:
+    """Notes which points diverged; returns the chunk, with no updates after the last sound one."""
+    new = find_diverged(
+        chunk.metrics, chunk.first_update, experiment.seeds, position.diverged.keys()
+    )
+    position.diverged |= new
+    if is_lost(position, experiment):
+        return chunk.until(max(one.update for one in new.values()))
+    return chunk
 
 
 def save(position: Position, checkpoints: Checkpoints) -> None:
@@ -162,36 +163,3 @@ def save_first(position: Position, checkpoints: Checkpoints) -> None:
     save(position, checkpoints)
     if not checkpoints.wait():
         raise UsageError("out: nothing can be saved there; make room, or choose another one")
-
-
-def chunks(
-    program: Program,
-    state: TrainState,
-    first_update: int,
-    last_update: int,
-    every: Sequence[int] = (),
-) -> Iterator[Chunk]:
-    """Yields chunks of about `CHUNK_SECONDS` from one update to another, both included.
-
-    A chunk ends at each multiple of the numbers in ``every``, where the host has work to do.
-    """
-    done, length = first_update - 1, 1
-    while done < last_update:
-        start = time.perf_counter()
-        count = min(length, last_update - done, *(number - done % number for number in every))
-        state, log = program.advance(state, count)
-        metrics = {name: np.asarray(value)[:count] for name, value in log.items()}
-        seconds = max(time.perf_counter() - start, 1e-6)
-        length = next_length(count, seconds, CAPACITY)
-        yield Chunk(state, done + 1, metrics)
-        done += count
-
-
-def next_length(count: int, seconds: float, capacity: int) -> int:
-    """Returns how many updates to do next, given how long ``count`` of them took.
-
-    >>> next_length(1, seconds=0.1, capacity=256)
-    4
-    """
-    wanted = int(CHUNK_SECONDS * count / seconds)
-    return max(1, min(wanted, 4 * count, capacity))

@@ -16,6 +16,7 @@ import pytest
 import envs
 from envs.adapters.common import pad_rows, with_clock_at_zero
 from envs.adapters.jaxmarl_agents import agent_type
+from envs.adapters.jumanji_env import team_extras
 from envs.options import make_with_options
 
 
@@ -260,6 +261,12 @@ def test_food_rewards_are_summed_to_one_and_success_is_all_eaten():
     np.testing.assert_allclose(sum(float(t.reward) for t in timesteps), 1, rtol=1e-5)
     assert timesteps[-1].discount == 0
     assert timesteps[-1].extras["success"] == 1 and timesteps[-1].extras["percent_eaten"] == 100
+
+
+def test_a_success_that_jumanji_tells_itself_is_kept():
+    eaten = {"percent_eaten": jnp.float32(100)}
+    assert team_extras(eaten)["success"] == 1
+    assert team_extras(eaten | {"success": jnp.float32(0)})["success"] == 0
 
 
 @pytest.mark.slow

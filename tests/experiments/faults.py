@@ -5,12 +5,11 @@ import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from experiments.training import loop
+from experiments.training.chunks import Chunk, Device
 
 
 def damage(path: Path) -> None:
@@ -35,14 +34,15 @@ def full_disk(size: int) -> Iterator[None]:
 @contextlib.contextmanager
 def lost_numbers(update: int, point: int | slice, seed: int | slice) -> Iterator[None]:
     """Lets the loss of the critic be no number in an update, as far as the host can see."""
-    chunks = loop.chunks
+    wait = Device.wait
 
-    def spoilt(*arguments: Any) -> Iterator[loop.Chunk]:
-        for chunk in chunks(*arguments):
-            loss = chunk.metrics["critic/loss"].copy()
-            loss[[one == update for one in chunk.updates], point, seed] = np.nan
-            yield chunk._replace(metrics=chunk.metrics | {"critic/loss": loss})
+    def spoilt(device: Device) -> Chunk | None:
+        if (chunk := wait(device)) is None:
+            return None
+        loss = chunk.metrics["critic/loss"].copy()
+        loss[[one == update for one in chunk.updates], point, seed] = np.nan
+        return chunk._replace(metrics=chunk.metrics | {"critic/loss": loss})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "chunks", spoilt)
+        patch.setattr(Device, "wait", spoilt)
         yield

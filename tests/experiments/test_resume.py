@@ -2,20 +2,17 @@
 
 import json
 import shutil
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tensorboardX.proto import event_pb2
 
 from experiments import run
-from experiments.training import console, loop, program
+from experiments.training import chunks, console
 from experiments.training.errors import UsageError
 from experiments.training.folder.checkpoints import find_checkpoints
 from experiments.training.folder.files import LOCK, locked, write_json
@@ -26,10 +23,10 @@ from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import build
 from experiments.training.team import load_team
 from oatrpo_jax.checkpoint import to_host
+from tests.experiments.events import read_scalars
 from tests.experiments.faults import damage, full_disk, lost_numbers
 from tests.experiments.trained_run import STEPS, TINY, read_checkpoint, shared_programs
 
-PROTO: Any = event_pb2
 SMALL = [*TINY, "--seeds", "2", "--seed", "3"]
 TOTAL = 12
 """Updates of a whole run."""
@@ -108,20 +105,7 @@ def assert_same(directory: Path, whole: Path) -> None:
 
 
 def scalars(directory: Path) -> dict[tuple[str, int], float]:
-    """Returns what TensorBoard shows: older events give way to a later file's start."""
-    shown: dict[tuple[str, int], float] = {}
-    for path in sorted(directory.glob("tensorboard/events*"), key=lambda p: p.stat().st_mtime_ns):
-        content, position = path.read_bytes(), 0
-        while position < len(content):
-            (length,) = struct.unpack_from("<Q", content, position)
-            event = PROTO.Event.FromString(content[position + 12 : position + 12 + length])
-            position += 12 + length + 4
-            if event.HasField("session_log"):
-                shown = {key: value for key, value in shown.items() if key[1] < event.step}
-            for value in event.summary.value:
-                assert (value.tag, event.step) not in shown
-                shown[value.tag, event.step] = value.simple_value
-    return shown
+    return read_scalars(directory / "tensorboard")
 
 
 def test_a_finished_run_goes_on_as_if_it_had_been_longer(stopped: Path, whole: Path):
@@ -141,7 +125,7 @@ def test_rows_after_the_last_checkpoint_are_written_again(tmp_path: Path, whole:
 
     with monkeypatch.context() as patch:
         patch.setattr(console.ProgressLine, "show", die)
-        patch.setattr(loop, "next_length", lambda *_, **__: 3)  # Chunks of 1, 3 and 3 updates.
+        patch.setattr(chunks, "next_length", lambda *_, **__: 3)  # Chunks of 1, 3 and 3 updates.
         with pytest.raises(Killed):
             begin(tmp_path / "run", TOTAL)
     num_lines = len((tmp_path / "run" / "metrics.csv").read_text().splitlines())
@@ -156,19 +140,9 @@ def test_rows_after_the_last_checkpoint_are_written_again(tmp_path: Path, whole:
 def test_the_length_of_chunks_changes_nothing(
     length: int, tmp_path: Path, whole: Path, monkeypatch
 ):
-    monkeypatch.setattr(loop, "next_length", lambda *_, **__: length)
+    monkeypatch.setattr(chunks, "next_length", lambda *_, **__: length)
     assert begin(tmp_path / "run", TOTAL, every=0) == 0
     assert_same(tmp_path / "run", whole)
-
-
-def test_chunks_end_where_the_host_has_work():
-    compiled: Any = program.Program(
-        init=lambda: (None, None),  # type: ignore[arg-type, return-value]
-        advance=lambda state, count: (state, {"x": jnp.zeros(count)}),
-        compile_seconds=0.0,
-    )
-    chunks = loop.chunks(compiled, None, 3, 14, every=[4, 6])  # type: ignore[arg-type]
-    assert {4, 6, 8, 12, 14} <= {chunk.updates[-1] for chunk in chunks}
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_again(tmp_path: Path, whole: Path):

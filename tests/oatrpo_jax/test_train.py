@@ -162,6 +162,29 @@ def test_evaluation_is_the_same_alone_and_beside_others():
             np.testing.assert_allclose(side_by_side[name][index], value, rtol=1e-6)
 
 
+class Telling(SlowWin):
+    """Tells of one thing more, once an episode has begun."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def step(self, state, action):
+        state, timestep = super().step(state, action)
+        return state, timestep._replace(extras=timestep.extras | {self.name: jnp.float32(-99)})
+
+
+@pytest.mark.parametrize("name", ["return", "length", "count"])
+def test_an_environment_cannot_replace_what_the_trainer_measures(name):
+    with pytest.raises(ValueError, match=f"got {name}; rename .* to env_{name}"):
+        make_trainer(Telling(name), "happo")
+
+
+def test_what_an_environment_tells_keeps_its_name():
+    metrics = evaluation(Telling("episode/return"), 1)(jax.random.key(2))
+    assert metrics["evaluation/episode/return"] == -99
+    assert metrics["evaluation/return"] == 0  # `SlowWin` rewards nothing.
+
+
 def test_evaluation_refuses_to_play_nothing():
     with pytest.raises(ValueError, match="num_episodes: expected at least 1, got 0"):
         evaluation(Messy(), 0)(jax.random.key(0))

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2
-from tensorboardX.summary import scalar
 
 _PROTO: Any = event_pb2
 
@@ -51,15 +50,21 @@ class Boards:
             writer.close()
 
     def write(self, metrics: Mapping[str, np.ndarray], updates: Sequence[int]) -> None:
-        """Appends the scalars among metrics ``[U, P, K, ...]`` of so many updates, and flushes."""
-        scalars = {name: value for name, value in metrics.items() if value.ndim == 3}
-        for index, update in enumerate(updates):
-            for name, value in scalars.items():
-                for writer, per_seed in zip(self._writers, value[index], strict=True):
-                    finite = per_seed[np.isfinite(per_seed)]
-                    if finite.size:
-                        summary = scalar(name, float(finite.mean()))
-                        _write(writer, _PROTO.Event(step=update * self._steps, summary=summary))
+        """Appends the scalars among metrics ``[U, P, K, ...]`` of so many updates, and flushes.
+
+        An update is one event of a board, with a value per metric, as each event costs time.
+        """
+        names = [name for name, value in metrics.items() if value.ndim == 3]
+        scalars = np.ma.masked_invalid([metrics[name] for name in names])
+        means = np.moveaxis(scalars.mean(axis=-1, dtype=np.float64), 0, -1)  # [U, P, metrics]
+        # None where no seed has a finite number.
+        for update, of_boards in zip(updates, means.tolist(), strict=True):
+            for writer, of_names in zip(self._writers, of_boards, strict=True):
+                event = _PROTO.Event(step=update * self._steps)
+                for name, mean in zip(names, of_names, strict=True):
+                    if mean is not None:
+                        event.summary.value.add(tag=name, simple_value=mean)
+                _write(writer, event)
         for writer in self._writers:
             writer.flush()
 

@@ -1,8 +1,7 @@
-"""The guard against numbers that are not finite, and how long a chunk of updates is."""
+"""The guard against numbers that are not finite."""
 
 import numpy as np
 
-from experiments.training.loop import next_length
 from experiments.training.stopping import NonFinite, find_diverged
 
 
@@ -20,13 +19,6 @@ def make_metrics(**changes: np.ndarray) -> dict[str, np.ndarray]:
 
 def diverged(metrics: dict[str, np.ndarray], **known) -> dict[int, NonFinite]:
     return find_diverged(metrics, first_update=5, seeds=(3, 4), **known)
-
-
-def test_chunks_follow_the_clock_within_bounds():
-    assert next_length(10, seconds=2.0, capacity=256) == 5
-    assert next_length(1, seconds=30.0, capacity=256) == 1
-    assert next_length(2, seconds=1e-6, capacity=256) == 8
-    assert next_length(200, seconds=1e-6, capacity=256) == 256
 
 
 def test_missing_episodes_are_no_fault():
