@@ -21,6 +21,13 @@ CALMING = ("actor_lr", "critic_lr", "kl_threshold")
 """Coefficients of which a lower value may keep numbers finite."""
 
 
+MASKS = (
+    " If its numbers are not to blame, its environment may be: what an active agent does that has "
+    "no legal action has no log-probability."
+)
+"""Said of a policy that diverged; see `Learner.act`."""
+
+
 class StopRequest:
     """Whether, and by which signal, the run has been asked to stop."""
 
@@ -139,6 +146,7 @@ def explain(experiment: Experiment, ending: Ending, stop: StopRequest, directory
     """Says on stderr why a run ended early, or is not safe, and returns the exit code."""
     newest = "none" if ending.newest is None else f"of update {ending.newest}"
     num_points, num_diverged = len(experiment.points), len(ending.diverged)
+    may_be_masks = any(one.metric.startswith("policy/") for one in ending.diverged.values())
     described = "; ".join(describe_diverged(experiment, one) for one in ending.diverged.values())
     if num_diverged and num_points > 1:
         _say(f"{num_diverged} of {num_points} points diverged: {described}.")
@@ -147,6 +155,7 @@ def explain(experiment: Experiment, ending: Ending, stop: StopRequest, directory
         _say(
             f"Training stopped: {reason}. What was logged so far, this update included, is in "
             f"{directory}; the newest checkpoint is {newest}. {advice(experiment, directory)}"
+            f"{MASKS if may_be_masks else ''}"
         )
         return 1
     if stop.signal is not None:
