@@ -65,7 +65,7 @@ def plan(algorithm, actors, slots, config=CONFIG):
         ("seac", set()),
         (fixed_algorithm(np.eye(NUM_AGENTS)), set()),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "name", None),
 )
 def test_what_a_rule_looks_at_is_logged_and_the_rest_if_it_is_to_be(algorithm, measured):
     def names(config):
