@@ -130,7 +130,7 @@ def test_of_reuse_is_drawn_what_the_run_measured(algorithm, drawn, tmp_path, mon
     write_run([*argv, *algorithm.split()], tmp_path / "run", lambda *_: 3.0)
     figures: list[Figure] = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
-    save_reuse(read_result(tmp_path / "run"), tmp_path / "reuse.png")
+    save_reuse(read_result(tmp_path / "run"), 0, tmp_path / "reuse.png")
     panels = figures[0].axes
     labels = {axes.get_ylabel() for axes in panels} | {axes.get_title() for axes in panels}
     assert labels & {WEIGHT, DIVERGENCE, ADMITTED, SAMPLE_SIZE} == drawn
