@@ -8,7 +8,6 @@ import jax
 import jax.core
 import jax.numpy as jnp
 
-from oatrpo_jax.algorithms import Algorithm
 from oatrpo_jax.config import EnvSpec, Hyperparams
 from oatrpo_jax.types import Observation, Transition
 
@@ -30,15 +29,6 @@ def check_labels(labels: jax.Array, num_agents: int, num_policies: int) -> None:
     ):
         raise ValueError(
             f"labels: expected policies from 0 to {num_policies - 1}, got {labels.tolist()}"
-        )
-
-
-def check_finds_clusters(algorithm: Algorithm) -> None:
-    """Raises a ValueError unless the agents may be grouped: otherwise the ownership is fixed."""
-    if not algorithm.finds_clusters:
-        raise ValueError(
-            f"labels: expected an algorithm that finds clusters, got {algorithm.name}, whose "
-            "ownership is fixed; set finds_clusters=True in its row, or choose another ownership"
         )
 
 
