@@ -13,7 +13,7 @@ import numpy as np
 
 from oatrpo_jax.advantages import trajectory_advantage
 from oatrpo_jax.algorithms import Algorithm, get_algorithm
-from oatrpo_jax.checks import check_finds_clusters, check_labels, check_update_input
+from oatrpo_jax.checks import check_labels, check_update_input
 from oatrpo_jax.config import Config, EnvSpec, Hyperparams
 from oatrpo_jax.critics.critic import Critic, ValueNorm, critic_active, critic_features
 from oatrpo_jax.critics.shared_values import importance_ratio, own_judgement
@@ -107,7 +107,8 @@ class Learner:
         """
         labels = jnp.asarray(labels, jnp.int32)
         check_labels(labels, self.spec.num_agents, self.num_policies)
-        check_finds_clusters(self.algorithm)
+        if not self.algorithm.finds_clusters:
+            raise ValueError(f"labels: expected finds_clusters = True in row {self.algorithm.name}")
         return state._replace(labels=labels)
 
     def act(
