@@ -66,11 +66,6 @@ class Learner:
         return self.spec.num_agents if self.algorithm.finds_clusters else self.policy_of.max() + 1
 
     @cached_property
-    def own(self) -> np.ndarray:
-        """``[G, N]`` bool, True where agent n acts with policy g at first."""
-        return np.arange(self.num_policies)[:, None] == self.policy_of
-
-    @cached_property
     def actor(self) -> Actor:
         """The module of one policy."""
         return Actor(self.config, self.spec.num_actions)

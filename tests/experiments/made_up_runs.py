@@ -89,11 +89,12 @@ def make_metrics(experiment: Experiment, updates_needed: Height) -> dict[str, np
         "episode/path_optimality": share,
         "reuse/num_admitted": share,
     }
-    for learner, source in np.ndindex(experiment.trainer.learner.own.shape):
-        entry = f"{learner}/{source}"
+    learner = experiment.trainer.learner
+    for policy, source in np.ndindex(learner.num_policies, learner.spec.num_agents):
+        entry = f"{policy}/{source}"
         first = {0: share, 1: 1 - share}.get(source, np.zeros_like(share))
-        other = np.full(share.shape, float(learner == source))
-        metrics[f"reuse/weight/{entry}"] = other if learner else first
+        other = np.full(share.shape, float(policy == source))
+        metrics[f"reuse/weight/{entry}"] = other if policy else first
         metrics |= {f"reuse/{name}/{entry}": share for name in measured(experiment)}
     return metrics
 

@@ -89,7 +89,7 @@ def plan_of(name):
         advantage = trajectory_advantage(trajectory, value, next_value, CONFIG, HPARAMS)
         logits = learner.logits(state, seen.active_views, seen.action_mask)
         slots = make_slots(trajectory, logits, advantage)
-        experience, key = Experience(slots, jnp.asarray(learner.own)), jax.random.key(4)
+        experience, key = Experience(slots, jnp.eye(NUM_AGENTS, dtype=bool)), jax.random.key(4)
         reuse = learner.algorithm.reuse
         return make_plan(learner.actor, reuse, actors, experience, HPARAMS, key)[0]
 

@@ -123,8 +123,9 @@ def learning(trainer: Trainer, part: Callable[..., Array]) -> Side:
 def update(trainer: Trainer, state: TrainState, trajectory: Transition) -> Array:
     """Returns a number that depends on everything that an update makes, everybody admitted."""
     hparams = Hyperparams.create(reuse_sigma=OPEN_GATE)
-    learner, _ = trainer.learner.update(state.learner, trajectory, hparams, state.key)
-    return checksum(*jax.tree.leaves((learner.policies.params, learner.critics.params)))
+    learner, metrics = trainer.learner.update(state.learner, trajectory, hparams, state.key)
+    made = learner.policies.params, learner.critics.params, metrics
+    return checksum(*jax.tree.leaves(made))
 
 
 def pairwise_kl(trainer: Trainer, state: TrainState, trajectory: Transition) -> Array:
