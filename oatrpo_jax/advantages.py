@@ -109,6 +109,16 @@ RESOLUTION = 1e-6
 """Least deviation told from rounding, as a share of the mean: eight float32 steps."""
 
 
+def mean_and_variance(x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns the mean over the entries where ``mask`` is True, and the variance about it.
+
+    The mean is taken in two steps, as a sum of many float32 numbers is off by several digits.
+    """
+    rough = masked_mean(x, mask)
+    mean = rough + masked_mean(x - rough, mask)
+    return mean, masked_mean(jnp.square(x - mean), mask)
+
+
 def scale_of(mean: jax.Array, variance: jax.Array) -> jax.Array:
     """Returns the deviation, but no less than rounding leaves of the mean; 0 if both are 0.
 
@@ -124,6 +134,5 @@ def standardise(x: jax.Array, mean: jax.Array, scale: jax.Array) -> jax.Array:
 
 def normalise(x: jax.Array, active: jax.Array) -> jax.Array:
     """Returns values with mean 0 and deviation 1 over the active entries, 0 elsewhere."""
-    mean = masked_mean(x, active)
-    variance = masked_mean(jnp.square(x - mean), active)
+    mean, variance = mean_and_variance(x, active)
     return jnp.where(active, standardise(x, mean, scale_of(mean, variance)), 0.0)

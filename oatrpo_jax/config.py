@@ -82,7 +82,7 @@ class Config:
         "mean", "how the KL gate summarises the rows of a source"
     )
     divergence_rows: int = _setting(
-        2048, "rows of a rollout on which the pairwise KL is estimated (at most)"
+        2048, "rows of each agent's rollout that the reuse rule looks at (at most)"
     )
     log_affinity: bool = _setting(
         False,

@@ -123,7 +123,7 @@ class Learner:
             greedy: take the likeliest action instead of drawing one.
         """
         mask = observation.action_mask
-        policy = policy_distribution(self.logits(state, observation.agents_view, mask))
+        policy = policy_distribution(self.logits(state, observation.active_views, mask))
         action = policy.mode() if greedy else policy.sample(seed=key)
         is_stuck = observation.active & ~jnp.any(mask, axis=-1)
         return action.astype(jnp.int32), jnp.where(is_stuck, jnp.nan, policy.log_prob(action))

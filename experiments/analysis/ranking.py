@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +13,6 @@ from experiments.analysis.estimates import Estimate, estimate, show
 from experiments.analysis.results import Result
 from experiments.analysis.tables import Rows, markdown, print_table
 from experiments.training.folder.files import replace_bytes, write_json
-from experiments.training.settings.search import natural_order
 
 SHOWN = ("return", "success", "length")
 
@@ -35,7 +33,7 @@ def rank(result: Result) -> list[Ranked]:
     Those in which no episode ended come after all that have a score, and those that diverged last.
     """
     metric, over = result.config["sweep"]["rank_by"], result.config["sweep"]["rank_over"]
-    sign = 1 if order_of(result.config["sweep"]) == "lowest" else -1
+    sign = 1 if result.config["sweep"]["rank_order"] == "lowest" else -1
     ranked = []
     for point in range(result.num_points):
         scores = seed_scores(result, metric, over, point)
@@ -48,11 +46,6 @@ def rank(result: Result) -> list[Ranked]:
             np.nan_to_num(sign * one.score.value, nan=math.inf),
         ),
     )
-
-
-def order_of(sweep: Mapping[str, Any]) -> str:
-    """Returns which scores come first; a sweep that was made without a choice says nothing."""
-    return sweep.get("rank_order") or natural_order(sweep["rank_by"])
 
 
 def seed_scores(result: Result, metric: str, over: str, point: int) -> np.ndarray:
@@ -94,7 +87,7 @@ def ranking_table(result: Result, ranked: list[Ranked]) -> Rows:
     sweep = result.config["sweep"]
     shown = [name for name in SHOWN if result.has(name)]
     score = f"{sweep['rank_by']}, {'last tenth' if sweep['rank_over'] == 'end' else 'whole run'}"
-    score += ", lowest first" * (order_of(sweep) == "lowest")
+    score += ", lowest first" * (sweep["rank_order"] == "lowest")
     rows = [["rank", *result.config["swept"], score, *shown]]
     for place, one in enumerate(ranked, 1):
         values = [

@@ -125,7 +125,7 @@ def _number(value: float) -> str:
 
 
 def _draw_admitted(figure: Figure, grid: GridSpec, result: Result) -> Axes:
-    """Draws how many others are admitted, and the effective sample size of others' experience.
+    """Draws how many others are admitted, and effective sample sizes where they were recorded.
 
     Returns the first panel, which has a curve per grid point.
     """

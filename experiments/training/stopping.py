@@ -21,11 +21,7 @@ CALMING = ("actor_lr", "critic_lr", "kl_threshold")
 """Coefficients of which a lower value may keep numbers finite."""
 
 
-MASKS = (
-    " If its numbers are not to blame, its environment may be: what an active agent does that has "
-    "no legal action has no log-probability."
-)
-"""Said of a policy that diverged; see `Learner.act`."""
+MASKS = "An active agent without a legal action makes all numbers NaN, too: look at action_mask."
 
 
 class StopRequest:
@@ -117,15 +113,18 @@ def describe_diverged(experiment: Experiment, one: NonFinite) -> str:
 
 
 def advice(experiment: Experiment, directory: Path) -> str:
-    """Returns what can be done: only a coefficient of one value may change on resuming."""
+    """Returns what can be done: only a coefficient of one value may change on resuming.
+
+    What an active agent draws that has no legal action has no log-probability (`Learner.act`).
+    """
     reads = experiment.algorithm.reads(experiment.config)
     names = [name for name in CALMING if name in reads and name not in experiment.swept]
     if len(experiment.points) == 1:
         return (
             f"Lower {' or '.join(names)}: --resume {directory} with another value of "
-            f"{'it' if len(names) == 1 else 'one'} goes on from that checkpoint."
+            f"{'it' if len(names) == 1 else 'one'} goes on from that checkpoint. {MASKS}"
         )
-    return f"Start anew with lower values of {' or '.join([*experiment.swept, *names])}."
+    return f"Start anew with lower values of {' or '.join([*experiment.swept, *names])}. {MASKS}"
 
 
 class Ending(NamedTuple):
@@ -146,7 +145,6 @@ def explain(experiment: Experiment, ending: Ending, stop: StopRequest, directory
     """Says on stderr why a run ended early, or is not safe, and returns the exit code."""
     newest = "none" if ending.newest is None else f"of update {ending.newest}"
     num_points, num_diverged = len(experiment.points), len(ending.diverged)
-    may_be_masks = any(one.metric.startswith("policy/") for one in ending.diverged.values())
     described = "; ".join(describe_diverged(experiment, one) for one in ending.diverged.values())
     if num_diverged and num_points > 1:
         _say(f"{num_diverged} of {num_points} points diverged: {described}.")
@@ -155,7 +153,6 @@ def explain(experiment: Experiment, ending: Ending, stop: StopRequest, directory
         _say(
             f"Training stopped: {reason}. What was logged so far, this update included, is in "
             f"{directory}; the newest checkpoint is {newest}. {advice(experiment, directory)}"
-            f"{MASKS if may_be_masks else ''}"
         )
         return 1
     if stop.signal is not None:

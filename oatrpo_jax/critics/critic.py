@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from oatrpo_jax.advantages import scale_of, standardise
+from oatrpo_jax.advantages import mean_and_variance, scale_of, standardise
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.policies.networks import MLP
 from oatrpo_jax.ranges import TINY
@@ -52,8 +52,7 @@ class ValueNorm(NamedTuple):
         By statistics of nothing all values are 0: what a fresh critic says is in no unit of
         reward, and would be most of the first returns where rewards are small.
         """
-        first = jnp.float32(not normalise_values)
-        return cls(jnp.float32(0), first, first)
+        return cls(jnp.float32(0), jnp.float32(not normalise_values), jnp.float32(0))
 
     def update(self, returns: jax.Array, decay: jax.Array) -> ValueNorm:
         """Returns the statistics with one more batch of returns.
@@ -61,7 +60,7 @@ class ValueNorm(NamedTuple):
         Both variances are about their own means, and the distance of the means is added: a
         difference of squares would lose a deviation that is small beside the mean.
         """
-        mean, variance = jnp.mean(returns), jnp.var(returns)
+        mean, variance = mean_and_variance(returns, jnp.ones_like(returns, bool))
         weight = decay * self.weight + (1.0 - decay)
         share = (1.0 - decay) / weight  # 1 for the first batch; decay < 1.
         change = mean - self.mean

@@ -17,7 +17,8 @@ def own_judgement(
 ) -> PerLearner:
     """Returns each learner's advantages ``A_ij = R_j - V_i(o^j)`` (Christianos et al. 2020, Eq. 3).
 
-    They are in units of the critics' output.
+    They are in units of the critics' output, and 0 as long as there is no such unit: until the
+    update after the first returns that differ.
 
     Args:
         critic: the module of one critic.

@@ -106,12 +106,11 @@ def update_critics(
     slot_weights, value = seen.slot_weights, norm.denormalise(seen.output)
     if critic.config.normalise_values:
         norm = norm.update(seen.returns, hparams.value_norm_decay)
-    length, num_envs, _ = seen.returns.shape
     batch = CriticBatch(
         features=seen.features,
         target=norm.normalise(seen.returns),
         old_output=seen.output,
-        weight=jnp.full(seen.returns.shape, 1.0 / (length * num_envs)),
+        weight=jnp.full_like(seen.returns, 1.0 / seen.returns[..., 0].size),
     )
     batch = jax.tree.map(lambda x: jnp.moveaxis(x, 2, 0), batch)
 

@@ -132,6 +132,13 @@ def test_what_an_active_agent_without_a_legal_action_draws_has_no_probability():
     np.testing.assert_array_equal(np.isnan(log_prob), seen.active)
 
 
+def test_what_a_dead_agent_sees_does_not_make_it_act_out_of_range():
+    state, trajectory = collected("oappo")
+    blind = spoil_dead_rows(trajectory).observation
+    action, log_prob = jax.jit(learner_of("oappo").act)(state, blind, jax.random.key(0))
+    assert ((action >= 0) & (action < SPEC.num_actions)).all() and np.isfinite(log_prob).all()
+
+
 @pytest.mark.parametrize("name", in_tiers(("oatrpo-auto", "seac"), ("oatrpo-auto",)))
 def test_no_matrix_product_of_an_update_is_rounded_on_an_accelerator(name):
     """By default a GPU keeps 11 bits of each factor: ratios would not start at 1."""

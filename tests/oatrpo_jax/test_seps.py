@@ -121,7 +121,7 @@ def test_mappo_has_no_second_policy_to_act_with():
 
 def test_only_an_algorithm_that_finds_clusters_can_be_regrouped():
     happo = make_learner(SPEC, "happo", CONFIG)
-    with pytest.raises(ValueError, match="expected finds_clusters = True in row happo"):
+    with pytest.raises(ValueError, match="expected an algorithm that finds clusters, got happo"):
         happo.regroup(jax.eval_shape(happo.init, jax.random.key(0)), [0, 0, 1])
 
 

@@ -13,6 +13,7 @@ from experiments.analysis.ranking import rank, save_ranking
 from experiments.analysis.results import Result, read_result
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.experiment import build
+from experiments.training.settings.search import natural_order
 from tests.experiments.made_up_runs import change_json, write_run
 
 TINY = "--env maze --env-option num_per_colour=1 time_limit=12 --num-envs 4 --hidden-sizes 8"
@@ -36,7 +37,7 @@ def write_sweep(
     write_run([*TINY, *SIGMAS], directory, updates_needed, **changed)
     search = {"search": ["reuse_sigma=0.1,0.2,0.3"], "points": 3, "method": "grid"}
     sweep = {**search, "search_seed": 0, "rank_by": rank_by, "rank_over": over}
-    sweep |= {} if order is None else {"rank_order": order}
+    sweep["rank_order"] = order or natural_order(rank_by)
     change_json(directory / "config.json", sweep=sweep)
     return read_result(directory)
 
