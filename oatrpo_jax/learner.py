@@ -98,15 +98,10 @@ class Learner:
         Args:
             state: the learner's.
             labels: ``[N]`` the policy that each agent is to act with, from 0 to G - 1; anything
-                else is a ValueError, and so are any labels where the algorithm finds no clusters.
+                else is a ValueError.
         """
         labels = jnp.asarray(labels, jnp.int32)
         check_labels(labels, self.spec.num_agents, self.num_policies)
-        if not self.algorithm.finds_clusters:
-            raise ValueError(
-                f"labels: expected an algorithm that finds clusters, got {self.algorithm.name}, "
-                "whose ownership is fixed; set finds_clusters=True in its row"
-            )
         return state._replace(labels=labels)
 
     def act(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import jax
 import jax.numpy as jnp
 
@@ -50,7 +48,6 @@ def update_policies(
     mapping_key, step_key = jax.random.split(key)
     step_keys = jax.random.split(step_key, len(plan.order))
     experience, weights = plan.experience, plan.weights
-    num_own = None if algorithm.reuse.shares else own_count(algorithm, experience.own.shape[1])
     estimator = actor.config.estimator if algorithm.reuse.draws_sources else "weighted"
     if estimator == "mapping":
         weights = draw_mapping(mapping_key, weights)
@@ -62,7 +59,7 @@ def update_policies(
         compound = compound_ratio(log_ratio)
         slots, own = experience.judged_by(learner), experience.own[learner]
         corrected = slots._replace(advantage=slots.advantage * compound)
-        sources = make_sources(corrected, weights[learner], own, num_own)
+        sources = make_sources(corrected, weights[learner], own)
 
         def draw(key: jax.Array):
             if estimator == "sampled":
@@ -82,12 +79,6 @@ def update_policies(
     start = (policies, jnp.zeros_like(experience.slots.log_prob))
     (policies, _), metrics = jax.lax.scan(turn, start, (plan.order, step_keys))
     return policies, summarise(metrics, jnp.any(experience.own, axis=1)[plan.order])
-
-
-def own_count(algorithm: Algorithm, num_agents: int) -> int | None:
-    """Returns how many agents act with each policy; None if that differs, or is not known yet."""
-    counts = set(Counter(algorithm.ownership(num_agents)).values())
-    return None if algorithm.finds_clusters or len(counts) > 1 else counts.pop()
 
 
 def draw_mapping(key: jax.Array, weights: jax.Array) -> jax.Array:

@@ -120,9 +120,7 @@ def update_critics(
         if seen.ratio_of is not None:
             weight = weight * seen.ratio_of(index)
         used = slot_weights[index] > 0
-        # A critic that is alone learns from every slot.
-        count = len(used) if len(slot_weights) == 1 else jnp.sum(used)
-        sources = Sources(batch._replace(weight=weight), jnp.argsort(~used), count)
+        sources = Sources(batch._replace(weight=weight), jnp.argsort(~used), jnp.sum(used))
         return critic_update(critic, learning, sources, hparams, key)
 
     keys = jax.random.split(key, len(slot_weights))

@@ -110,24 +110,21 @@ class Sources(NamedTuple, Generic[Batch]):
     Attributes:
         batch: rows with leading axes ``[N, T, E]``.
         order: ``[N]`` int32, slots in the order of use: own ones, then the admitted ones.
-        count: ``[]`` int32, how many of them are used; Python's int where that is always so many.
+        count: ``[]`` int32, how many of them are used.
     """
 
     batch: Batch
     order: jax.Array
-    count: jax.Array | int
+    count: jax.Array
 
 
-def make_sources(
-    slots: Slots, weights: jax.Array, own: jax.Array, count: int | None = None
-) -> Sources[PolicyBatch]:
+def make_sources(slots: Slots, weights: jax.Array, own: jax.Array) -> Sources[PolicyBatch]:
     """Returns the sources of one learner.
 
     Args:
         slots: all recorded experience.
         weights: ``[N]`` the learner's row of the reuse matrix.
         own: ``[N]`` bool, the slots of the agents that act with the learner's policy.
-        count: how many slots are used, where it is known; None to count them.
     """
     share = slots.active / jnp.maximum(jnp.sum(slots.active, axis=(1, 2), keepdims=True), 1)
     own_share = jnp.where(own, 1.0 / jnp.maximum(jnp.sum(own), 1), 0.0)
@@ -138,7 +135,7 @@ def make_sources(
     )
     used = own | (weights > 0)
     order = jnp.argsort(jnp.where(own, 0, jnp.where(used, 1, 2)))
-    return Sources(batch, order, jnp.sum(used) if count is None else count)
+    return Sources(batch, order, jnp.sum(used))
 
 
 def sample_sources(
@@ -166,7 +163,7 @@ def sample_sources(
         index = drawn.reshape(1, *shape, *([1] * (x.ndim - 3)))
         return jnp.take_along_axis(x, index, axis=0)
 
-    return Sources(jax.tree.map(pick, unbiased), jnp.zeros(1, jnp.int32), 1)
+    return Sources(jax.tree.map(pick, unbiased), jnp.zeros(1, jnp.int32), jnp.int32(1))
 
 
 Total = TypeVar("Total", bound=PyTree)
@@ -184,7 +181,7 @@ def fold_sources(
 ) -> Total:
     """Returns ``function`` of each used slot, combined, starting from zeros.
 
-    Only as many slots are visited as are used.  XLA makes no loop of one that is known to be alone.
+    The number of slots is a traced value: only as many are visited as are used.
     """
 
     def visit(position: jax.Array, total: Total) -> Total:

@@ -119,12 +119,6 @@ def test_mappo_has_no_second_policy_to_act_with():
         mappo.regroup(jax.eval_shape(mappo.init, jax.random.key(0)), [0, 0, 1])
 
 
-def test_only_an_algorithm_that_finds_clusters_can_be_regrouped():
-    happo = make_learner(SPEC, "happo", CONFIG)
-    with pytest.raises(ValueError, match="expected an algorithm that finds clusters, got happo"):
-        happo.regroup(jax.eval_shape(happo.init, jax.random.key(0)), [0, 0, 1])
-
-
 def slippery_world(slips, num_steps=32, num_envs=16):
     """Walkers on a line of 5: action 1 takes a step, or two if the agent slips; others are dead."""
     keys = jax.random.split(jax.random.key(0), 2)

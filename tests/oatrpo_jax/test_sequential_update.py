@@ -1,4 +1,3 @@
-import dataclasses
 import itertools
 
 import jax
@@ -6,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oatrpo_jax import get_algorithm
-from oatrpo_jax.sequential_update import compound_ratio, draw_mapping, own_count
+from oatrpo_jax.sequential_update import compound_ratio, draw_mapping
 
 NUM_AGENTS, NUM_ACTIONS = 3, 4
 
@@ -20,16 +18,6 @@ def test_compound_ratio_of_three_agents_leaves_out_the_source():
 
 def test_compound_ratio_is_one_before_anybody_is_updated():
     np.testing.assert_array_equal(compound_ratio(jnp.zeros((3, 2, 2))), 1.0)
-
-
-@pytest.mark.parametrize(("name", "count"), [("happo", 1), ("mappo", 4), ("seps", None)])
-def test_how_many_agents_a_policy_has_is_known_unless_they_are_grouped(name, count):
-    assert own_count(get_algorithm(name), num_agents=4) == count
-
-
-def test_policies_with_unlike_numbers_of_agents_have_no_number_in_common():
-    row = dataclasses.replace(get_algorithm("happo"), ownership=lambda num_agents: (0, 0, 1))
-    assert own_count(row, num_agents=3) is None
 
 
 class Game:

@@ -3,7 +3,6 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from oatrpo_jax.reuse.experience import (
     Experience,
@@ -54,16 +53,6 @@ def test_only_used_sources_are_visited():
     sources = make_sources(slots, jnp.array([0.0, 1.0, 0.0]), jnp.array([False, True, False]))
     visits = fold_sources(lambda batch: jnp.int32(1), sources)
     assert int(visits) == int(sources.count) == 1
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_a_count_that_is_known_visits_the_same_slots(count):
-    slots, own = some_slots(), jnp.arange(3) > 2 - count
-    weights = own / count
-    known = make_sources(slots, weights, own, count)
-    assert known.count is count
-    counted = fold_sources(total_advantage, make_sources(slots, weights, own))
-    np.testing.assert_array_equal(fold_sources(total_advantage, known), counted)
 
 
 def test_a_learners_own_slots_are_visited_even_with_weight_zero():
