@@ -303,7 +303,7 @@ def test_the_estimator_is_read_only_where_experience_is_reused(name, estimator):
 
 
 def test_mappo_has_one_policy_and_happo_one_per_agent():
-    policies = {name: len(make_learner(EnvSpec(3, 3, 2, 2), name).own) for name in ALGORITHMS}
+    policies = {name: make_learner(EnvSpec(3, 3, 2, 2), name).num_policies for name in ALGORITHMS}
     assert policies["mappo"] == policies["ippo"] == 1
     assert policies["oappo"] == policies["hatrpo"] == policies["ippo-separate"] == 3
 

@@ -13,6 +13,7 @@ from tests.experiments.made_up_runs import SIZES, change_json, write_run
 
 TINY = ["--env", "maze", *SIZES]
 SWEEP = {"search": ["reuse_sigma=0.1,0.2"], "points": 2, "method": "grid", "search_seed": 0}
+SWEEP |= {"rank_over": "end", "rank_order": "highest"}
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +102,8 @@ def test_a_sweep_is_ranked_and_its_best_point_is_that_of_the_summary(tmp_path, u
     argv = [*TINY, "--reuse-sigma", "0.1", "0.2"]
     write_run(argv, tmp_path / "run", lambda _, point, __: 400 * point["reuse_sigma"])
     change_json(
-        tmp_path / "run" / "config.json", sweep=SWEEP | {"rank_by": "length", "rank_over": "end"}
+        tmp_path / "run" / "config.json",
+        sweep=SWEEP | {"rank_by": "length", "rank_order": "lowest"},
     )
     summary, text = finished(tmp_path / "run")
     # The shorter the better: 10 of 40 updates are a quarter, 100 - 90 / 4; 100 - 90 / 8 in point 1.
@@ -114,18 +116,14 @@ def test_a_sweep_without_a_score_says_so_in_its_summary(tmp_path, undrawn):
     write_run(
         [*TINY, "--reuse-sigma", "0.1", "0.2"], tmp_path / "run", lambda *_: 5, episode__count=0
     )
-    change_json(
-        tmp_path / "run" / "config.json", sweep=SWEEP | {"rank_by": "return", "rank_over": "end"}
-    )
+    change_json(tmp_path / "run" / "config.json", sweep=SWEEP | {"rank_by": "return"})
     summary, text = finished(tmp_path / "run")
     assert summary["best_score"] is None and "no episode ended" in text
 
 
 def test_a_sweep_that_was_stopped_is_not_ranked(tmp_path, undrawn):
     write_run([*TINY, "--reuse-sigma", "0.1", "0.2"], tmp_path / "run", lambda *_: 5)
-    change_json(
-        tmp_path / "run" / "config.json", sweep=SWEEP | {"rank_by": "return", "rank_over": "end"}
-    )
+    change_json(tmp_path / "run" / "config.json", sweep=SWEEP | {"rank_by": "return"})
     change_json(tmp_path / "run" / "training.json", completed=False)
     summary, _ = finished(tmp_path / "run")
     assert "best_score" not in summary and not (tmp_path / "run" / "table.md").exists()
