@@ -131,7 +131,7 @@ def evaluate(options: Options) -> None:
         metrics = [play(team, each.trainer, point, num_episodes=count, **how) for each in places]
     about = describe_team(team, point, options)
     title = (
-        f"{team.experiment.label(point)}: {count} {about['policy']} episodes of each of "
+        f"{team.experiment.labels[point]}: {count} {about['policy']} episodes of each of "
         f"{len(team.experiment.seeds)} seeds, {options.checkpoint} policies"
     )
     print_table(console, make_rows(places, metrics, count), title)

@@ -93,7 +93,7 @@ def export(options: Options) -> None:
     except OSError as error:
         raise UsageError(f"out: cannot write {path}: {error.strerror}") from error
     make_console().print(
-        f"{path}: {specs['environment']}, {team.experiment.label(point)}, seed {specs['seed']}, "
+        f"{path}: {specs['environment']}, {team.experiment.labels[point]}, seed {specs['seed']}, "
         f"update {specs['update']}; {len(content):,} bytes",
         soft_wrap=True,
     )

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,9 @@ from oatrpo_jax.types import PyTree
 
 Arrays = dict[str, np.ndarray]
 """A tree's arrays on the host, by path: ``learner/critics/params/...``."""
+
+_PLAIN = re.compile(r"/(?!gs/|s3/|az/|hf/)[\w /.,+=@%#-]*")
+"""Absolute paths that orbax takes as they are."""
 
 
 class DamagedCheckpointError(Exception):
@@ -44,12 +50,24 @@ def save_checkpoint(path: Path, arrays: Arrays, about: Mapping[str, Any] | None 
         path: the directory to make; replaced if it exists.
         arrays: what `to_host` returns.
         about: JSON-able facts to keep beside the arrays.
+
+    Raises:
+        ValueError: if the directory's own name holds other characters than letters, digits, blanks
+            and ``_.,+=@%#-``; those above it may have any name.
     """
+    if not _PLAIN.fullmatch(f"/{path.name}"):
+        raise ValueError(
+            f"path: expected letters, digits, blanks and _.,+=@%#- in a checkpoint's name, got "
+            f"{path.name!r}; choose another name"
+        )
     facts = dict(about or {})
     stored = {name: array for name, array in arrays.items() if array.size}
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+    with (
+        _plain_path(path) as plain,
+        ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer,
+    ):
         checkpointer.save(
-            path.absolute(),
+            plain,
             args=ocp.args.PyTreeSave(stored),
             force=True,
             custom_metadata={"about": facts, "sha256": _digest(stored, facts)},
@@ -88,6 +106,22 @@ def load_checkpoint(path: Path, like: PyTree) -> PyTree:
         arrays[name] = np.zeros(wanted[name].shape, wanted[name].dtype)
     restored = [_restored(name, arrays[name], leaf) for name, leaf in leaves]
     return jax.tree.unflatten(jax.tree.structure(like), restored)
+
+
+@contextmanager
+def _plain_path(path: Path) -> Iterator[Path]:
+    """Yields an absolute path to the same place that orbax takes as it is.
+
+    It expands ``*?[]`` wherever they stand in a path, and takes some beginnings for buckets.
+    """
+    path = path.absolute()
+    if _PLAIN.fullmatch(str(path)):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        parent = Path(folder, "parent")
+        parent.symlink_to(path.parent, target_is_directory=True)
+        yield parent / path.name
 
 
 def _named_leaves(tree: PyTree) -> list[tuple[str, Any]]:
@@ -130,8 +164,11 @@ def _digest(arrays: Arrays, about: Mapping[str, Any]) -> str:
 def _read_metadata(path: Path) -> tuple[dict[str, tuple[Any, Any]], dict[str, Any]]:
     """Returns shape and dtype of each array, and what was stored with them."""
     try:
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-            step: Any = checkpointer.metadata(path.absolute())
+        with (
+            _plain_path(path) as plain,
+            ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer,
+        ):
+            step: Any = checkpointer.metadata(plain)
         shapes = {name: (leaf.shape, leaf.dtype) for name, leaf in step.item_metadata.tree.items()}
         metadata = {name: step.custom_metadata[name] for name in ("about", "sha256")}
     except Exception as error:  # Orbax says in many ways that it cannot read something.
@@ -144,9 +181,12 @@ def _read_metadata(path: Path) -> tuple[dict[str, tuple[Any, Any]], dict[str, An
 def _read_arrays(path: Path, like: Mapping[str, Any]) -> Arrays:
     as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in like}
     try:
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+        with (
+            _plain_path(path) as plain,
+            ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer,
+        ):
             arrays = checkpointer.restore(
-                path.absolute(),
+                plain,
                 args=ocp.args.PyTreeRestore(item=dict(like), restore_args=as_numpy),
             )
         return {name: np.asarray(array) for name, array in arrays.items()}

@@ -50,7 +50,7 @@ def label_points(results: Sequence[Result]) -> list[Entry]:
 def _label(result: Result, point: int) -> str:
     label = result.config["algorithm"]
     if result.config["swept"]:
-        label += f" {result.label(point)}"
+        label += f" {result.labels[point]}"
     if point in result.diverged:
         label += ", diverged"
     return label if result.is_complete else f"{label}, unfinished"

@@ -99,7 +99,7 @@ def point_labels(result: Result) -> list[str]:
     if result.num_points == 1:
         return [""]
     return [
-        f"{result.label(point)}{', diverged' * (point in result.diverged)}"
+        f"{result.labels[point]}{', diverged' * (point in result.diverged)}"
         for point in range(result.num_points)
     ]
 

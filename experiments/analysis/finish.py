@@ -60,18 +60,22 @@ def print_summary(result: Result, summary: Mapping[str, Any], console: Console) 
     shown = [name for name in SHOWN if result.has(name)]
     points = range(result.num_points if result.columns else 0)
     rows = [["point", *shown]]
-    rows += [[result.label(p), *(_cell(result.ends(name, p)) for name in shown)] for p in points]
+    for point in points:
+        number = f"{point}: " if result.num_points > 1 else ""
+        rows.append(
+            [number + result.labels[point], *(_cell(result.ends(name, point)) for name in shown)]
+        )
     title = f"{summary['environment']}, {summary['algorithm']}, seeds: {result.num_seeds}"
     interval = "mean and 95% interval over seeds, last tenth of the run"
     print_table(console, rows, title, interval if result.num_seeds > 1 else None)
     for bad in summary["diverged"]:
         text = f"{bad['metric']} is not finite in update {bad['update']}, seed {bad['seed']}"
-        console.print(f"diverged: {result.label(bad['point'])}: {text}", soft_wrap=True)
+        console.print(f"diverged: {result.labels[bad['point']]}: {text}", soft_wrap=True)
     for point in filter(result.absolute, points):
         best = result.absolute(point)
         names = (name for name in SHOWN[:2] if name in best["per_seed"])
         cells = ", ".join(f"{name} {_cell(result.evaluated(name, point))}" for name in names)
-        text = f"best policies of {result.label(point)}, {best['episodes']} new episodes: {cells}"
+        text = f"best policies of {result.labels[point]}, {best['episodes']} new episodes: {cells}"
         console.print(text, soft_wrap=True)
     if "optimal_episode_length" in summary:
         console.print(f"optimal length: {summary['optimal_episode_length']:.2f}")

@@ -13,6 +13,7 @@ from experiments.analysis.estimates import Estimate, estimate, show
 from experiments.analysis.results import Result
 from experiments.analysis.tables import Rows, markdown, print_table
 from experiments.training.folder.files import replace_bytes, write_json
+from experiments.training.settings.labels import value_texts
 
 SHOWN = ("return", "success", "length")
 
@@ -88,14 +89,14 @@ def ranking_table(result: Result, ranked: list[Ranked]) -> Rows:
     shown = [name for name in SHOWN if result.has(name)]
     score = f"{sweep['rank_by']}, {'last tenth' if sweep['rank_over'] == 'end' else 'whole run'}"
     score += ", lowest first" * (sweep["rank_order"] == "lowest")
-    rows = [["rank", *result.config["swept"], score, *shown]]
+    swept, points = result.config["swept"], result.config["points"]
+    values = [value_texts([point[name] for point in points]) for name in swept]
+    rows = [["rank", "point", *swept, score, *shown]]
     for place, one in enumerate(ranked, 1):
-        values = [
-            f"{result.config['points'][one.point][name]:g}" for name in result.config["swept"]
-        ]
         text = "diverged" if one.point in result.diverged else show(one.score)
         ends = [show(estimate(result.ends(name, one.point))) for name in shown]
-        rows.append([str(place), *values, text, *ends])
+        coefficients = [column[one.point] for column in values]
+        rows.append([str(place), str(one.point), *coefficients, text, *ends])
     return rows
 
 

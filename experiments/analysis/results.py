@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from experiments.analysis.statistics import (
 )
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import read_json
+from experiments.training.settings.labels import name_points
 
 SEED_BINS = 500
 """Points per curve of one seed at most."""
@@ -85,7 +87,8 @@ class Result:
     @property
     def is_complete(self) -> bool:
         """Whether all updates were done, and a grid point at least is sound."""
-        return self.training.get("completed") is True
+        is_of_now = self.training.get("num_updates") == self.config["num_updates"]
+        return is_of_now and self.training.get("completed") is True
 
     @property
     def diverged(self) -> dict[int, int]:
@@ -105,10 +108,11 @@ class Result:
             return self.agents
         return [f"policy {index}" for index in range(number)]
 
-    def label(self, point: int) -> str:
-        """Returns a grid point's name: what is swept there, else the algorithm."""
-        values = (f"{name}={self.config['points'][point][name]:g}" for name in self.config["swept"])
-        return ", ".join(values) or self.config["algorithm"]
+    @functools.cached_property
+    def labels(self) -> list[str]:
+        """The name of each grid point: what is swept there, else the algorithm."""
+        config = self.config
+        return name_points(config["points"], config["swept"], config["algorithm"])
 
     def has(self, name: str) -> bool:
         """Returns whether the environment reports that episode metric."""
@@ -212,7 +216,7 @@ def read_result(directory: Path, *, may_be_empty: bool = False) -> Result:
             raise ValueError(f"{path.name} holds no whole update")
         result = Result(directory, config, training, clusters, columns)
         # What everybody looks at; where one of it is missing, this is no run.
-        _ = result.env_steps, result.label(0), result.agents, result.is_complete, result.diverged
+        _ = result.env_steps, result.labels, result.agents, result.is_complete, result.diverged
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UsageError(
             f"runs: {directory} holds no run of experiments/run.py that can be read ({error!r}). "

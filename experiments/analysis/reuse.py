@@ -46,7 +46,7 @@ def save_reuse(result: Result, point: int, path: Path) -> None:
     _draw_snapshots(figure, grid, result, moments, matrices)
     axes = _draw_admitted(figure, grid, result)
     remarks = [
-        *([f"matrices: {result.label(point)}"] if result.config["swept"] else []),
+        *([f"matrices: {result.labels[point]}"] if result.config["swept"] else []),
         *(["mean over seeds"] if result.num_seeds > 1 else []),
     ]
     figure.suptitle(make_title(result, ", ".join(remarks)))

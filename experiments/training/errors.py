@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
+
+from experiments.training.signals import interrupted_at_once
+from experiments.training.streams import sturdy_output
 
 
 class UsageError(Exception):
@@ -24,6 +29,15 @@ def fail(message: str, program: str = "experiments/run.py") -> NoReturn:
     sys.exit(2)
 
 
+def shown(path: Path) -> str:
+    """Returns a path as it is typed in a shell.
+
+    >>> shown(Path("my runs/a"))
+    "'my runs/a'"
+    """
+    return shlex.quote(str(path))
+
+
 def check_counts(**counts: int) -> None:
     """Raises a UsageError that names the first number below 1."""
     for name, count in counts.items():
@@ -35,13 +49,18 @@ def exit_code_of(action: Callable[[], int | None], program: str, advice: str = "
     """Returns the exit code of a program that does this: 0 for None, 130 if it was interrupted.
 
     A usage error is shown, and exits with 2.  What the machine lacks, such as room on the disk or
-    memory, is said in words, and the code is 1.
+    memory, is said in words, and the code is 1.  Whether anybody reads what it prints, it goes on.
 
     Args:
         action: what the program does.
         program: its name.
         advice: what else to say where a file could not be written or read.
     """
+    with sturdy_output(), interrupted_at_once():
+        return _exit_code_of(action, program, advice)
+
+
+def _exit_code_of(action: Callable[[], int | None], program: str, advice: str) -> int:
     try:
         return action() or 0
     except UsageError as error:

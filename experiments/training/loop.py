@@ -12,12 +12,13 @@ from experiments.training.chunks import Chunk, Device
 from experiments.training.console import ProgressLine
 from experiments.training.errors import UsageError
 from experiments.training.evaluation import Best, Evaluator, no_best
-from experiments.training.folder.checkpoints import Checkpoints
+from experiments.training.folder.checkpoints import Checkpoints, Restored
 from experiments.training.folder.metrics import Log
 from experiments.training.folder.tensorboard import Boards
 from experiments.training.program import Program
 from experiments.training.settings.experiment import Experiment
-from experiments.training.stopping import NonFinite, StopRequest, find_diverged
+from experiments.training.signals import StopRequest
+from experiments.training.stopping import NonFinite, find_diverged
 from oatrpo_jax.train import TrainState
 
 
@@ -54,6 +55,14 @@ class Position:
     num_updates: int
     run_seconds: float
     diverged: dict[int, NonFinite]
+
+    @classmethod
+    def of(cls, restored: Restored) -> Position:
+        """Returns where a run stood when it saved that checkpoint."""
+        about = restored.about
+        diverged = {one["point"]: NonFinite(**one) for one in about.get("diverged", ())}
+        seconds = float(about.get("run_seconds", 0.0))
+        return cls(restored.state, restored.num_updates, seconds, diverged)
 
     def facts(self) -> dict[str, Any]:
         """Returns what a checkpoint says beside its arrays."""
@@ -159,7 +168,11 @@ def save(position: Position, checkpoints: Checkpoints) -> None:
 
 
 def save_first(position: Position, checkpoints: Checkpoints) -> None:
-    """Saves the state before the first update: what cannot be is better known now than later."""
+    """Saves the state before the first update, and reads it back.
+
+    What cannot be saved, or not be loaded again, is better known now than at the end.
+    """
     save(position, checkpoints)
     if not checkpoints.wait():
         raise UsageError("out: nothing can be saved there; make room, or choose another one")
+    checkpoints.read_back(jax.eval_shape(lambda: position.state))

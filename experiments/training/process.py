@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,12 @@ from experiments.training.errors import UsageError
 from experiments.training.evaluation import Evaluator, no_best
 from experiments.training.folder.checkpoints import (
     Checkpoints,
+    Restored,
     find_checkpoints,
     restore,
     set_aside,
 )
+from experiments.training.folder.directory import check_is_empty, check_out, make_directory
 from experiments.training.folder.files import locked, read_json, write_json
 from experiments.training.folder.metrics import Log
 from experiments.training.folder.tensorboard import Boards
@@ -33,7 +33,8 @@ from experiments.training.settings.config_file import (
 from experiments.training.settings.documents import read_config
 from experiments.training.settings.experiment import Experiment, build
 from experiments.training.settings.options import Options
-from experiments.training.stopping import Ending, NonFinite, explain, stop_on_signals
+from experiments.training.signals import StopRequest, stop_on_signals
+from experiments.training.stopping import Ending, explain, say_stopped
 
 Finish = Callable[[Path, Console], Mapping[str, Any]]
 """(directory, console) -> summary.json: what is made of a run's files once training has ended."""
@@ -47,16 +48,16 @@ def run(options: Options, finish: Finish) -> int:
 
 def start(options: Options, finish: Finish, console: Console) -> int:
     """Checks everything, makes the directory and trains from the beginning."""
-    directory = options.run.out or default_directory(options)
-    check_directory(directory)
+    name = f"{options.run.env}-{options.run.algorithm}"
+    check_out(options.run.out, name)
     experiment = build(options)
     traced = trace_program(experiment, console)
-    make_directory(directory)
-    with locked(directory):
-        check_directory(directory)  # Another process may have been there since.
-        write_json(directory / "config.json", describe_experiment(experiment))
-        part = Part(experiment, traced, directory, console)
-        return part.execute(None, finish)
+    directory = make_directory(options.run.out, name)
+    with locked(directory), stop_on_signals() as stop:
+        check_is_empty(directory)  # Another process may have been there since.
+        config = describe_experiment(experiment)
+        write_json(directory / "config.json", config)
+        return Part(experiment, traced, directory, console).execute(None, config, stop, finish)
 
 
 def resume(options: Options, finish: Finish, console: Console) -> int:
@@ -71,12 +72,13 @@ def resume(options: Options, finish: Finish, console: Console) -> int:
         config = read_config(directory)
         compare_versions(config)
         part = Part(experiment, trace_program(experiment, console), directory, console)
-        position = part.find_position()
-        done = 0 if position is None else position.num_updates
-        write_json(directory / "config.json", describe_resumption(config, experiment, done))
+        restored = part.find_checkpoint()
+        done = 0 if restored is None else restored.num_updates
+        now = describe_resumption(config, experiment, done)
         last = experiment.config.num_updates
         console.print(f"resuming {directory} after update {done} of {last}")
-        return part.execute(position, finish)
+        with stop_on_signals() as stop:
+            return part.execute(restored, now, stop, finish)
 
 
 def trace_program(experiment: Experiment, console: Console) -> program.Traced:
@@ -102,11 +104,12 @@ class Part:
         steps = experiment.config.steps_per_update
         self.log = Log(directory / "metrics.csv", len(experiment.points), experiment.seeds, steps)
         self.evaluator = Evaluator(experiment, directory)
+        self._sizes = 0, 0
 
-    def find_position(self) -> Position | None:
-        """Returns the newest state that can be loaded; None if none was saved before a kill.
+    def find_checkpoint(self) -> Restored | None:
+        """Returns the newest checkpoint that can be loaded; None if none was saved before a kill.
 
-        Cuts off what the logs say of later updates.
+        Changes nothing.
 
         Raises:
             UsageError: if there is none, if metrics.csv does not reach that far, or if more updates
@@ -127,42 +130,80 @@ class Part:
                 f"total_steps: {done * config.steps_per_update} steps are done already, got "
                 f"{self.experiment.total_steps}; ask for more than that"
             )
-        size = self.log.size_of(range(1, done + 1))
-        evaluation_size = self.evaluator.size_of(done)
+        self._sizes = self.log.size_of(range(1, done + 1)), self.evaluator.size_of(done)
+        return restored
+
+    def execute(
+        self,
+        restored: Restored | None,
+        config: Mapping[str, Any],
+        stop: StopRequest,
+        finish: Finish,
+    ) -> int:
+        """Trains from a checkpoint on, or from the beginning; returns the exit code.
+
+        Args:
+            restored: the checkpoint.
+            config: what config.json says as soon as a first update can be done, and not before.
+            stop: asks for an early end.
+            finish: makes something of the run's files once training has ended.
+        """
+        run = self.experiment.options.run
+        with Checkpoints(self.directory, run.keep_checkpoints, run.checkpoint_every) as checkpoints:
+            compiled = self._compile()
+            if restored is None:
+                position = self._first_position(compiled)
+                save_first(position, checkpoints)
+            else:
+                position = Position.of(restored)
+            if stop:
+                say_stopped(stop, "no update was done in", self.directory)
+                return stop.exit_code
+            self._take_up(restored, config)
+            position = self._train(compiled, position, checkpoints, stop)
+            is_saved, newest = checkpoints.wait(), checkpoints.newest
+        ending = Ending(position.diverged, is_saved, newest, self._is_complete(position))
+        self._leave(position, ending, compiled.compile_seconds + self.evaluator.compile_seconds)
+        summary = finish(self.directory, self.console)
+        # A sweep in which no point has a score has failed.
+        has_failed = summary.get("best_score", 0.0) is None
+        return explain(self.experiment, ending, stop, self.directory) or int(has_failed)
+
+    def _compile(self) -> program.Program:
+        with status(self.console, "compiling ..."):
+            compiled = program.compile_program(self.traced)
+            self.evaluator.compile(self.traced.state.learner)
+        return compiled
+
+    def _take_up(self, restored: Restored | None, config: Mapping[str, Any]) -> None:
+        """Makes the folder that of the run as it now goes on: what is of later updates, goes.
+
+        config.json first: what it asks for tells that training.json is of before.
+        """
+        write_json(self.directory / "config.json", config)
+        (self.directory / "training.json").unlink(missing_ok=True)
+        if restored is None:
+            return
+        size, evaluation_size = self._sizes
         self.log.cut(size)
         if self.evaluator.every:
             self.evaluator.log.cut(evaluation_size)
         set_aside(restored.passed_over)
-        diverged = {one["point"]: NonFinite(**one) for one in restored.about.get("diverged", ())}
-        seconds = float(restored.about.get("run_seconds", 0.0))
-        return Position(restored.state, done, seconds, diverged)
 
-    def execute(self, position: Position | None, finish: Finish) -> int:
-        """Trains from a position on, or from the beginning; returns the exit code."""
-        experiment, run = self.experiment, self.experiment.options.run
-        (self.directory / "training.json").unlink(missing_ok=True)
-        labels = [experiment.label(point) for point in range(len(experiment.points))]
-        done = 0 if position is None else position.num_updates
-        boards = Boards(self.directory, labels, experiment.config.steps_per_update, done + 1)
-        checkpoints = Checkpoints(self.directory, run.keep_checkpoints, run.checkpoint_every)
+    def _train(
+        self,
+        compiled: program.Program,
+        position: Position,
+        checkpoints: Checkpoints,
+        stop: StopRequest,
+    ) -> Position:
+        experiment, done = self.experiment, position.num_updates
+        steps = experiment.config.steps_per_update
+        boards = Boards(self.directory, experiment.labels, steps, done + 1)
         line = ProgressLine(experiment, self.console, done)
-        with stop_on_signals() as stop, boards, checkpoints:
-            with status(self.console, "compiling ..."):
-                compiled = program.compile_program(self.traced)
-                self.evaluator.compile(self.traced.state.learner)
-            if position is None:
-                position = self._first_position(compiled)
-                save_first(position, checkpoints)
+        with boards, line:
             instruments = Instruments(self.log, boards, checkpoints, self.evaluator, line)
-            with line:
-                position = train(experiment, compiled, position, stop, instruments)
-            ending = Ending(position.diverged, checkpoints.wait(), checkpoints.newest)
-        seconds = compiled.compile_seconds + self.evaluator.compile_seconds
-        self._leave(position, seconds)
-        summary = finish(self.directory, self.console)
-        # A sweep in which no point has a score has failed.
-        has_failed = summary.get("best_score", 0.0) is None
-        return explain(experiment, ending, stop, self.directory) or int(has_failed)
+            return train(experiment, compiled, position, stop, instruments)
 
     def _first_position(self, compiled: program.Program) -> Position:
         """Returns the beginning, and leaves how agents were grouped if they are."""
@@ -173,17 +214,19 @@ class Part:
         best = no_best(state.learner) if self.evaluator.every else None
         return Position(RunState(state, best), 0, 0.0, {})
 
-    def _leave(self, position: Position, compile_seconds: float) -> None:
-        """Writes training.json: how far training came, and what the best policies can do."""
+    def _is_complete(self, position: Position) -> bool:
         is_sound = len(position.diverged) < len(self.experiment.points)
-        completed = is_sound and position.num_updates == self.experiment.config.num_updates
+        return is_sound and position.num_updates == self.experiment.config.num_updates
+
+    def _leave(self, position: Position, ending: Ending, compile_seconds: float) -> None:
+        """Writes training.json: how far training came, and what the best policies can do."""
         best = position.state.best
         absolute = None
-        if completed and best is not None:
+        if ending.completed and best is not None:
             absolute = self.evaluator.absolute(position.state.train.learner, best)
         content: dict[str, Any] = {
             **position.facts(),
-            "completed": completed,
+            "completed": ending.completed,
             "compile_seconds": compile_seconds,
             "absolute": absolute,
         }
@@ -198,31 +241,3 @@ def is_finished(experiment: Experiment, directory: Path) -> bool:
     except (OSError, ValueError, KeyError, TypeError):
         return False
     return is_whole and max(find_checkpoints(directory), default=0) == experiment.config.num_updates
-
-
-def default_directory(options: Options) -> Path:
-    """Returns ``runs/<env>-<algorithm>-<time>``."""
-    name = f"{options.run.env}-{options.run.algorithm}-{time.strftime('%Y%m%d-%H%M%S')}"
-    return Path("runs") / name.replace(":", "-").replace(os.sep, "-")
-
-
-def check_directory(directory: Path) -> None:
-    """Raises a UsageError if the results cannot go there; creates nothing."""
-    if directory.exists() and not directory.is_dir():
-        raise UsageError(f"out: expected a directory, got the file {directory}; choose another")
-    if directory.is_dir() and any(path.name[0] != "." for path in directory.iterdir()):
-        raise UsageError(
-            f"out: expected a new or empty directory, but {directory} holds files; choose another, "
-            f"or go on with the run in it: --resume {directory}"
-        )
-    parent = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise UsageError(f"out: cannot write to {parent}; choose another directory")
-
-
-def make_directory(directory: Path) -> None:
-    """Creates the directory of the results."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"out: cannot create {directory}: {error.strerror}") from error

@@ -2,61 +2,22 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple
 
 import numpy as np
 
+from experiments.training.errors import shown
 from experiments.training.settings.experiment import Experiment
-
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 0}
-"""SIGTERM is how a scheduler ends a job that saves itself: no failure."""
+from experiments.training.signals import StopRequest
 
 CALMING = ("actor_lr", "critic_lr", "kl_threshold")
 """Coefficients of which a lower value may keep numbers finite."""
 
 
 MASKS = "An active agent without a legal action makes all numbers NaN, too: look at action_mask."
-
-
-class StopRequest:
-    """Whether, and by which signal, the run has been asked to stop."""
-
-    def __init__(self) -> None:
-        self.signal: signal.Signals | None = None
-
-    def __bool__(self) -> bool:
-        return self.signal is not None
-
-    @property
-    def exit_code(self) -> int:
-        """The process's exit code: 0 if nothing was asked."""
-        return EXIT_CODES[self.signal] if self.signal is not None else 0
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
-    """Turns a first SIGINT or SIGTERM into a request to stop; a second one acts as usual."""
-    request = StopRequest()
-    before = {number: signal.getsignal(number) for number in EXIT_CODES}
-
-    def note(number: int, frame: FrameType | None) -> None:
-        request.signal = signal.Signals(number)
-        signal.signal(number, before[request.signal])
-        print("Stopping soon, with everything saved; once more stops at once.", file=sys.stderr)
-
-    for number in EXIT_CODES:
-        signal.signal(number, note)
-    try:
-        yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class NonFinite(NamedTuple):
@@ -108,7 +69,7 @@ def describe_diverged(experiment: Experiment, one: NonFinite) -> str:
     """Returns in words which number was not finite, where and when."""
     return (
         f"{one.metric} is not finite in update {one.update} at point {one.point} "
-        f"({experiment.label(one.point)}), seed {one.seed}"
+        f"({experiment.labels[one.point]}), seed {one.seed}"
     )
 
 
@@ -121,7 +82,7 @@ def advice(experiment: Experiment, directory: Path) -> str:
     names = [name for name in CALMING if name in reads and name not in experiment.swept]
     if len(experiment.points) == 1:
         return (
-            f"Lower {' or '.join(names)}: --resume {directory} with another value of "
+            f"Lower {' or '.join(names)}: --resume {shown(directory)} with another value of "
             f"{'it' if len(names) == 1 else 'one'} goes on from that checkpoint. {MASKS}"
         )
     return f"Start anew with lower values of {' or '.join([*experiment.swept, *names])}. {MASKS}"
@@ -134,11 +95,13 @@ class Ending(NamedTuple):
         diverged: by grid point, the first number that was not finite.
         is_saved: whether the state is in a checkpoint, if it is worth one.
         newest: updates done at the newest checkpoint; None if there is none.
+        completed: whether all updates are done.
     """
 
     diverged: Mapping[int, NonFinite]
     is_saved: bool
     newest: int | None
+    completed: bool
 
 
 def explain(experiment: Experiment, ending: Ending, stop: StopRequest, directory: Path) -> int:
@@ -155,18 +118,24 @@ def explain(experiment: Experiment, ending: Ending, stop: StopRequest, directory
             f"{directory}; the newest checkpoint is {newest}. {advice(experiment, directory)}"
         )
         return 1
-    if stop.signal is not None:
-        _say(
-            f"Stopped by {stop.signal.name}; what was done so far is in {directory}, and "
-            f"--resume {directory} goes on."
-        )
+    if stop.signal is not None and not ending.completed:
+        say_stopped(stop, "what was done so far is in", directory)
     if not ending.is_saved:
         _say(
             f"The last state could not be saved; the newest checkpoint is {newest}. Make room, "
-            f"then --resume {directory} does the updates since then again."
+            f"then --resume {shown(directory)} does the updates since then again."
         )
         return 1
-    return stop.exit_code
+    return 0 if ending.completed else stop.exit_code
+
+
+def say_stopped(stop: StopRequest, what: str, directory: Path) -> None:
+    """Says on stderr that a signal ended the run, what that left where, and how to go on."""
+    assert stop.signal is not None
+    _say(
+        f"Stopped by {stop.signal.name}; {what} {directory}, and --resume {shown(directory)} goes "
+        "on."
+    )
 
 
 def _say(text: str) -> None:

@@ -25,7 +25,13 @@ from experiments.training.team import load_team
 from oatrpo_jax.checkpoint import to_host
 from tests.experiments.events import read_scalars
 from tests.experiments.faults import damage, full_disk, lost_numbers
-from tests.experiments.trained_run import STEPS, TINY, read_checkpoint, shared_programs
+from tests.experiments.trained_run import (
+    STEPS,
+    TINY,
+    contents,
+    read_checkpoint,
+    shared_programs,
+)
 
 SMALL = [*TINY, "--seeds", "2", "--seed", "3"]
 TOTAL = 12
@@ -77,14 +83,6 @@ def refused(directory: Path, *argv: str, capfd: Any) -> str:
     errors = " ".join(capfd.readouterr().err.replace("│", " ").split())
     assert "Traceback" not in errors
     return errors
-
-
-def contents(directory: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(directory)): path.read_bytes()
-        for path in directory.rglob("*")
-        if path.is_file() and path.name != LOCK
-    }
 
 
 def state_of(directory: Path) -> dict[str, bytes]:
@@ -197,7 +195,7 @@ def test_a_coefficient_may_change_for_the_updates_to_come(stopped: Path, whole: 
     config = json.loads((stopped / "config.json").read_text())
     (entry,) = config["resumed"]
     assert entry["after_update"] == 8
-    assert entry["changed"] == {"actor_lr": [0.25]}
+    assert entry["changed"] == {"actor_lr": {"from": [0.0005], "to": [0.25]}}
     assert stored_options(stopped).coefficients["actor_lr"] == (0.25,)
 
 

@@ -22,7 +22,8 @@ from experiments.training import program
 from experiments.training.errors import typed_names
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.experiment import build
-from experiments.training.stopping import Ending, NonFinite, StopRequest, explain
+from experiments.training.signals import StopRequest
+from experiments.training.stopping import Ending, NonFinite, explain
 from experiments.training.team import load_team
 from tests.experiments.faults import lost_numbers
 from tests.experiments.trained_run import LANES, TINY, shared_programs
@@ -129,7 +130,7 @@ def test_pictures_open_and_the_replay_moves(finished: tuple[Path, str]):
     ("number", "exit_code"),
     [
         pytest.param(signal.SIGINT, 130, id="INT"),
-        pytest.param(signal.SIGTERM, 0, id="TERM", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, id="TERM", marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_ends_the_run_with_everything_saved(
@@ -292,7 +293,7 @@ def test_the_advice_after_a_divergence_can_be_followed(argv, expected, unexpecte
     experiment = build(parse([*TINY, *argv]))
     points = range(len(experiment.points))
     diverged = {point: NonFinite(point, 3, 0, "critic/loss") for point in points}
-    ending = Ending(diverged, is_saved=True, newest=2)
+    ending = Ending(diverged, is_saved=True, newest=2, completed=False)
     assert explain(experiment, ending, StopRequest(), Path("runs/a")) == 1
     errors = capfd.readouterr().err
     assert expected in errors and unexpected not in errors

@@ -15,6 +15,7 @@ import pytest
 from experiments.training import program
 from experiments.training.evaluation import keep_better, no_best
 from experiments.training.folder.checkpoints import FOLDER, Restored, restore
+from experiments.training.folder.files import LOCK
 from experiments.training.loop import RunState
 from experiments.training.program import abstract_state, make_init, make_keys
 from experiments.training.settings.command_line import parse
@@ -97,6 +98,15 @@ def make_trained_run(directory: Path, argv: Sequence[str] = ARGV) -> tuple[Exper
     path = directory / FOLDER / f"{NUM_UPDATES:09d}"
     save_checkpoint(path, to_host(RunState(state, best)), {"num_updates": NUM_UPDATES})
     return experiment, state
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Returns the files of a run, but for its lock."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file() and path.name != LOCK
+    }
 
 
 def read_checkpoint(directory: Path) -> Restored:

@@ -20,6 +20,7 @@ from experiments.analysis.paper.report import qualified, save_page, save_report
 from experiments.analysis.results import read_result
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import locked, write_json
+from experiments.training.signals import STOPPING
 
 MANIFEST = "figure.json"
 """What a figure's folder was made of."""
@@ -29,8 +30,8 @@ SHOWN_DIFFERENCES = 8
 EPISODES = 20
 """Episodes per seed of an evaluation; 200 new ones follow, from which the ends are taken."""
 
-INTERRUPTED = (0, 130, -15)
-"""Exit codes of a run that SIGINT or SIGTERM stopped before its end."""
+INTERRUPTED = {code for number in STOPPING for code in (128 + number, -number)}
+"""Exit codes of a run that a signal stopped before its end, in its own way or at once."""
 
 
 class Job(NamedTuple):

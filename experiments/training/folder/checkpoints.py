@@ -172,6 +172,10 @@ class Checkpoints:
         _warn(f"{failed}; {before}. {_reason(error)}")
         return False
 
+    def read_back(self, like: PyTree) -> None:
+        """Raises a UsageError unless a checkpoint of these shapes can be loaded."""
+        restore(self._directory, like)
+
     def _write(self, arrays: Arrays, facts: Mapping[str, Any], left_out: Sequence[int]) -> None:
         _check_finite(arrays, left_out)
         self._remove_unfinished()

@@ -32,7 +32,9 @@ class Boards:
             first: number of the first update to come; its events replace those of older files.
         """
         root = directory / "tensorboard"
-        self._folders = [root] if len(labels) == 1 else [root / label for label in labels]
+        # A number tells points apart whose names are cut off, as no file's name may be endless.
+        names = [f"{point}, {label}"[:100] for point, label in enumerate(labels)]
+        self._folders = [root] if len(labels) == 1 else [root / name for name in names]
         self._steps, self._first = steps, first
         self._writers: list[EventsWriter] = []
 

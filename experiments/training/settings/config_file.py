@@ -70,8 +70,8 @@ def describe_resumption(
     """
     now = describe_experiment(experiment)
     of_first = {name: before[name] for name in OF_PROCESS if name in before}
-    old = before["hyperparameters"]
-    changed = {k: v for k, v in now["hyperparameters"].items() if v != old.get(k)}
+    old, new = before["hyperparameters"], now["hyperparameters"]
+    changed = {k: {"from": old.get(k), "to": v} for k, v in new.items() if v != old.get(k)}
     this = {name: now[name] for name in (*OF_PROCESS, "total_steps")}
     entry = {"after_update": num_updates, **this, "changed": changed}
     return {**now, **of_first, "resumed": [*before.get("resumed", []), entry]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 
 from envs.options import make_with_options, parse_options
 from experiments.training.errors import UsageError
+from experiments.training.settings.labels import name_points
 from experiments.training.settings.options import Coefficients, Options, Program, Run
 from experiments.training.settings.reuse_matrix import parse_reuse
 from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
@@ -73,10 +75,10 @@ class Experiment:
         columns = {name: [point[name] for point in self.points] for name in self.points[0]}
         return Hyperparams.create(**{name: jnp.asarray(v) for name, v in columns.items()})
 
-    def label(self, point: int) -> str:
-        """Returns a grid point's name: what is swept there, else the algorithm."""
-        values = (f"{name}={self.points[point][name]:g}" for name in self.swept)
-        return ", ".join(values) or self.algorithm.name
+    @functools.cached_property
+    def labels(self) -> list[str]:
+        """The name of each grid point: what is swept there, else the algorithm."""
+        return name_points(self.points, self.swept, self.algorithm.name)
 
 
 def build(options: Options) -> Experiment:

@@ -70,7 +70,9 @@ def test_of_what_should_be_low_the_lowest_comes_first_unless_the_sweep_says_othe
     assert [one.point for one in rank(lowest)] == [2, 0, 1]
     save_ranking(lowest, quiet())
     head = (tmp_path / "lowest" / "table.md").read_text().splitlines()[2]
-    assert head.startswith("| rank | reuse_sigma | success, whole run, lowest first | return |")
+    assert head.startswith(
+        "| rank | point | reuse_sigma | success, whole run, lowest first | return |"
+    )
 
 
 @pytest.mark.parametrize("order", ["lowest", "highest"])
@@ -87,15 +89,17 @@ def test_the_table_names_a_point_that_diverged_last(tmp_path):
     save_ranking(read_result(tmp_path / "run"), quiet())
     lines = (tmp_path / "run" / "table.md").read_text().splitlines()
     assert lines[0] == "Interquartile mean and 95% interval over 2 seeds."
-    assert lines[2] == "| rank | reuse_sigma | return, whole run | return | success | length |"
-    assert lines[4].startswith("| 1 | 0.1 | 0.450 [0.450, 0.450] |")
-    assert lines[6].startswith("| 3 | 0.2 | diverged |")
+    assert (
+        lines[2] == "| rank | point | reuse_sigma | return, whole run | return | success | length |"
+    )
+    assert lines[4].startswith("| 1 | 0 | 0.1 | 0.450 [0.450, 0.450] |")
+    assert lines[6].startswith("| 3 | 1 | 0.2 | diverged |")
 
 
 def test_an_environment_without_success_is_ranked_by_return(tmp_path):
     save_ranking(write_sweep(tmp_path / "run", episode__success=None), quiet())
     head = (tmp_path / "run" / "table.md").read_text().splitlines()[2]
-    assert head == "| rank | reuse_sigma | return, last tenth | return | length |"
+    assert head == "| rank | point | reuse_sigma | return, last tenth | return | length |"
 
 
 def test_no_preset_is_made_of_points_in_which_no_episode_ended(tmp_path, capfd):

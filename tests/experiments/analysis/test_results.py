@@ -27,7 +27,7 @@ def test_a_run_is_read_back_by_update_point_and_seed(tmp_path):
     result = read_result(tmp_path / "run")
     assert (result.num_updates, result.num_points, result.seeds) == (10, 2, [0, 1])
     assert result.env_steps == 320 and result.is_complete
-    assert [result.label(point) for point in (0, 1)] == ["reuse_sigma=0.1", "reuse_sigma=10"]
+    assert result.labels == ["reuse_sigma=0.1", "reuse_sigma=10"]
     success = result.columns["episode/success"]
     np.testing.assert_array_equal(success[1], [[2 / 5, 2 / 10], [2 / 10, 2 / 20]])
     np.testing.assert_array_equal(result.ends("success", 1), [1, 0.5])

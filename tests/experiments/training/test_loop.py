@@ -11,7 +11,7 @@ from experiments.training import chunks
 from experiments.training.chunks import Device
 from experiments.training.loop import Position, RunState, train
 from experiments.training.program import Program
-from experiments.training.stopping import StopRequest
+from experiments.training.signals import StopRequest
 
 NAN = float("nan")
 

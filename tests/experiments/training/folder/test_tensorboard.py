@@ -30,20 +30,20 @@ def test_a_board_shows_means_over_the_seeds_that_are_finite(tmp_path: Path):
     returns = {("episode/return", 50): 0.0, ("episode/return", 60): 0.0}
     # (1 + 2) / 2 and (4 + 6) / 2
     expected = {("critic/loss", 50): 1.5, ("critic/loss", 60): 5.0}
-    assert read_scalars(tmp_path / "tensorboard" / "a") == expected | returns
+    assert read_scalars(tmp_path / "tensorboard" / "0, a") == expected | returns
     # 3 alone; in update 6 no seed is finite.
-    assert read_scalars(tmp_path / "tensorboard" / "b") == {("critic/loss", 50): 3.0} | returns
+    assert read_scalars(tmp_path / "tensorboard" / "1, b") == {("critic/loss", 50): 3.0} | returns
 
 
 def test_an_update_is_one_event(tmp_path: Path):
     with boards(tmp_path) as opened:
         opened.write(METRICS, [5, 6])
-    events = list(read_events(tmp_path / "tensorboard" / "a"))
+    events = list(read_events(tmp_path / "tensorboard" / "0, a"))
     assert [event.step for event in events] == [0, 50, 50, 60]  # Version, start, two updates.
 
 
 def test_a_full_disk_is_an_error_where_it_happens(tmp_path: Path):
     with boards(tmp_path) as opened:
-        path = next(tmp_path.glob("tensorboard/a/events*"))
+        path = next(tmp_path.glob("tensorboard/0, a/events*"))
         with full_disk(path.stat().st_size), pytest.raises(OSError, match="File too large"):
             opened.write(METRICS, [5, 6])

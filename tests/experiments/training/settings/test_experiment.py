@@ -45,7 +45,7 @@ def test_hyperparams_have_one_entry_per_point_in_the_order_of_the_points():
     assert experiment.swept == ("gamma", "reuse_sigma")
     np.testing.assert_allclose(experiment.hparams.reuse_sigma, [0.1, 10, 0.1, 10])
     np.testing.assert_allclose(experiment.hparams.gamma, [0.9, 0.9, 0.99, 0.99])
-    assert experiment.label(1) == "gamma=0.9, reuse_sigma=10"
+    assert experiment.labels[1] == "gamma=0.9, reuse_sigma=10"
 
 
 def test_steps_are_rounded_down_to_whole_updates():

@@ -1,0 +1,182 @@
+"""Every ending, before the first update and after the last one, leaves a run that can go on."""
+
+import json
+import shlex
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments import run
+from experiments.analysis import finish as finish_module
+from experiments.training import process, program
+from experiments.training.chunks import Device
+from experiments.training.folder.checkpoints import find_checkpoints
+from experiments.training.signals import StopRequest, stop_on_signals
+from tests.experiments.trained_run import STEPS, TINY, contents, shared_programs
+
+ARGV = [*TINY, "--seeds", "2", "--total-steps", str(3 * STEPS), "--checkpoint-every", "2"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def share_program() -> Iterator[None]:
+    with shared_programs():
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, share_program: None) -> Path:
+    """The directory of a run that nothing interrupted."""
+    directory = tmp_path_factory.mktemp("whole") / "run"
+    assert run.main([*ARGV, "--out", str(directory)]) == 0
+    return directory
+
+
+@pytest.fixture
+def send_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sends a signal when something is done for the first time, and waits until it is heard."""
+    requests: list[StopRequest] = []
+
+    @contextmanager
+    def watched() -> Iterator[StopRequest]:
+        with stop_on_signals() as stop:
+            requests.append(stop)
+            yield stop
+
+    def send_at(owner: Any, name: str, number: signal.Signals) -> None:
+        action, sent = getattr(owner, name), []
+
+        def act(*arguments: Any, **more: Any) -> Any:
+            if not sent:
+                sent.append(number)
+                signal.raise_signal(number)
+                while not requests[-1]:
+                    time.sleep(0.001)  # Another thread hears it.
+            return action(*arguments, **more)
+
+        monkeypatch.setattr(owner, name, act)
+
+    monkeypatch.setattr(process, "stop_on_signals", watched)
+    return send_at
+
+
+MOMENTS = {
+    "compiling": (program, "compile_program", "no update was done in"),
+    "the first state": (process.Part, "_first_position", "no update was done in"),
+    "the first save": (process, "save_first", "no update was done in"),
+    "the first update": (Device, "start", "what was done so far is in"),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_stopped_at_its_beginning_goes_on(
+    moment: str, number: signal.Signals, tmp_path: Path, whole: Path, send_at, monkeypatch, capfd
+):
+    owner, name, expected = MOMENTS[moment]
+    directory = tmp_path / "my runs" / "one"
+    with monkeypatch.context():
+        send_at(owner, name, number)
+        assert run.main([*ARGV, "--out", str(directory)]) == 128 + number
+    errors = capfd.readouterr().err
+    assert f"Stopped by {number.name}; {expected} {directory}, and --resume" in errors
+    hint = shlex.split(errors[errors.index("--resume") :])[:2]
+    assert run.main(hint) == 0
+    assert (directory / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+
+
+def test_a_signal_after_the_last_update_leaves_a_run_that_is_complete(
+    tmp_path: Path, send_at, capfd
+):
+    send_at(finish_module, "summarise", signal.SIGTERM)
+    assert run.main([*ARGV, "--out", str(tmp_path / "run")]) == 0
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["completed"]
+    assert "Stopped by" not in capfd.readouterr().err
+
+
+def test_a_finished_run_is_as_it_was_until_it_can_be_extended(
+    whole: Path, send_at, monkeypatch, capfd
+):
+    before = contents(whole)
+    more = ["--resume", str(whole), "--total-steps", str(5 * STEPS), "--actor-lr", "0.25"]
+    with monkeypatch.context() as patch:
+        patch.setattr(program, "compile_program", no_memory)
+        assert run.main(more) == 1
+    assert "too little memory" in capfd.readouterr().err
+    assert contents(whole) == before
+    send_at(program, "compile_program", signal.SIGTERM)
+    assert run.main(more) == 143
+    assert contents(whole) == before
+
+
+def no_memory(*_: Any) -> Any:
+    raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+
+def test_a_first_checkpoint_that_cannot_be_loaded_ends_the_run_at_once(
+    tmp_path: Path, monkeypatch, capfd
+):
+    def fail(path: Path, like: Any) -> Any:
+        raise ValueError("not what was saved")
+
+    monkeypatch.setattr("experiments.training.folder.checkpoints.load_checkpoint", fail)
+    with pytest.raises(SystemExit) as exit_:
+        run.main([*ARGV, "--out", str(tmp_path / "run")])
+    assert exit_.value.code == 2
+    assert "can be loaded" in capfd.readouterr().err
+    assert not (tmp_path / "run" / "metrics.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["lr[1]", "a\\b", "gs:", "a*b", "日本", "my runs"])
+def test_a_run_in_an_odd_place_is_a_run(name: str, tmp_path: Path, whole: Path):
+    directory = tmp_path / name / "run"
+    argv = [*ARGV[: ARGV.index("--total-steps")], "--total-steps", str(STEPS)]
+    assert run.main([*argv, "--out", str(directory)]) == 0
+    assert run.main(["--resume", str(directory), "--total-steps", str(3 * STEPS)]) == 0
+    assert list(find_checkpoints(directory)) == [1, 3]
+    assert (directory / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+
+
+def test_what_is_shown_does_not_decide_over_training(tmp_path: Path, monkeypatch, capfd):
+    class Broken:
+        encoding = "utf-8"
+
+        def write(self, text: str) -> int:
+            raise BrokenPipeError(32, "Broken pipe")
+
+        def flush(self) -> None: ...
+
+        def fileno(self) -> int:
+            raise OSError
+
+        def isatty(self) -> bool:
+            return False
+
+    monkeypatch.setattr("sys.stdout", Broken())
+    assert run.main([*ARGV, "--out", str(tmp_path / "run")]) == 0
+    assert "stdout takes no more (Broken pipe)" in capfd.readouterr().err
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["completed"]
+
+
+def test_runs_that_begin_in_one_second_get_directories_of_their_own(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(time, "strftime", lambda form: "20260101-000000")
+    for _ in range(3):
+        assert run.main(ARGV) == 0
+    names = {path.name for path in (tmp_path / "runs").iterdir()}
+    first = "maze-oappo-20260101-000000"
+    assert names == {first, f"{first}-2", f"{first}-3"}
+
+
+def test_points_that_agree_in_six_digits_have_names_of_their_own(tmp_path: Path, capfd):
+    values = ["0.9999991", "0.9999993"]
+    argv = [*ARGV, "--gamma", *values, "--out", str(tmp_path / "run")]
+    assert run.main(argv) == 0
+    shown = capfd.readouterr().out
+    assert f"0: gamma={values[0]}" in shown and f"1: gamma={values[1]}" in shown
+    boards = sorted(path.name for path in (tmp_path / "run" / "tensorboard").iterdir())
+    assert boards == [f"{point}, gamma={value}" for point, value in enumerate(values)]
