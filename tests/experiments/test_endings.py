@@ -13,10 +13,13 @@ import pytest
 
 from experiments import run
 from experiments.analysis import finish as finish_module
+from experiments.analysis.finish import draw
 from experiments.training import process, program
 from experiments.training.chunks import Device
 from experiments.training.folder.checkpoints import find_checkpoints
+from experiments.training.folder.metrics import Log
 from experiments.training.signals import StopRequest, stop_on_signals
+from tests.experiments.faults import lost_numbers
 from tests.experiments.trained_run import STEPS, TINY, contents, shared_programs
 
 ARGV = [*TINY, "--seeds", "2", "--total-steps", str(3 * STEPS), "--checkpoint-every", "2"]
@@ -180,3 +183,41 @@ def test_points_that_agree_in_six_digits_have_names_of_their_own(tmp_path: Path,
     assert f"0: gamma={values[0]}" in shown and f"1: gamma={values[1]}" in shown
     boards = sorted(path.name for path in (tmp_path / "run" / "tensorboard").iterdir())
     assert boards == [f"{point}, gamma={value}" for point, value in enumerate(values)]
+
+
+def test_a_run_that_is_lost_in_its_first_update_ends_in_words(tmp_path: Path, monkeypatch, capfd):
+    monkeypatch.setattr(finish_module, "draw", draw)
+    directory = tmp_path / "run"
+    with lost_numbers(update=1, point=0, seed=0):
+        assert run.main([*ARGV, "--out", str(directory)]) == 1
+    errors = capfd.readouterr().err
+    assert "critic/loss is not finite in update 1" in errors and "is of update 0" in errors
+    assert (directory / "curves.png").exists() and (directory / "reuse.png").exists()
+    assert run.main(["--resume", str(directory), "--actor-lr", "0.0001"]) == 0
+
+
+def test_a_disk_that_is_full_before_the_first_row_ends_in_words(
+    tmp_path: Path, whole: Path, monkeypatch, capfd
+):
+    def fail(log: Log, *_: Any) -> None:
+        log.path.write_text("point,seed")  # A part of the head.
+        raise OSError(28, "No space left on device", str(log.path))
+
+    directory = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "append", fail)
+        assert run.main([*ARGV, "--out", str(directory)]) == 1
+    assert "metrics.csv: No space left on device" in capfd.readouterr().err
+    assert run.main(["--resume", str(directory)]) == 0
+    assert (directory / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+
+
+def test_a_program_that_needs_too_much_memory_leaves_what_can_be_resumed(
+    tmp_path: Path, whole: Path, monkeypatch
+):
+    directory = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(program, "compile_program", no_memory)
+        assert run.main([*ARGV, "--out", str(directory)]) == 1
+    assert run.main(["--resume", str(directory)]) == 0
+    assert (directory / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
