@@ -70,9 +70,11 @@ def interrupted_at_once() -> Iterator[None]:
 
 def _end(number: int) -> None:
     """Ends the process; no file is left half written, as all are put in place when whole."""
-    if sys.stdout is not None and sys.stdout.isatty():
-        os.write(sys.stdout.fileno(), b"\x1b[?25h\n")  # What moves on a terminal hides the cursor.
-    os._exit(128 + number)
+    try:
+        if sys.stdout.isatty():
+            os.write(sys.stdout.fileno(), b"\x1b[?25h\n")  # What moves there hides the cursor.
+    finally:
+        os._exit(128 + number)
 
 
 @contextmanager
@@ -99,8 +101,9 @@ def _heard_by(
     def listen() -> None:
         last = -math.inf
         while number := receiver.recv(1):
-            before, last = last, time.monotonic()
-            if number[0] in heard and last - before > ECHO_SECONDS:
+            now = time.monotonic()
+            if number[0] in heard and now - last > ECHO_SECONDS:
+                last = now
                 hear(number[0])
 
     thread = threading.Thread(target=listen, name="signals", daemon=True)
