@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from experiments.analysis.estimates import MEAN
+from experiments.analysis.logs import Table, read_log
 from experiments.analysis.statistics import (
     Curve,
     bin_ends,
@@ -36,14 +37,21 @@ class Result:
         config: config.json, what was asked for and with which versions.
         training: training.json, how it went; empty while a run is under way or was killed.
         clusters: clusters.json, SEPS' groups of agents; empty with any other algorithm.
-        columns: every column of metrics.csv, ``[U, P, K]``; NaN where a cell is empty.
+        log: metrics.csv.
+        matrix_log: matrices.csv, which need not have rows of every update.
     """
 
     directory: Path
     config: dict[str, Any]
     training: dict[str, Any]
     clusters: dict[str, Any]
-    columns: dict[str, np.ndarray]
+    log: Table
+    matrix_log: Table
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """Every column of metrics.csv, ``[U, P, K]`` float32; NaN where a cell is empty."""
+        return self.log.columns
 
     @property
     def seeds(self) -> list[int]:
@@ -63,12 +71,12 @@ class Result:
     @property
     def num_updates(self) -> int:
         """How many updates are done."""
-        return len(self.columns.get("episode/count", ()))
+        return len(self.log.updates)
 
     @property
     def steps_per_update(self) -> int:
         """Environment steps of an update, per seed."""
-        return self.config["config"]["num_envs"] * self.config["config"]["rollout_length"]
+        return _steps_per_update(self.config)
 
     @property
     def env_steps(self) -> int:
@@ -116,7 +124,7 @@ class Result:
 
     def has(self, name: str) -> bool:
         """Returns whether the environment reports that episode metric."""
-        return f"episode/{name}" in self.columns
+        return f"episode/{name}" in self.log.names
 
     def ends(self, name: str, point: int) -> np.ndarray:
         """Returns ``[K]`` an episode metric over the last tenth of the point's sound updates."""
@@ -173,25 +181,27 @@ class Result:
             policies = [each["labels"] for each in self.clusters["seeds"]]
         return np.array(policies)[:, None] == np.arange(self.config["num_policies"])[:, None]
 
+    def sound(self, name: str, point: int) -> np.ndarray:
+        """Returns ``[U, K]`` float64 a column of metrics.csv, in sound updates."""
+        return self.columns[name][: self.num_sound(point), point].astype(np.float64)
+
     def has_matrix(self, name: str) -> bool:
         """Returns whether a metric that is a matrix was recorded."""
-        return f"{name}/0/0" in self.columns
+        return f"{name}/0/0" in self.matrix_log.names
+
+    def matrix_updates(self, point: int) -> np.ndarray:
+        """Returns ``[R]`` the sound updates after which matrices were recorded."""
+        updates = self.matrix_log.updates
+        return updates[updates <= self.num_sound(point)]
 
     def matrices(self, name: str, point: int) -> np.ndarray:
-        """Returns ``[U, G, N]`` a metric that is a matrix, mean over seeds."""
-        return self.seed_matrices(name, point).mean(axis=1)
-
-    def seed_matrices(self, name: str, point: int) -> np.ndarray:
-        """Returns ``[U, K, G, N]`` a metric that is a matrix."""
+        """Returns ``[R, K, G, N]`` float32 a metric that is a matrix, in `matrix_updates`."""
         shape = self.config["num_policies"], len(self.agents)
-        entries = [self.columns[f"{name}/{g}/{n}"][:, point] for g, n in np.ndindex(shape)]
-        return np.stack(entries, axis=-1).reshape(-1, self.num_seeds, *shape)
+        return self.matrix_log.matrices(name, shape)[: len(self.matrix_updates(point)), point]
 
     def _episodes(self, name: str, point: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns ``[U, K]`` an episode metric, and of how many episodes, in sound updates."""
-        columns = self.columns[f"episode/{name}"], self.columns["episode/count"]
-        value, count = (column[: self.num_sound(point), point] for column in columns)
-        return value, count
+        return self.sound(f"episode/{name}", point), self.sound("episode/count", point)
 
 
 def read_result(directory: Path, *, may_be_empty: bool = False) -> Result:
@@ -210,11 +220,10 @@ def read_result(directory: Path, *, may_be_empty: bool = False) -> Result:
             read_json(path) if (path := directory / name).exists() else {}
             for name in ("training.json", "clusters.json")
         )
-        path = directory / "metrics.csv"
-        columns = _read_columns(path, len(config["points"]), config["seeds"])
-        if not (columns or may_be_empty):
-            raise ValueError(f"{path.name} holds no whole update")
-        result = Result(directory, config, training, clusters, columns)
+        of_run = len(config["points"]), config["seeds"], _steps_per_update(config)
+        logs = (read_log(directory / name, *of_run) for name in ("metrics.csv", "matrices.csv"))
+        result = Result(directory, config, training, clusters, *logs)
+        _check_updates(result, may_be_empty)
         # What everybody looks at; where one of it is missing, this is no run.
         _ = result.env_steps, result.labels, result.agents, result.is_complete, result.diverged
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
@@ -225,24 +234,16 @@ def read_result(directory: Path, *, may_be_empty: bool = False) -> Result:
     return result
 
 
-def _read_columns(path: Path, num_points: int, seeds: list[int]) -> dict[str, np.ndarray]:
-    """Returns the columns ``[U, P, K]`` of whole updates, as the last may have been cut off.
+def _steps_per_update(config: Mapping[str, Any]) -> int:
+    return config["config"]["num_envs"] * config["config"]["rollout_length"]
 
-    Rows run over updates, then points, then seeds.  No column is returned if there is no update.
-    """
-    with path.open(newline="") as file:
-        lines = [line for line in file if line.endswith("\n")]
-    names, *rows = csv.reader(lines or [""])
-    if not (num_points and seeds):
-        raise ValueError("config.json names no point or no seed")
-    num_updates = len(rows) // (num_points * len(seeds))
-    if not num_updates:
-        return {}
-    shape = (num_updates, num_points, len(seeds))
-    cells = np.array([[float(cell or "nan") for cell in row] for row in rows[: np.prod(shape)]])
-    columns = {name: cells[:, index].reshape(shape) for index, name in enumerate(names)}
-    points = np.arange(num_points)[:, None]
-    is_placed = np.all(columns["seed"] == seeds) and np.all(columns["point"] == points)
-    if not is_placed or not {"episode/count", "episode/return"} <= columns.keys():
-        raise ValueError(f"{path.name} is not that of the run")
-    return columns
+
+def _check_updates(result: Result, may_be_empty: bool) -> None:
+    """Raises a ValueError unless metrics.csv has all updates that were done, and their episodes."""
+    updates = result.log.updates
+    if not (len(updates) or may_be_empty):
+        raise ValueError("metrics.csv holds no whole update")
+    if np.any(updates != np.arange(1, len(updates) + 1)):
+        raise ValueError("metrics.csv: an update is missing")
+    if missing := [name for name in ("count", "return") if len(updates) and not result.has(name)]:
+        raise ValueError(f"metrics.csv: it has no column episode/{missing[0]}")

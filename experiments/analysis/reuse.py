@@ -20,11 +20,14 @@ from experiments.analysis.curves import (
     point_labels,
 )
 from experiments.analysis.results import Result
-from experiments.analysis.statistics import curve_over_seeds
+from experiments.analysis.statistics import Curve, curve_over_seeds, even_means
 
 NUM_SNAPSHOTS = 4
 LABELLED_SIZE = 6
 """Matrices up to this size show their numbers."""
+
+NUM_BINS = 200
+"""Points of a curve at most: neighbouring updates are averaged."""
 
 MIN_DIVERGENCE = 1e-4
 """Where the colours of divergences, which are logarithmic, begin."""
@@ -36,14 +39,15 @@ def save_reuse(result: Result, point: int, path: Path) -> None:
     Matrices are means over seeds at one grid point, until it diverged.  What was not recorded is
     left out.
     """
-    last = max(result.num_sound(point), 1) - 1
-    moments = np.unique(np.linspace(0, last, NUM_SNAPSHOTS).round().astype(int))
-    matrices = _matrices(result, point)
+    updates = result.matrix_updates(point)
+    moments = np.unique(np.linspace(0, len(updates) - 1, NUM_SNAPSHOTS).round().astype(int))
+    matrices = _matrices(result, point, moments) if len(updates) else ()
     height = 3.2 * (len(matrices) + 1)
     figure = Figure(figsize=(13, height), layout="constrained")
     # Two columns for each moment, so that the panels below can have half of the width each.
     grid = figure.add_gridspec(len(matrices) + 1, 2 * len(moments))
-    _draw_snapshots(figure, grid, result, moments, matrices)
+    if matrices:
+        _draw_snapshots(figure, grid, result, updates[moments], matrices)
     axes = _draw_admitted(figure, grid, result)
     remarks = [
         *([f"matrices: {result.labels[point]}"] if result.config["swept"] else []),
@@ -55,19 +59,23 @@ def save_reuse(result: Result, point: int, path: Path) -> None:
 
 
 class Matrices(NamedTuple):
-    """A matrix after every update, ``[U, G, N]``, with its name and how it is drawn."""
+    """A matrix at moments of training, ``[moments, G, N]``, its name and how it is drawn."""
 
     name: str
     values: np.ndarray
     style: Mapping[str, Any]
 
 
-def _matrices(result: Result, point: int) -> Sequence[Matrices]:
-    """Returns the reuse matrices, and the divergences where they were recorded."""
-    weight = result.matrices("reuse/weight", point)
+def _matrices(result: Result, point: int, moments: np.ndarray) -> Sequence[Matrices]:
+    """Returns the reuse matrices and the divergences at moments, where they were recorded."""
+
+    def mean_over_seeds(name: str) -> np.ndarray:
+        return result.matrices(name, point)[moments].mean(axis=1, dtype=np.float64)
+
+    weight = mean_over_seeds("reuse/weight")
     found = [Matrices("reuse weight M", weight, {"cmap": "Blues", "vmin": 0, "vmax": 1})]
     if result.has_matrix("reuse/divergence"):
-        divergence = result.matrices("reuse/divergence", point)
+        divergence = mean_over_seeds("reuse/divergence")
         top = max(MIN_DIVERGENCE * 10, np.max(divergence, initial=0, where=np.isfinite(divergence)))
         style = {"cmap": "viridis_r", "norm": LogNorm(MIN_DIVERGENCE, top, clip=True)}
         found.append(Matrices("divergence D (nats)", divergence, style))
@@ -78,18 +86,18 @@ def _draw_snapshots(
     figure: Figure,
     grid: GridSpec,
     result: Result,
-    moments: np.ndarray,
+    updates: np.ndarray,
     all_matrices: Sequence[Matrices],
 ) -> None:
-    """Draws matrices, one below the other, after some updates."""
+    """Draws matrices after these updates, one below the other."""
     for row, (name, matrices, style) in enumerate(all_matrices):
         panels = [
             figure.add_subplot(grid[row, 2 * index : 2 * index + 2])
-            for index in range(len(moments))
+            for index in range(len(updates))
         ]
-        for axes, moment in zip(panels, moments, strict=True):
-            image = draw_matrix(axes, matrices[moment], result.learners, result.agents, style)
-            axes.set_title(f"after {result.steps_after(moment + 1):,} steps")
+        for axes, matrix, update in zip(panels, matrices, updates, strict=True):
+            image = draw_matrix(axes, matrix, result.learners, result.agents, style)
+            axes.set_title(f"after {result.steps_after(update):,} steps")
             axes.set_xlabel("source")
         panels[0].set_ylabel(f"{name}\nlearner", fontsize=11)
         figure.colorbar(image, ax=panels, shrink=0.8)
@@ -136,15 +144,11 @@ def _draw_admitted(figure: Figure, grid: GridSpec, result: Result) -> Axes:
     panels = [first]
     if has_sample_size:
         panels.append(figure.add_subplot(grid[last, half:], sharex=first))
-    steps = result.steps_after(np.arange(1, result.num_updates + 1))
     for point, label in enumerate(point_labels(result)):
-        sound = slice(result.num_sound(point))
-        admitted = result.columns["reuse/num_admitted"][sound, point]
-        draw_curve(first, curve_over_seeds(steps[sound], admitted), point, label)
+        ends, admitted = even_means(result.sound("reuse/num_admitted", point), NUM_BINS)
+        draw_curve(first, curve_over_seeds(result.steps_after(ends), admitted), point, label)
         for axes in panels[1:]:
-            sample_size = result.seed_matrices("reuse/effective_sample_size", point)[sound]
-            others = _mean_over_others(sample_size, own)
-            draw_curve(axes, curve_over_seeds(steps[sound], others), point, label)
+            draw_curve(axes, _sample_size_of_others(result, own, point), point, label)
     titles = ("others admitted per learner", "effective sample size of others' experience (share)")
     for axes, title in zip(panels, titles, strict=False):
         axes.set_title(title)
@@ -156,8 +160,11 @@ def _draw_admitted(figure: Figure, grid: GridSpec, result: Result) -> Axes:
     return first
 
 
-def _mean_over_others(values: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Returns the mean of ``[U, K, G, N]`` over sources that are not own, of policies in use."""
+def _sample_size_of_others(result: Result, own: np.ndarray, point: int) -> Curve:
+    """Returns the mean over sources that are not own, of policies in use."""
+    measured = result.matrices("reuse/effective_sample_size", point)
+    ends, values = even_means(measured, NUM_BINS)  # [bins, K, G, N]
     others = ~own & own.any(axis=-1, keepdims=True)
     count = np.maximum(others.sum(axis=(-2, -1)), 1)
-    return np.where(others, values, 0.0).sum(axis=(-2, -1)) / count
+    mean = np.where(others, values, 0.0).sum(axis=(-2, -1)) / count
+    return curve_over_seeds(result.steps_after(result.matrix_updates(point)[ends - 1]), mean)

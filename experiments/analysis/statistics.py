@@ -65,14 +65,31 @@ def bin_ends(count: np.ndarray, num_envs: int, max_bins: int = MAX_BINS) -> list
         max_bins: how many bins there may be.
     """
     shortest = -(-len(count) // max_bins)
-    ends, start = [], 0
     total = np.concatenate([np.zeros((1, count.shape[1])), np.cumsum(count, axis=0)])
-    for end in range(1, len(count) + 1):
-        is_full = np.min(total[end] - total[start]) >= num_envs
-        if is_full and end - start >= shortest:
-            ends.append(end)
-            start = end
-    return ends
+    ends = [0]
+    while True:
+        start = ends[-1]
+        full = [np.searchsorted(each, each[start] + num_envs) for each in total.T]
+        end = max(start + shortest, *full)
+        if end > len(count):
+            return ends[1:]
+        ends.append(int(end))
+
+
+def even_means(values: np.ndarray, max_bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns ``[bins]`` ends and ``[bins, ...]`` means of bins of as many entries of axis 0 each.
+
+    The last bin may be shorter.
+
+    >>> ends, means = even_means(np.array([0.0, 2.0, 5.0, 7.0, 9.0]), max_bins=3)
+    >>> ends.tolist(), means.tolist()
+    ([2, 4, 5], [1.0, 6.0, 9.0])
+    """
+    length = max(1, -(-len(values) // max_bins))
+    starts = range(0, len(values), length)
+    means = [values[start : start + length].mean(axis=0, dtype=np.float64) for start in starts]
+    ends = [min(start + length, len(values)) for start in starts]
+    return np.array(ends, int), np.reshape(means, (len(ends), *values.shape[1:]))
 
 
 def bin_means(value: np.ndarray, count: np.ndarray, ends: list[int]) -> np.ndarray:

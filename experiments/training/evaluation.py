@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.training.folder.metrics import Log
+from experiments.training.folder.metrics import Log, Rows
 from experiments.training.settings.experiment import Experiment
 from oatrpo_jax.export import actor_parameters
 from oatrpo_jax.keys import Purpose, branch
@@ -122,33 +122,36 @@ class Evaluator:
     A resumed run thus plays the same episodes, and training is the same to the bit without it.
     """
 
-    def __init__(self, experiment: Experiment, directory: Path) -> None:
-        """Compiles nothing yet; does nothing at all where no evaluation is asked for."""
+    def __init__(self, experiment: Experiment, learner: LearnerState, directory: Path) -> None:
+        """Compiles nothing yet; does nothing at all where no evaluation is asked for.
+
+        Args:
+            experiment: what to run.
+            learner: shapes of the learners ``[P, K]`` that it evaluates.
+            directory: of the run.
+        """
         run = experiment.options.run
         self.every, self._episodes = run.eval_every, run.eval_episodes
         self.compile_seconds = 0.0
         self._experiment = experiment
-        self.log = Log(
-            directory / "evaluation.csv",
-            len(experiment.points),
-            experiment.seeds,
-            experiment.config.steps_per_update,
-        )
         self._evaluate: Any = None
-
-    def size_of(self, num_updates: int) -> int:
-        """Returns how many bytes of evaluation.csv so many updates take; see `Log.size_of`."""
-        return self.log.size_of(
-            range(self.every, num_updates + 1, self.every) if self.every else ()
-        )
-
-    def compile(self, learner: LearnerState) -> None:
-        """Compiles the evaluation of learners ``[P, K]`` of these shapes."""
+        self.logs: tuple[Log, ...] = ()
         if self.every:
             start = time.perf_counter()
-            run = make_evaluate(self._experiment.trainer, self._episodes)
-            self._evaluate = run.lower(learner, self._keys(Purpose.CURVE, 0)).compile()
+            evaluate: Any = make_evaluate(experiment.trainer, self._episodes)
+            self._traced = evaluate.trace(learner, self._keys(Purpose.CURVE, 0))
             self.compile_seconds = time.perf_counter() - start
+            steps = experiment.config.steps_per_update
+            rows = Rows(len(experiment.points), experiment.seeds, steps, self.every, self.every)
+            columns = dict.fromkeys(self._traced.out_info, ())
+            self.logs = (Log(directory / "evaluation.csv", rows, columns),)
+
+    def compile(self) -> None:
+        """Compiles the evaluation."""
+        if self.every:
+            start = time.perf_counter()
+            self._evaluate = self._traced.lower().compile()
+            self.compile_seconds += time.perf_counter() - start
 
     def is_due(self, update: int) -> bool:
         """Returns whether to evaluate after an update."""
@@ -160,8 +163,9 @@ class Evaluator:
         """Evaluates and records that; returns the best policies so far, and ``[P, K]`` metrics."""
         metrics = self._evaluate(learner, self._keys(Purpose.CURVE, update))
         newest = keep_better(best or no_best(learner), learner, metrics, update)
-        on_host = {name: np.asarray(metrics[name]) for name in sorted(metrics)}
-        self.log.append({name: value[None] for name, value in on_host.items()}, [update])
+        on_host = {name: np.asarray(value) for name, value in metrics.items()}
+        for log in self.logs:
+            log.append({name: value[None] for name, value in on_host.items()}, [update])
         return newest, on_host
 
     def absolute(self, learner: LearnerState, best: Best) -> list[dict[str, Any] | None]:

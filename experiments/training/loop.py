@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -78,7 +79,7 @@ class Position:
 class Instruments:
     """What records a run while it goes on."""
 
-    log: Log
+    logs: Sequence[Log]
     boards: Boards
     checkpoints: Checkpoints
     evaluator: Evaluator
@@ -86,7 +87,8 @@ class Instruments:
 
     def record(self, chunk: Chunk) -> None:
         """Logs and shows what a chunk did."""
-        self.log.append(chunk.metrics, chunk.updates)
+        for log in self.logs:
+            log.append(chunk.metrics, chunk.updates)
         self.boards.write(chunk.metrics, chunk.updates)
         self.line.show(chunk.metrics, chunk.updates[-1])
 

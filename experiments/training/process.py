@@ -21,7 +21,7 @@ from experiments.training.folder.checkpoints import (
 )
 from experiments.training.folder.directory import check_is_empty, check_out, make_directory
 from experiments.training.folder.files import locked, read_json, write_json
-from experiments.training.folder.metrics import Log
+from experiments.training.folder.metrics import Rows, make_logs
 from experiments.training.folder.tensorboard import Boards
 from experiments.training.grouping import save_grouping
 from experiments.training.loop import Instruments, Position, RunState, save_first, train
@@ -102,9 +102,10 @@ class Part:
         self.experiment, self.traced = experiment, traced
         self.directory, self.console = directory, console
         steps = experiment.config.steps_per_update
-        self.log = Log(directory / "metrics.csv", len(experiment.points), experiment.seeds, steps)
-        self.evaluator = Evaluator(experiment, directory)
-        self._sizes = 0, 0
+        rows = Rows(len(experiment.points), experiment.seeds, steps)
+        self.logs = make_logs(directory, rows, traced.metrics, experiment.matrix_every)
+        self.evaluator = Evaluator(experiment, traced.state.learner, directory)
+        self._all_logs = (*self.logs, *self.evaluator.logs)
 
     def find_checkpoint(self) -> Restored | None:
         """Returns the newest checkpoint that can be loaded; None if none was saved before a kill.
@@ -112,13 +113,12 @@ class Part:
         Changes nothing.
 
         Raises:
-            UsageError: if there is none, if metrics.csv does not reach that far, or if more updates
-                are done than are wanted.
+            UsageError: if there is none, if a log does not reach that far, or is not the one that
+                would be written, or if more updates are done than are wanted.
         """
         restored = restore(self.directory, RunState.like(self.traced.state, self.experiment))
         if restored is None:
-            path = self.log.path
-            if path.exists() and path.stat().st_size:
+            if any(log.path.exists() and log.path.stat().st_size for log in self.logs):
                 raise UsageError(
                     f"resume: {self.directory} has metrics but no checkpoint to go on from; "
                     "nothing was changed. Start anew with --out"
@@ -130,7 +130,8 @@ class Part:
                 f"total_steps: {done * config.steps_per_update} steps are done already, got "
                 f"{self.experiment.total_steps}; ask for more than that"
             )
-        self._sizes = self.log.size_of(range(1, done + 1)), self.evaluator.size_of(done)
+        for log in self._all_logs:
+            log.size_of(done)
         return restored
 
     def execute(
@@ -172,7 +173,7 @@ class Part:
     def _compile(self) -> program.Program:
         with status(self.console, "compiling ..."):
             compiled = program.compile_program(self.traced)
-            self.evaluator.compile(self.traced.state.learner)
+            self.evaluator.compile()
         return compiled
 
     def _take_up(self, restored: Restored | None, config: Mapping[str, Any]) -> None:
@@ -184,10 +185,8 @@ class Part:
         (self.directory / "training.json").unlink(missing_ok=True)
         if restored is None:
             return
-        size, evaluation_size = self._sizes
-        self.log.cut(size)
-        if self.evaluator.every:
-            self.evaluator.log.cut(evaluation_size)
+        for log in self._all_logs:
+            log.cut(log.size_of(restored.num_updates))
         set_aside(restored.passed_over)
 
     def _train(
@@ -202,7 +201,7 @@ class Part:
         boards = Boards(self.directory, experiment.labels, steps, done + 1)
         line = ProgressLine(experiment, self.console, done)
         with boards, line:
-            instruments = Instruments(self.log, boards, checkpoints, self.evaluator, line)
+            instruments = Instruments(self.logs, boards, checkpoints, self.evaluator, line)
             return train(experiment, compiled, position, stop, instruments)
 
     def _first_position(self, compiled: program.Program) -> Position:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 from experiments.analysis.results import read_result
 from experiments.analysis.summary import summarise
 from experiments.training.folder.files import write_json
+from experiments.training.folder.metrics import Rows, make_logs
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment
 from experiments.training.settings.experiment import Experiment, build
@@ -47,7 +47,7 @@ def write_run(
         column = metrics.pop(name.replace("__", "/"))
         if value is not None:
             metrics[name.replace("__", "/")] = np.full(column.shape, value)
-    write_metrics(experiment, metrics, directory / "metrics.csv")
+    write_metrics(experiment, metrics, directory)
     evaluated = [{"episodes": 320, "per_seed": {"success": each.tolist()}} for each in success]
     training = {
         "num_updates": experiment.config.num_updates,
@@ -73,7 +73,7 @@ def change_json(path: Path, **changes: Any) -> None:
 
 
 def make_metrics(experiment: Experiment, updates_needed: Height) -> dict[str, np.ndarray]:
-    """Returns metrics ``[U, P, K]``; in every update one episode ends per environment."""
+    """Returns metrics ``[U, P, K, ...]``; in every update one episode ends per environment."""
     name = experiment.algorithm.name
     needed = np.array(
         [[updates_needed(name, point, s) for s in experiment.seeds] for point in experiment.points]
@@ -90,13 +90,17 @@ def make_metrics(experiment: Experiment, updates_needed: Height) -> dict[str, np
         "reuse/num_admitted": share,
     }
     learner = experiment.trainer.learner
-    for policy, source in np.ndindex(learner.num_policies, learner.spec.num_agents):
-        entry = f"{policy}/{source}"
-        first = {0: share, 1: 1 - share}.get(source, np.zeros_like(share))
-        other = np.full(share.shape, float(policy == source))
-        metrics[f"reuse/weight/{entry}"] = other if policy else first
-        metrics |= {f"reuse/{name}/{entry}": share for name in measured(experiment)}
-    return metrics
+    shape = int(learner.num_policies), learner.spec.num_agents
+    weight = np.broadcast_to(np.eye(*shape), (*share.shape, *shape)).copy()
+    weight[..., 0, :] = 0.0
+    weight[..., 0, 1:2] = 1 - share[..., None]
+    weight[..., 0, 0] = share
+    apart = np.broadcast_to(share[..., None, None], weight.shape)
+    return (
+        metrics
+        | {"reuse/weight": weight}
+        | {f"reuse/{name}": apart for name in measured(experiment)}
+    )
 
 
 def measured(experiment: Experiment) -> Sequence[str]:
@@ -108,13 +112,12 @@ def measured(experiment: Experiment) -> Sequence[str]:
     return ("divergence",) if "divergence" in experiment.algorithm.reuse.reads else ()
 
 
-def write_metrics(experiment: Experiment, metrics: Mapping[str, np.ndarray], path: Path) -> None:
-    """Writes metrics ``[U, P, K]`` as rows over updates, then points, then seeds."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["point", "seed", "update", "env_steps", *metrics])
-        cells = np.stack(list(metrics.values()), axis=-1)
-        for update, point, seed in np.ndindex(cells.shape[:3]):
-            env_steps = (update + 1) * experiment.config.steps_per_update
-            row = ["" if np.isnan(x) else x for x in cells[update, point, seed].tolist()]
-            writer.writerow([point, experiment.seeds[seed], update + 1, env_steps, *row])
+def write_metrics(
+    experiment: Experiment, metrics: Mapping[str, np.ndarray], directory: Path
+) -> None:
+    """Writes metrics ``[U, P, K, ...]`` as training does, in float32."""
+    steps = experiment.config.steps_per_update
+    rows = Rows(len(experiment.points), experiment.seeds, steps)
+    singles = {name: value.astype(np.float32) for name, value in metrics.items()}
+    for log in make_logs(directory, rows, singles, experiment.matrix_every):
+        log.append(singles, range(1, experiment.config.num_updates + 1))

@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -84,7 +85,7 @@ def test_any_command_line_is_accepted_or_refused_in_words(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(program, "trace", lambda experiment: None)
-    monkeypatch.setattr(process.Part, "execute", lambda *_: 0)
+    monkeypatch.setattr(process, "Part", lambda *_: SimpleNamespace(execute=lambda *_: 0))
     monkeypatch.setattr(process, "make_console", lambda: console.Console(quiet=True))
     monkeypatch.setattr(
         process, "default_directory", lambda _: tmp_path / f"run-{sum(outcomes.values())}"

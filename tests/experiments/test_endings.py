@@ -130,7 +130,7 @@ def test_a_first_checkpoint_that_cannot_be_loaded_ends_the_run_at_once(
     with pytest.raises(SystemExit) as exit_:
         run.main([*ARGV, "--out", str(tmp_path / "run")])
     assert exit_.value.code == 2
-    assert "can be loaded" in capfd.readouterr().err
+    assert "no checkpoint in" in capfd.readouterr().err
     assert not (tmp_path / "run" / "metrics.csv").exists()
 
 

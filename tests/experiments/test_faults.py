@@ -93,7 +93,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def assert_same(directory: Path, whole: Path) -> None:
-    for name in ("metrics.csv", "evaluation.csv"):
+    for name in ("metrics.csv", "matrices.csv", "evaluation.csv"):
         assert (directory / name).read_bytes() == (whole / name).read_bytes(), name
     ours, theirs = read_checkpoint(directory), read_checkpoint(whole)
     assert ours.num_updates == theirs.num_updates == TOTAL

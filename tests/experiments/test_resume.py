@@ -97,7 +97,8 @@ def summary_of(directory: Path) -> dict[str, Any]:
 
 
 def assert_same(directory: Path, whole: Path) -> None:
-    assert (directory / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+    for name in ("metrics.csv", "matrices.csv"):
+        assert (directory / name).read_bytes() == (whole / name).read_bytes(), name
     assert state_of(directory) == state_of(whole)
     assert summary_of(directory) == summary_of(whole)
 
@@ -173,6 +174,7 @@ DIFFERENT = {
     "two": (["--num-envs", "2", "--seeds", "1"], "seeds was 2, got 1; num_envs was 4, got 2"),
     "structure": (["--layer-norm"], "layer_norm was False, got True"),
     "grid": (["--reuse-sigma", "0.1", "1"], "reuse_sigma was 0.1, got 0.1 1.0"),
+    "matrices": (["--matrix-every", "2"], "matrix_every was 0, got 2"),
     "directory": (["--out", "elsewhere"], "out was None, got elsewhere"),
     "fewer steps": (["--total-steps", "64"], "512 steps are done already, got 64"),
     "not read": (["--kl-threshold", "0.1"], "kl_threshold is not read by oappo"),
@@ -248,9 +250,12 @@ def test_without_a_sound_checkpoint_nothing_is_touched(stopped: Path, capfd):
     assert "no checkpoint to go on from" in refused(stopped, *more, capfd=capfd)
 
 
+@pytest.mark.parametrize("name", ["metrics.csv", "matrices.csv"])
 @pytest.mark.parametrize("cut", ["row", "file", "cell"])
-def test_metrics_that_do_not_reach_the_checkpoint_are_refused(stopped: Path, cut: str, capfd):
-    path = stopped / "metrics.csv"
+def test_logs_that_do_not_reach_the_checkpoint_are_refused(
+    stopped: Path, cut: str, name: str, capfd
+):
+    path = stopped / name
     text = path.read_text()
     if cut == "file":
         path.unlink()
@@ -258,6 +263,34 @@ def test_metrics_that_do_not_reach_the_checkpoint_are_refused(stopped: Path, cut
         path.write_text(text[: text.rindex("\n", 0, -1) + 1] if cut == "row" else text[:-2])
     more = ["--total-steps", str(TOTAL * STEPS)]
     assert "does not hold the rows of 8 updates" in refused(stopped, *more, capfd=capfd)
+
+
+def test_logs_with_other_columns_are_refused_before_anything_is_done(stopped: Path, capfd):
+    more = ["--total-steps", str(TOTAL * STEPS)]
+    for name, column in (("metrics.csv", b"critic/loss"), ("matrices.csv", b"reuse/weight/1/0")):
+        whole = (stopped / name).read_bytes()
+        for content, complaint in (
+            (whole.replace(column, b"other"), f"expected {column.decode()}, got other"),
+            (b"\xef\xbb\xbf" + whole, f"{name} does not hold the rows of 8 updates before the"),
+        ):
+            (stopped / name).write_bytes(content)
+            assert complaint in refused(stopped, *more, capfd=capfd)
+        (stopped / name).write_bytes(whole)
+
+
+def test_rarer_matrices_are_those_of_a_run_that_never_stopped(
+    tmp_path: Path, whole: Path, monkeypatch
+):
+    monkeypatch.setattr(chunks, "next_length", lambda *_, **__: 3)
+    assert begin(tmp_path / "run", 8, "--matrix-every", "5") == 0
+    assert go_on(tmp_path / "run") == 0
+    ours, theirs = (d / "matrices.csv" for d in (tmp_path / "run", whole))
+    head, *rows = theirs.read_text().splitlines()
+    # A row per seed after the first, the sixth and the eleventh of twelve updates.
+    kept = [row for row in rows if row.split(",")[2] in ("1", "6", "11")]
+    assert len(kept) == 6
+    assert ours.read_text().splitlines() == [head, *kept]
+    assert (tmp_path / "run" / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
 
 
 def test_no_run_is_no_run(tmp_path: Path, capfd):

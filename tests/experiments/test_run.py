@@ -54,14 +54,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory, share_program: None) -> t
     return directory, output.getvalue()
 
 
-def read_rows(directory: Path) -> list[dict[str, str]]:
-    with (directory / "metrics.csv").open() as file:
+def read_rows(directory: Path, name: str = "metrics.csv") -> list[dict[str, str]]:
+    with (directory / name).open() as file:
         return list(csv.DictReader(file))
 
 
 def test_a_run_leaves_its_files_and_names_them(finished: tuple[Path, str]):
     directory, output = finished
-    names = {"config.json", "metrics.csv", "training.json", "summary.json"}
+    names = {"config.json", "metrics.csv", "matrices.csv", "training.json", "summary.json"}
     names |= {"curves.png", "reuse.png", "replay.gif"}
     folders = {"tensorboard", "checkpoints"}
     assert {path.name for path in directory.iterdir()} == names | folders | {".lock"}
@@ -82,6 +82,9 @@ def test_metrics_have_a_row_per_point_seed_and_update(finished: tuple[Path, str]
 def test_metrics_say_what_the_matrices_hold(finished: tuple[Path, str]):
     for row in read_rows(finished[0]):
         assert float(row["policy/first_ratio"]) == pytest.approx(1, abs=1e-5)
+    rows = read_rows(finished[0], "matrices.csv")
+    assert len(rows) == 8  # Of every update: with two agents a matrix is small.
+    for row in rows:
         for learner in "01":
             weights = [float(row[f"reuse/weight/{learner}/{source}"]) for source in "01"]
             assert sum(weights) == pytest.approx(1, abs=1e-6)

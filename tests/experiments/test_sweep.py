@@ -101,11 +101,12 @@ def test_a_sweep_trains_all_points_and_ranks_them_in_a_table(swept: Path):
     assert len({point["actor_lr"] for point in points}) == 3
     assert all(1e-4 <= point["actor_lr"] <= 1e-2 for point in points)
     lines = (swept / "table.md").read_text().splitlines()
-    assert lines[2].startswith("| rank | actor_lr | ent_coef | return, last tenth |")
-    scores = [float(line.split("|")[4].split()[0]) for line in lines[4:]]
+    assert lines[2].startswith("| rank | point | actor_lr | ent_coef | return, last tenth |")
+    scores = [float(line.split("|")[5].split()[0]) for line in lines[4:]]
     assert len(scores) == 3 and scores == sorted(scores, reverse=True)
     best = json.loads((swept / "preset.json").read_text())["hyperparameters"]
-    assert lines[4].startswith(f"| 1 | {best['actor_lr']:g} | {best['ent_coef']:g} |")
+    point = summary["best_point"]
+    assert lines[4].startswith(f"| 1 | {point} | {best['actor_lr']:g} | {best['ent_coef']:g} |")
 
 
 def test_a_sweep_evaluates_and_exports_like_every_run(swept: Path):
@@ -142,7 +143,7 @@ def test_a_point_that_diverges_comes_last_and_the_others_go_on(tmp_path, capfd):
     output, errors = capfd.readouterr()
     assert "1 of 2 points diverged" in errors and "ent_coef=1e+38" in errors
     first, last = (out / "table.md").read_text().splitlines()[4:]
-    assert first.startswith("| 1 | 0.01 |") and last.startswith("| 2 | 1e+38 | diverged |")
+    assert first.startswith("| 1 | 0 | 0.01 |") and last.startswith("| 2 | 1 | 1e+38 | diverged |")
     assert "diverged" in output and json.loads((out / "summary.json").read_text())["completed"]
     # As if the other point had not been there.
     alone = tmp_path / "alone"

@@ -51,9 +51,10 @@ def save_page(outcome: Outcome, directory: Path, commands: Sequence[str]) -> Non
         ],
         "replays": _replays(outcome, directory.parent),
         "matrices": [
-            _matrices(outcome.figure.name, series)
+            describe_matrices(outcome.figure.name, series)
             for series in outcome.series
-            if "reuse/weight/0/1" in series.result.columns  # Anybody could reuse anybody's.
+            # Where anybody could reuse anybody's.
+            if len(series.result.agents) > 1 and len(series.result.matrix_updates(series.point))
         ],
         "commands": commands,
     }
@@ -137,25 +138,25 @@ def _replays(outcome: Outcome, root: Path) -> list[dict[str, str]]:
     return replays
 
 
-def _matrices(name: str, series: Series) -> dict[str, Any]:
+def describe_matrices(name: str, series: Series) -> dict[str, Any]:
     """Returns the reuse matrix at moments of training, mean over seeds.
 
     The divergences as well, where the run recorded them.
     """
     result = series.result
+    updates = result.matrix_updates(series.point)
+    moments = np.unique(np.linspace(0, len(updates) - 1, NUM_MOMENTS).astype(int))
     matrices = {
-        kind: result.matrices(f"reuse/{kind}", series.point)
+        kind: result.matrices(f"reuse/{kind}", series.point)[moments].mean(axis=1, dtype=np.float64)
         for kind in ("weight", "divergence")
         if result.has_matrix(f"reuse/{kind}")
     }
-    last = len(matrices["weight"]) - 1
-    moments = np.unique(np.linspace(0, last, NUM_MOMENTS).astype(int))
     return {
         "label": f"{name}: {series.label}",
         "sources": result.agents,
         "learners": result.learners,
-        "steps": result.steps_after(moments + 1).tolist(),
-        **{kind: _rounded(matrix[moments]) for kind, matrix in matrices.items()},
+        "steps": result.steps_after(updates[moments]).tolist(),
+        **{kind: _rounded(matrix) for kind, matrix in matrices.items()},
     }
 
 

@@ -25,6 +25,9 @@ MAX_SEED = 2**31 - 1
 MAX_SEEDS = 100_000
 MAX_UPDATES = 2**31 - 1
 
+MATRIX_CELLS = 64
+"""Cells of a matrix that an update costs on average, unless it is said how often to log them."""
+
 Point = dict[str, float]
 """The coefficients of a grid point, by name."""
 
@@ -70,6 +73,13 @@ class Experiment:
         return len(self.points), len(self.seeds)
 
     @property
+    def matrix_every(self) -> int:
+        """Updates between two rows of matrices.csv; a matrix has a cell per policy and agent."""
+        learner = self.trainer.learner
+        num_cells = int(learner.num_policies) * learner.spec.num_agents
+        return self.options.run.matrix_every or max(1, num_cells // MATRIX_CELLS)
+
+    @property
     def hparams(self) -> Hyperparams:
         """The coefficients with leading axis ``[P]``."""
         columns = {name: [point[name] for point in self.points] for name in self.points[0]}
@@ -96,7 +106,7 @@ def build(options: Options) -> Experiment:
 def _build(options: Options) -> Experiment:
     run = options.run
     seeds = _seed_numbers(run.seed, run.seeds)
-    _check_checkpoints(run)
+    _check_saving(run)
     config = make_config(options.program, run.total_steps)
     _check_evaluation(options, config.num_updates)
     points, swept = make_points(options)
@@ -202,7 +212,12 @@ def _seed_numbers(first: int, count: int) -> tuple[int, ...]:
     return tuple(range(first, first + count))
 
 
-def _check_checkpoints(run: Run) -> None:
+def _check_saving(run: Run) -> None:
+    if run.matrix_every < 0:
+        raise UsageError(
+            f"matrix_every: expected at least 1 update, or 0 to let their size decide, got "
+            f"{run.matrix_every}"
+        )
     if run.checkpoint_every < 0:
         raise UsageError(
             f"checkpoint_every: expected at least 0 updates, got {run.checkpoint_every}"

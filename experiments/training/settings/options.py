@@ -40,6 +40,8 @@ class Run:
         out: new or empty directory for the results
         checkpoint_every: updates between two checkpoints; one is saved at the end in any case
         keep_checkpoints: how many of the newest checkpoints to keep
+        matrix_every: updates between two rows of matrices.csv, which says who reused whose
+            experience
         eval_every: updates between two evaluations of the likeliest actions, to evaluation.csv;
             training is the same without
         eval_episodes: episodes per seed of an evaluation; at the end the best policies play ten
@@ -62,6 +64,7 @@ class Run:
     out: Annotated[Path | None, _shown_as("DIR", "runs/ENV-ALGORITHM-TIME")] = None
     checkpoint_every: Annotated[int, _shown_as("UPDATES", "once a minute")] = 0
     keep_checkpoints: int = 2
+    matrix_every: Annotated[int, _shown_as("UPDATES", "1, more with many agents")] = 0
     eval_every: Annotated[int, _shown_as("UPDATES", "never")] = 0
     eval_episodes: int = 32
     preset: Annotated[Path | None, _shown_as("FILE")] = None

@@ -11,7 +11,7 @@ from experiments.analysis.results import read_result
 from experiments.analysis.reuse import save_reuse
 from experiments.analysis.statistics import Curve
 from experiments.training.folder.files import write_json
-from tests.experiments.made_up_runs import change_json, write_run
+from tests.experiments.made_up_runs import SIZES, change_json, write_run
 
 RISE = np.array([1.0, 2.0])
 CURVE = Curve(RISE, RISE, RISE - 0.5, RISE + 0.5)
@@ -108,6 +108,45 @@ def test_matrices_end_before_their_point_diverges_and_count_the_steps_before_tra
     # Four sound updates of 1,024 steps each after 8,192.
     assert titles == [f"after {steps} steps" for steps in ("9,216", "10,240", "11,264", "12,288")]
     assert figure.axes[0].get_yticklabels()[0].get_text() == "policy 0"
+
+
+def test_of_rare_matrices_those_there_are_are_drawn_at_their_updates(tmp_path, monkeypatch):
+    argv = [*SIZES, "--env", "maze", "--total-steps", "640", "--matrix-every", "6"]
+    write_run(argv, tmp_path / "run", lambda *_: 20.0)
+    figure = reuse_of(read_result(tmp_path / "run"), 0, monkeypatch)
+    # Of 20 updates the matrices of 1, 7, 13 and 19 are known, of 32 steps each.
+    titles = [axes.get_title() for axes in figure.axes[:4]]
+    assert titles == [f"after {steps} steps" for steps in (32, 224, 416, 608)]
+    # After the last of them learner 0 gives itself 19 of 20.
+    assert [axes.texts[0].get_text() for axes in figure.axes[:4]] == [
+        "0.05",
+        "0.35",
+        "0.65",
+        "0.95",
+    ]
+
+
+def test_of_a_point_that_diverges_at_once_no_matrix_is_drawn(tmp_path, monkeypatch):
+    write_run([*SIZES, "--env", "maze"], tmp_path / "run", lambda *_: 3.0)
+    bad = {"point": 0, "seed": 0, "update": 1, "metric": "critic/loss"}
+    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    figure = reuse_of(read_result(tmp_path / "run"), 0, monkeypatch)
+    assert [axes.get_title() for axes in figure.axes] == [ADMITTED]
+
+
+def test_long_runs_are_drawn_by_means_of_neighbouring_updates(tmp_path, monkeypatch):
+    argv = [*SIZES, "--env", "maze", "--log-affinity", "--total-steps", str(32 * 1001)]
+    write_run(argv, tmp_path / "run", lambda *_: 1001.0)
+    figure = reuse_of(read_result(tmp_path / "run"), 0, monkeypatch)
+    panels = {axes.get_title(): axes for axes in figure.axes}
+    for title in (ADMITTED, SAMPLE_SIZE):
+        (line,) = panels[title].lines
+        env_steps, values = line.get_data()
+        # 166 bins of six of 1,001 updates, and one of the other five.
+        assert len(env_steps) == 167
+        assert (env_steps[0], env_steps[-2], env_steps[-1]) == (6 * 32, 996 * 32, 1001 * 32)
+        # Update u has u / 1,001: the first six have 3.5 on average, the last five 999.
+        np.testing.assert_allclose(values[[0, -1]] * 1001, [3.5, 999], rtol=1e-6)
 
 
 WEIGHT, DIVERGENCE = "reuse weight M\nlearner", "divergence D (nats)\nlearner"

@@ -42,7 +42,7 @@ def test_a_run_ends_with_pictures_a_summary_and_a_table(tmp_path):
     (tmp_path / "run" / "summary.json").unlink()
     _, text = finished(tmp_path / "run")
     made = {path.name for path in (tmp_path / "run").iterdir()}
-    assert made == {"config.json", "metrics.csv", "training.json"} | {
+    assert made == {"config.json", "metrics.csv", "matrices.csv", "training.json"} | {
         "summary.json", "curves.png", "reuse.png"
     }  # fmt: skip
     lines = [line.strip() for line in text.splitlines()]
@@ -86,11 +86,15 @@ def test_points_that_diverged_are_named(tmp_path):
     assert "diverged: reuse_sigma=0.2: critic/loss is not finite in update 3, seed 0" in text
 
 
-@pytest.mark.parametrize("rows", [0, 1])
+@pytest.mark.parametrize("rows", [None, 0, 1])
 def test_a_run_that_was_stopped_before_its_first_update_has_no_points(rows, tmp_path):
     write_run(TINY, tmp_path / "run", lambda *_: 5)
-    path = tmp_path / "run" / "metrics.csv"
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:rows]))
+    for name in ("metrics.csv", "matrices.csv"):
+        path = tmp_path / "run" / name
+        text = path.read_text()
+        path.unlink()
+        if rows is not None:
+            path.write_text("".join(text.splitlines(keepends=True)[:rows]))
     change_json(tmp_path / "run" / "training.json", completed=False, num_updates=0)
     summary, text = finished(tmp_path / "run")
     assert (summary["points"], summary["best_point"], summary["env_steps"]) == ([], None, 0)

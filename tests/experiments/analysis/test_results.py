@@ -1,12 +1,16 @@
 """What is read back from a run's folder, and what is refused."""
 
+import contextlib
 import json
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from experiments.analysis.results import read_result
+from experiments.analysis.reuse import save_reuse
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import write_json
 from tests.experiments.made_up_runs import SIZES, change_json, write_run
@@ -29,13 +33,17 @@ def test_a_run_is_read_back_by_update_point_and_seed(tmp_path):
     assert result.env_steps == 320 and result.is_complete
     assert result.labels == ["reuse_sigma=0.1", "reuse_sigma=10"]
     success = result.columns["episode/success"]
-    np.testing.assert_array_equal(success[1], [[2 / 5, 2 / 10], [2 / 10, 2 / 20]])
+    assert success.dtype == np.float32
+    np.testing.assert_allclose(success[1], [[2 / 5, 2 / 10], [2 / 10, 2 / 20]], rtol=1e-7)
     np.testing.assert_array_equal(result.ends("success", 1), [1, 0.5])
     np.testing.assert_allclose(result.curve("success", 1).mean, np.arange(1, 11) * 0.075)
     weight = result.matrices("reuse/weight", 0)
-    assert weight.shape == (10, 4, 4)
-    # Learner 0 has 1/5 or 1/10 of its weight on itself after one update.
-    np.testing.assert_allclose(weight[0, 0], [0.15, 0.85, 0, 0])
+    assert weight.shape == (10, 2, 4, 4)
+    # Learner 0 has 1/5 or 1/10 of its weight on itself after one update, and 1/5 more or 1/10 more
+    # after the next.
+    expected = [[[0.2, 0.8, 0, 0], [0.1, 0.9, 0, 0]], [[0.4, 0.6, 0, 0], [0.2, 0.8, 0, 0]]]
+    np.testing.assert_allclose(weight[:2, :, 0], expected, rtol=1e-6)
+    np.testing.assert_array_equal(weight[:, :, 1:], np.broadcast_to(np.eye(4)[1:], (10, 2, 3, 4)))
 
 
 def test_steps_to_a_threshold_are_those_of_the_first_window_at_or_above_it(tmp_path):
@@ -72,6 +80,29 @@ def test_an_update_of_which_rows_are_missing_is_left_out(tmp_path):
     assert result.num_updates == 9 and result.env_steps == 288
 
 
+def test_matrices_know_the_updates_that_they_are_of(tmp_path):
+    write_run([*TWO_POINTS, "--matrix-every", "4"], tmp_path / "run", lambda *_: 10)
+    bad = {"point": 1, "seed": 0, "update": 9, "metric": "critic/loss"}
+    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    result = read_result(tmp_path / "run")
+    assert result.num_updates == 10
+    assert result.matrix_updates(0).tolist() == [1, 5, 9]
+    assert result.matrix_updates(1).tolist() == [1, 5]
+    # Learner 0 has a tenth more of its weight on itself with every update.
+    for point, share in ((0, [0.1, 0.5, 0.9]), (1, [0.1, 0.5])):
+        weight = result.matrices("reuse/weight", point)[:, 1, 0, 0]
+        np.testing.assert_allclose(weight, share, rtol=1e-6)
+
+
+def test_a_run_of_before_matrices_had_a_log_is_read_without_them(tmp_path):
+    write_run(TINY, tmp_path / "run", lambda *_: 5)
+    (tmp_path / "run" / "matrices.csv").unlink()
+    result = read_result(tmp_path / "run")
+    assert not result.has_matrix("reuse/weight") and result.ends("success", 0).tolist() == [1, 1]
+    save_reuse(result, 0, tmp_path / "reuse.png")
+    assert (tmp_path / "reuse.png").stat().st_size > 10_000
+
+
 def test_a_run_under_way_is_not_complete(tmp_path):
     write_run(TINY, tmp_path / "run", lambda *_: 5)
     (tmp_path / "run" / "training.json").unlink()
@@ -103,7 +134,7 @@ def test_the_end_of_a_point_that_diverges_is_before_that(tmp_path):
     change_json(tmp_path / "run" / "training.json", diverged=[bad])
     result = read_result(tmp_path / "run")
     # The last tenth of three updates is the third, of five until the optimum.
-    np.testing.assert_array_equal(result.ends("success", 1), [0.6, 0.6])
+    np.testing.assert_allclose(result.ends("success", 1), [0.6, 0.6], rtol=1e-7)
     np.testing.assert_array_equal(result.ends("success", 0), [1, 1])
     assert result.seed_curve("success", 1, 0)[0].tolist() == [32, 64, 96]
     # What comes after it reaches nothing.
@@ -154,16 +185,55 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("training.json", "[]"),
         ("metrics.csv", ""),
         ("metrics.csv", "episode/count\n1\n1\n1\n"),
-        ("metrics.csv", "point,seed,episode/count,episode/return\n0,0,1,1\n0,7,1,1\n"),
-        ("metrics.csv", "point,seed,episode/count,episode/return\n0,0,1,1\n0,1,1\n"),
-        ("metrics.csv", "point,seed,episode/count,episode/return\n0,0,1,1\n0,1,1,x\n"),
     ],
 )
 def test_files_that_are_no_run_are_refused(name, text, directory):
-    before = (directory / name).read_text()
-    (directory / name).write_text(text)
+    with changed(directory / name, lambda _: text), pytest.raises(UsageError, match="holds no run"):
+        read_result(directory)
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "matrices.csv"])
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda text: "\ufeff" + text, "byte-order mark"),
+        (lambda text: text.replace("\n", "\r\n"), "CR LF"),
+        (lambda text: text.replace(",", ";"), "column 1: expected point, got point;seed;update"),
+        (lambda text: text.replace("seed", "number"), "column 2: expected seed, got number"),
+        (lambda text: text.replace("\n0,1,", "\n0,7,"), "not those of the run's points and seeds"),
+        (lambda text: text.replace(",2,64,", ",2,65,"), "updates are not of 32 environment steps"),
+        (lambda text: text.replace(",2,64,", ",1,32,"), "not in their order"),
+        (lambda text: text[: text.rindex(",")] + "\n", "columns changed from"),
+        (lambda text: text[: text.rindex(",")] + ",x\n", "could not convert string 'x'"),
+    ],
+)
+def test_a_log_that_is_not_as_training_left_it_is_refused_by_name(
+    name, change, complaint, directory
+):
+    with changed(directory / name, change), pytest.raises(UsageError, match=complaint) as error:
+        read_result(directory)
+    assert f"{name}: " in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda text: re.sub(r"0,.,2,64,.*\n", "", text), "an update is missing"),
+        (lambda text: text.replace("episode/count", "count"), "no column episode/count"),
+    ],
+)
+def test_metrics_without_an_update_or_its_episodes_are_refused(change, complaint, directory):
+    path = directory / "metrics.csv"
+    with changed(path, change), pytest.raises(UsageError, match=complaint):
+        read_result(directory)
+
+
+@contextlib.contextmanager
+def changed(path: Path, change: Callable[[str], str]) -> Iterator[None]:
+    """Changes a file for a while."""
+    before = path.read_bytes()
+    path.write_bytes(change(before.decode()).encode())
     try:
-        with pytest.raises(UsageError, match="holds no run"):
-            read_result(directory)
+        yield
     finally:
-        (directory / name).write_text(before)
+        path.write_bytes(before)

@@ -9,6 +9,7 @@ from experiments.analysis.statistics import (
     bin_means,
     curve_over_seeds,
     episode_mean,
+    even_means,
     first_passage,
     tail_means,
 )
@@ -37,6 +38,30 @@ def test_a_bin_closes_when_every_seed_ended_as_many_episodes_as_environments():
     # Seed 0: (1 + 3) / 2; seed 1: update 1 alone had episodes.
     np.testing.assert_array_equal(bin_means(value, count, ends), [[2, 2], [5, 6]])
     assert bin_means(value, count, []).shape == (0, 2)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_bins_close_as_early_as_they_can(seed):
+    rng = np.random.default_rng(seed)
+    count = rng.integers(0, 4, size=(rng.integers(0, 200), rng.integers(1, 4)))
+    num_envs, max_bins = rng.integers(1, 9), rng.integers(1, 61)
+    shortest, expected, start = -(-len(count) // max_bins), [], 0
+    for end in range(1, len(count) + 1):
+        is_full = (count[start:end].sum(axis=0) >= num_envs).all()
+        if is_full and end - start >= shortest:
+            expected.append(end)
+            start = end
+    assert bin_ends(count, num_envs, max_bins) == expected
+
+
+def test_bins_of_float32_are_means_in_float64():
+    # In float32 the sum of 2^24 ones and more stays where it is.
+    values = np.ones((2**14, 2), np.float32) * 2**11
+    values[-1] = 2**11 + 2**14
+    ends, means = even_means(values, max_bins=1)
+    assert ends.tolist() == [2**14]
+    np.testing.assert_array_equal(means, [[2**11 + 1, 2**11 + 1]])
+    assert even_means(values[:0], 5)[1].shape == (0, 2)
 
 
 def test_the_band_of_one_seed_has_no_width():

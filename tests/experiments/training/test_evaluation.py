@@ -78,7 +78,7 @@ def absolute_of(directory: Path) -> list[dict]:
 
 
 def assert_same(directory: Path, whole: Path) -> None:
-    for name in ("metrics.csv", "evaluation.csv"):
+    for name in ("metrics.csv", "matrices.csv", "evaluation.csv"):
         assert (directory / name).read_bytes() == (whole / name).read_bytes(), name
     left, right = (to_host(read_checkpoint(each).state) for each in (directory, whole))
     assert all(left[name].tobytes() == right[name].tobytes() for name in left)
@@ -182,7 +182,7 @@ def test_a_run_killed_after_an_evaluation_evaluates_again(
     assert_same(tmp_path / "run", watched)
 
 
-def test_evaluations_that_do_not_reach_the_checkpoint_are_refused(tmp_path: Path, capfd):
+def test_evaluations_that_are_not_those_of_the_run_are_refused(tmp_path: Path, capfd):
     directory = begin(tmp_path / "run", 3, *WATCHED)
     rows = directory / "evaluation.csv"
     whole = rows.read_bytes()
@@ -194,6 +194,9 @@ def test_evaluations_that_do_not_reach_the_checkpoint_are_refused(tmp_path: Path
         errors = usage_error(["--resume", str(directory), "--total-steps", "384"], capfd)
         assert "does not hold the rows of 1 updates before the checkpoint" in errors
         assert content is None or rows.read_bytes() == content
+    rows.write_bytes(whole.replace(b"evaluation/length", b"evaluation/size"))
+    errors = usage_error(["--resume", str(directory), "--total-steps", "384"], capfd)
+    assert "expected evaluation/length, got evaluation/size" in errors
 
 
 BAD_INPUT = {

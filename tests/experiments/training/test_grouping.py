@@ -25,7 +25,7 @@ def test_a_run_tells_of_its_clusters_and_goes_on_with_them(tmp_path, capsys):
     assert (out / "clusters.json").stat().st_mtime_ns == before
     longer = json.loads((out / "summary.json").read_text())
     assert longer["env_steps"] == 256 and longer["seps"] == clusters
-    rows = (out / "metrics.csv").read_text().splitlines()
+    rows = (out / "matrices.csv").read_text().splitlines()
     column = rows[0].split(",").index("reuse/weight/0/1")
     # Policy 0 is that of both reds, from the first update to the last.
     assert {row.split(",")[column] for row in rows[1:]} == {"0.5"}

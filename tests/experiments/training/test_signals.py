@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 BUSY = """
 import hashlib, signal, sys
 from experiments.training import signals
-signals.ECHO_SECONDS = 0.2
+signals.ECHO_SECONDS = 0.5
 ignored = [getattr(signal, name) for name in sys.argv[2:]]
 for number in ignored:
     signal.signal(number, signal.SIG_IGN)
@@ -49,7 +49,7 @@ def test_a_second_signal_ends_the_process_whatever_it_does(number: signal.Signal
         send(process, number)
         assert process.stderr.readline().startswith("Stopping soon")
         with pytest.raises(subprocess.TimeoutExpired):  # Longer than what is taken for an echo.
-            process.wait(0.4)
+            process.wait(0.8)
         send(process, number)
         assert process.wait(10) == 128 + number
 
@@ -58,7 +58,7 @@ def test_a_second_interruption_ends_any_program():
     with busy("interrupted_at_once") as process:
         send(process, signal.SIGINT)
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.4)
+            process.wait(0.8)
         send(process, signal.SIGINT)
         assert process.wait(10) == 130
 
@@ -69,7 +69,7 @@ def test_what_is_ignored_stays_ignored():
         send(process, signal.SIGINT)
         send(process, signal.SIGHUP)
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.4)
+            process.wait(0.8)
         process.send_signal(signal.SIGTERM)
         assert process.stderr.readline().startswith("Stopping soon")  # Nothing else was said.
         process.kill()

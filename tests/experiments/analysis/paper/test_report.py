@@ -4,15 +4,18 @@ import base64
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from experiments import reproduce
 from experiments.analysis.paper import cache
-from experiments.analysis.paper.report import save_report
+from experiments.analysis.paper.report import describe_matrices, save_report
+from experiments.analysis.results import read_result
 from tests.experiments.analysis.paper.browser import PROGRAM, Page
-from tests.experiments.made_up_runs import write_run
+from tests.experiments.made_up_runs import SIZES, write_run
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +74,16 @@ def test_what_another_version_left_is_not_in_the_report(root: Path, tmp_path: Pa
     page = json.loads((root / "figure-3d" / "page.json").read_text()) | change
     (folder / "page.json").write_text(json.dumps(page))
     assert "left by another version" not in save_report(tmp_path).read_text()
+
+
+def test_the_matrices_of_a_report_are_at_the_updates_that_they_were_logged_in(tmp_path: Path):
+    argv = [*SIZES, "--env", "maze", "--total-steps", "640", "--matrix-every", "6"]
+    write_run(argv, tmp_path / "run", lambda *_: 20.0)
+    series: Any = SimpleNamespace(result=read_result(tmp_path / "run"), point=0, label="OAPPO")
+    found = describe_matrices("figure", series)
+    # Of 20 updates those after 1, 7, 13 and 19 are known, of 32 steps each.
+    assert found["steps"] == [32, 224, 416, 608]
+    assert [matrix[0][0] for matrix in found["weight"]] == [0.05, 0.35, 0.65, 0.95]
 
 
 @pytest.mark.skipif(PROGRAM is None, reason="no chromium: apt-get install chromium")

@@ -122,6 +122,24 @@ def test_unreasonable_reuse_pairs_different_colours_only():
     assert named_matrix("ur", "maze", ("red", "red", "black")).astype(int).tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], 1),  # 2 x 2 cells.
+        (["--env-option", "num_per_colour=12"], 9),  # 24 x 24 = 9 x 64.
+        (["--env-option", "num_per_colour=12", "--algorithm", "mappo"], 1),  # 1 x 24.
+        (["--env-option", "num_per_colour=12", "--matrix-every", "2"], 2),
+    ],
+)
+def test_how_often_matrices_are_logged_follows_from_their_size_unless_given(argv, expected):
+    assert small(*argv).matrix_every == expected
+
+
+def test_matrices_cannot_be_logged_in_less_than_every_update():
+    with pytest.raises(UsageError, match="matrix_every: expected at least 1 update"):
+        small("--matrix-every", "-1")
+
+
 def columns(algorithm: str) -> set[str]:
     """Returns the columns of a run, indices of matrices replaced by what they stand for."""
     extra = ["--reuse-matrix", "rr"] if algorithm == "fixed" else []
