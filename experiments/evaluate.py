@@ -157,7 +157,8 @@ def evaluate(options: Options) -> None:
     if options.replay:
         lane = point, team.best_seed(point)
         save_replay(team, last.trainer, lane, options.replay, **how)
-        console.print(f"{options.replay}: seed {team.experiment.seeds[lane[1]]}")
+        text = f"{options.replay}: seed {team.experiment.seeds[lane[1]]}"
+        console.print(text, soft_wrap=True, markup=False)
 
 
 def describe_team(team: Team, point: int, options: Options) -> dict[str, Any]:

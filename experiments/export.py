@@ -101,6 +101,7 @@ def export(options: Options) -> None:
         f"{path}: {specs['environment']}, {team.experiment.label(point)}, seed {specs['seed']}, "
         f"update {specs['update']}; {len(content):,} bytes",
         soft_wrap=True,
+        markup=False,
     )
 
 

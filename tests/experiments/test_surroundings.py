@@ -10,11 +10,13 @@ from pathlib import Path
 import jax
 import pytest
 
+from envs.football.validation import __main__ as validation
 from experiments import bench, compare, evaluate, export, reproduce, run, sweep
 from experiments.training import program
 from experiments.training.console import make_console
 from experiments.training.errors import UsageError
 from experiments.training.surroundings import check_file
+from tests.experiments.made_up_runs import SIZES, write_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,10 +67,27 @@ def test_no_program_needs_the_backend_of_a_notebook(name, monkeypatch, capfd):
     assert os.environ["MPLBACKEND"] == "agg"
 
 
-def test_help_imports_nothing_that_reads_the_backend(tmp_path):
-    # compare.py draws in its own process: all of its imports come after that line.
-    done = in_process("experiments/compare.py", str(tmp_path), MPLBACKEND="module://none.such")
-    assert done.returncode == 2 and "holds no run" in in_one_line(done.stderr)
+def test_nothing_is_imported_that_reads_the_backend_before(tmp_path):
+    write_run(["--env", "maze", *SIZES], tmp_path / "run", lambda *_: 5)
+    command = ["experiments/compare.py", str(tmp_path / "run"), "--out", str(tmp_path / "a.png")]
+    done = in_process(*command, MPLBACKEND="module://none.such")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.png").exists()
+
+
+def test_the_football_s_validation_does_not_either_and_says_what_it_cannot_begin_with(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("MPLBACKEND", "module://none.such")
+    (tmp_path / "file").touch()
+    for options, expected in (
+        ({"out": tmp_path / "file" / "out"}, "Not a directory"),
+        ({"out": tmp_path, "traces": tmp_path}, "Expected a recording"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            validation.main(**options)
+        assert expected in capsys.readouterr().err
+    assert os.environ["MPLBACKEND"] == "agg"
 
 
 @pytest.mark.parametrize(("name", "argv"), COMPUTING.items())
@@ -76,17 +95,18 @@ def test_without_compilation_no_program_begins(name, argv, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     with jax.disable_jit():
         assert "JAX_DISABLE_JIT: expected not to be set" in refused(capfd, name, *argv)
-    assert {path.name for path in tmp_path.rglob("*")} <= {"bench"}
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     ("platform", "command"),
-    [("bogus", ["reproduce.py", "figure-3b"]), ("rocm", ["run.py", "--env", "maze"])],
+    [("bogus", ["reproduce.py", "figure-3b"]), ("cuda", ["run.py", "--env", "maze"])],
 )
 def test_a_device_that_is_not_there_is_a_usage_error(platform, command, tmp_path):
     script, *argv = command
     out = tmp_path / "out"
-    done = in_process(f"experiments/{script}", *argv, "--out", str(out), JAX_PLATFORMS=platform)
+    environment = {"JAX_PLATFORMS": platform, "CUDA_VISIBLE_DEVICES": ""}
+    done = in_process(f"experiments/{script}", *argv, "--out", str(out), **environment)
     errors = in_one_line(done.stderr)
     assert done.returncode == 2 and "Traceback" not in errors, errors
     assert f"JAX_PLATFORMS={platform}" in errors and "There is: cpu" in errors
@@ -99,15 +119,16 @@ def test_python_without_docstrings_is_a_usage_error():
 
 
 USE_DISTRIBUTIONS = """
+import jax.numpy as jnp
 from experiments.training.surroundings import prepare
-prepare()
 from oatrpo_jax.policies.distributions import policy_distribution
+prepare()
+policy_distribution(jnp.zeros(3)).mode()
 """
 
 
 def test_warnings_may_be_errors():
-    use = "import jax.numpy as jnp; policy_distribution(jnp.zeros(3)).mode()"
-    done = in_process("-W", "error", "-c", f"{USE_DISTRIBUTIONS}\n{use}")
+    done = in_process("-W", "error", "-c", USE_DISTRIBUTIONS)
     assert done.returncode == 0, done.stderr
 
 

@@ -45,10 +45,10 @@ def main(traces: Path | None = None, out: Path = Path("runs"), episodes: int = 4
 
     try:
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        print(f"out: cannot create {out}: {error.strerror}; choose another", file=sys.stderr)
+        real = reference.load() if traces is None else reference.distill(traces)
+    except (OSError, ValueError) as error:
+        print(f"Usage error: {error}", file=sys.stderr)
         sys.exit(2)
-    real = reference.load() if traces is None else reference.distill(traces)
     result = compare(real, Calibration(), episodes)
     console = Console()
     console.print(table(result.gates))
