@@ -20,6 +20,7 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 
 from envs.jaxmarl_import import require_jaxmarl
 from experiments.training.errors import UsageError, exit_code_of
+from experiments.training.surroundings import check_file, prepare, start_jax
 
 PROGRAM = "experiments/bench.py"
 
@@ -51,12 +52,18 @@ class Bench:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
-    options = tyro.cli(Bench, prog=PROGRAM, args=argv)
-    return exit_code_of(lambda: run(options), PROGRAM)
+    return exit_code_of(lambda: run(read(argv)), PROGRAM)
+
+
+def read(argv: Sequence[str] | None) -> Bench:
+    """Returns what a command line asks for; shows help or a usage error and exits if need be."""
+    prepare()
+    return tyro.cli(Bench, prog=PROGRAM, args=argv)
 
 
 def run(options: Bench) -> int:
     """Measures, prints and saves; bench.json is written anew after each measurement."""
+    start_jax()
     # Slow to import; help does not wait for them.
     import jax
 
@@ -73,6 +80,7 @@ def run(options: Bench) -> int:
         raise UsageError(
             f"out: cannot create {options.out}: {error.strerror}; choose another folder"
         ) from error
+    check_file("out", options.out / "bench.json")
     if not options.quick:
         jax.config.update("jax_enable_compilation_cache", False)  # Compilation is measured too.
     effort = QUICK if options.quick else WHOLE
@@ -86,7 +94,7 @@ def run(options: Bench) -> int:
         content = {"machine": machine(), "quick": options.quick, "effort": asdict(effort)}
         write_json(options.out / "bench.json", {**content, "sections": sections})
     warning = "QUICK: these figures mean nothing. " if options.quick else ""
-    console.print(f"{warning}{machine()}\n{options.out}: bench.json")
+    console.print(f"{warning}{machine()}\n{options.out}: bench.json", markup=False)
     return 0
 
 

@@ -5,20 +5,25 @@ Draws the learning curves of runs on one environment in one figure, and prints a
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from experiments.analysis.comparison import environment, label_points, save_figure, table
-from experiments.analysis.results import Result, read_result
-from experiments.training.errors import UsageError, fail
+from experiments.training.errors import UsageError, exit_code_of
+from experiments.training.surroundings import check_file, prepare
+
+if TYPE_CHECKING:
+    from experiments.analysis.results import Result
+
+PROGRAM = "experiments/compare.py"
 
 
 @dataclass(frozen=True)
@@ -36,15 +41,25 @@ class Compare:
     threshold: float = 0.9
 
 
-def main() -> None:
-    """Reads the command line, writes the picture and prints the table."""
-    options = tyro.cli(Compare)
-    try:
-        check(options)
-        entries = label_points(read_comparable(options.runs))
-        save_figure(entries, options.out)
-    except UsageError as error:
-        fail(str(error), "experiments/compare.py")
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns the exit code; a usage error exits with 2."""
+    return exit_code_of(lambda: compare(read(argv)), PROGRAM)
+
+
+def read(argv: Sequence[str] | None) -> Compare:
+    """Returns what a command line asks for; shows help or a usage error and exits if need be."""
+    prepare()
+    return tyro.cli(Compare, prog=PROGRAM, args=argv)
+
+
+def compare(options: Compare) -> None:
+    """Writes the picture and prints the table."""
+    check(options)
+    # Slow to import; help and mistakes that tyro finds do not wait for them.
+    from experiments.analysis.comparison import label_points, save_figure, table
+
+    entries = label_points(read_comparable(options.runs))
+    save_figure(entries, options.out)
     print(table(entries, options.threshold))
 
 
@@ -61,11 +76,7 @@ def check(options: Compare) -> None:
         raise UsageError(
             f"out: expected a file that ends in .png or .pdf, got {options.out}. Rename it."
         )
-    if not options.out.parent.is_dir():
-        raise UsageError(
-            f"out: expected a file in a directory that exists, got {options.out}. Create "
-            f"{options.out.parent}, or choose another."
-        )
+    check_file("out", options.out)
 
 
 def read_comparable(directories: Sequence[Path]) -> list[Result]:
@@ -74,6 +85,9 @@ def read_comparable(directories: Sequence[Path]) -> list[Result]:
     Raises:
         UsageError: if one cannot be read, or they are not all of one environment.
     """
+    from experiments.analysis.comparison import environment
+    from experiments.analysis.results import read_result
+
     results = [read_result(directory) for directory in directories]
     if len(found := sorted({environment(result) for result in results})) > 1:
         raise UsageError(
@@ -85,11 +99,11 @@ def read_comparable(directories: Sequence[Path]) -> list[Result]:
             print(
                 f"Warning: {result.directory} is not complete: what is shown ends after "
                 f"{result.env_steps:,} environment steps per seed; "
-                f"experiments/run.py --resume {result.directory} goes on",
+                f"experiments/run.py --resume {shlex.quote(str(result.directory))} goes on",
                 file=sys.stderr,
             )
     return results
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

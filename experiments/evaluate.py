@@ -16,13 +16,13 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 
 from experiments.training.errors import UsageError, check_counts, check_once, exit_code_of
 from experiments.training.settings.arguments import Checkpoint, EpisodeSeed, Point, RunDirectory
+from experiments.training.surroundings import check_file, prepare, start_jax
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from experiments.training.places import Place
     from experiments.training.team import Team
-    from oatrpo_jax.train import Trainer
-    from oatrpo_jax.types import MultiAgentEnv
 
 Metrics = Mapping[str, "np.ndarray"]
 """By name: the means over episodes of each seed, ``[K]``."""
@@ -70,6 +70,14 @@ class Options:
     point: Point = None
     checkpoint: Checkpoint = "latest"
     seed: EpisodeSeed = 0
+    out: Annotated[
+        Path | None,
+        arg(
+            metavar="JSON",
+            help_behavior_hint="(default: DIR/evaluation.json, with --env DIR/transfer.json)",
+            help="the file to write; replaced if it exists",
+        ),
+    ] = None
     replay: Annotated[
         Path | None,
         arg(
@@ -81,21 +89,23 @@ class Options:
     ] = None
 
 
-@dataclass(frozen=True)
-class Place:
-    """An environment to play in."""
-
-    name: str
-    env_options: Mapping[str, Any]
-    trainer: Trainer
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    return exit_code_of(lambda: evaluate(read(arguments)), PROGRAM)
+
+
+def read(arguments: Sequence[str]) -> Options:
+    """Returns what a command line asks for; shows help or a usage error and exits if need be."""
+    prepare()
     check_once(arguments, PROGRAM)
-    options = tyro.cli(Options, prog=PROGRAM, description=DESCRIPTION, args=arguments)
-    return exit_code_of(lambda: evaluate(options), PROGRAM)
+    return tyro.cli(Options, prog=PROGRAM, description=DESCRIPTION, args=arguments)
+
+
+def file_of(options: Options) -> Path:
+    """Returns the file to write."""
+    name = "evaluation.json" if options.env is None else "transfer.json"
+    return options.out or options.run / name
 
 
 def check(options: Options) -> None:
@@ -107,26 +117,34 @@ def check(options: Options) -> None:
         raise UsageError(f"replay: expected a file that ends in .gif, got {options.replay}")
     if options.env_option and options.env is None:
         raise UsageError("env_option: expected only with --env, got it without")
+    if options.out and options.out.suffix != ".json":
+        raise UsageError(f"out: expected a file that ends in .json, got {options.out}")
+    if options.replay:
+        check_file("replay", options.replay)
+    if options.run.is_dir():  # Else it is no run, which is said when it is read.
+        check_file("out", file_of(options))
 
 
 def evaluate(options: Options) -> None:
     """Plays, prints the table and writes the files."""
     check(options)
+    start_jax()
     # Slow to import; help and mistakes that tyro finds do not wait for them.
     from experiments.analysis.tables import print_table
     from experiments.training.console import make_console, status
     from experiments.training.folder.files import write_json
+    from experiments.training.places import find_places
     from experiments.training.program import use_compilation_cache
     from experiments.training.team import load_team, play, save_replay
 
     use_compilation_cache()
     console, team = make_console(), load_team(options.run, options.checkpoint)
-    point, places = team.choose_point(options.point), find_places(team, options)
+    point, count = team.choose_point(options.point), options.episodes
+    places = find_places(team.experiment, options.env, options.env_option, count)
     last = places[-1]
     if options.replay and not hasattr(last.trainer.env, "animate"):
         raise UsageError(f"replay: expected an environment that can be drawn, got {last.name}")
     how = {"greedy": not options.sample, "number": options.seed}
-    count = options.episodes
     with status(console, "playing ..."):
         metrics = [play(team, each.trainer, point, num_episodes=count, **how) for each in places]
     about = describe_team(team, point, options)
@@ -135,58 +153,12 @@ def evaluate(options: Options) -> None:
         f"{len(team.experiment.seeds)} seeds, {options.checkpoint} policies"
     )
     print_table(console, make_rows(places, metrics, count), title)
-    path = options.run / ("evaluation.json" if options.env is None else "transfer.json")
-    try:
-        write_json(path, about | describe_places(places, metrics, count))
-        if options.replay:
-            lane = point, team.best_seed(point)
-            save_replay(team, last.trainer, lane, options.replay, **how)
-            console.print(f"{options.replay}: seed {team.experiment.seeds[lane[1]]}")
-    except OSError as error:
-        raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
-
-
-def find_places(team: Team, options: Options) -> list[Place]:
-    """Returns the run's own environment, and the other one if there is to be one.
-
-    The other one gets the run's options that it knows, and those given.
-
-    Raises:
-        UsageError: if there is none of that name, or the team cannot play in it.
-    """
-    from envs.options import make_with_options, options_taken, parse_options
-    from oatrpo_jax.train import Trainer
-
-    experiment = team.experiment
-    home = Place(experiment.options.run.env, experiment.env_options, experiment.trainer)
-    if options.env is None:
-        return [home]
-    try:
-        inherited = options_taken(options.env, home.env_options)
-        env_options = {**inherited, **parse_options(options.env_option)}
-        env = make_with_options(options.env, env_options)
-    except ValueError as error:
-        raise UsageError(f"env: {error}") from error
-    check_sizes(home, options.env, env)
-    return [home, Place(options.env, env_options, Trainer(env, home.trainer.learner))]
-
-
-def check_sizes(home: Place, name: str, other: MultiAgentEnv) -> None:
-    """Raises a UsageError unless policies trained in one environment can play in the other."""
-    from oatrpo_jax.config import EnvSpec
-
-    ours, theirs = home.trainer.learner.spec, EnvSpec.from_env(other)
-    sizes = {"agents": "num_agents", "actions": "num_actions", "features of a view": "view_size"}
-    differ = [
-        f"{getattr(theirs, size)} {what}, not {getattr(ours, size)}"
-        for what, size in sizes.items()
-        if getattr(ours, size) != getattr(theirs, size)
-    ]
-    if differ:
-        raise UsageError(
-            f"env: a team trained in {home.name} cannot play in {name}, which has "
-            f"{' and '.join(differ)}; choose another, or other options with --env-option"
-        )
+    write_json(file_of(options), about | describe_places(places, metrics, count))
+    if options.replay:
+        lane = point, team.best_seed(point)
+        save_replay(team, last.trainer, lane, options.replay, **how)
+        text = f"{options.replay}: seed {team.experiment.seeds[lane[1]]}"
+        console.print(text, soft_wrap=True, markup=False)
 
 
 def describe_team(team: Team, point: int, options: Options) -> dict[str, Any]:

@@ -18,6 +18,7 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 
 from experiments.training.errors import UsageError, exit_code_of
 from experiments.training.settings.arguments import Checkpoint, Point, RunDirectory
+from experiments.training.surroundings import check_file, prepare, start_jax
 
 if TYPE_CHECKING:
     from experiments.training.team import Team
@@ -64,8 +65,13 @@ class Options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
-    options = tyro.cli(Options, prog=PROGRAM, description=DESCRIPTION, args=argv)
-    return exit_code_of(lambda: export(options), PROGRAM)
+    return exit_code_of(lambda: export(read(argv)), PROGRAM)
+
+
+def read(argv: Sequence[str] | None) -> Options:
+    """Returns what a command line asks for; shows help or a usage error and exits if need be."""
+    prepare()
+    return tyro.cli(Options, prog=PROGRAM, description=DESCRIPTION, args=argv)
 
 
 def export(options: Options) -> None:
@@ -80,6 +86,8 @@ def export(options: Options) -> None:
     path = options.out or options.run / "policy.zip"
     if path.suffix != ".zip":
         raise UsageError(f"out: expected a file that ends in .zip, got {path}")
+    check_file("out", path)
+    start_jax()
     # The file goes to others: leave out where on this machine the source lies.
     jax.config.update("jax_traceback_in_locations_limit", 0)
     team = load_team(options.run, options.checkpoint)
@@ -88,14 +96,12 @@ def export(options: Options) -> None:
     learner = jax.tree.map(lambda x: x[point, seed], team.learner)
     specs = describe_export(team, point, seed, read_evaluation(options.run))
     content = pack(team.experiment.trainer.learner, learner, specs)
-    try:
-        replace_bytes(path, content)
-    except OSError as error:
-        raise UsageError(f"out: cannot write {path}: {error.strerror}") from error
+    replace_bytes(path, content)
     make_console().print(
         f"{path}: {specs['environment']}, {team.experiment.labels[point]}, seed {specs['seed']}, "
         f"update {specs['update']}; {len(content):,} bytes",
         soft_wrap=True,
+        markup=False,
     )
 
 

@@ -14,15 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import jax
 import tyro
-from rich.console import Console
 
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from experiments.analysis.paper import figures, workflow
-from experiments.training.errors import UsageError, check_counts, fail
+from experiments.analysis.paper import figures
+from experiments.training.errors import UsageError, check_counts, exit_code_of
+from experiments.training.surroundings import check_file, prepare, start_jax_elsewhere
 
 PROGRAM = "experiments/reproduce.py"
 
@@ -53,18 +52,36 @@ class Reproduce:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
-    options = tyro.cli(Reproduce, prog=PROGRAM, args=argv)
+    advice = "The same command goes on with what is missing."
+    return exit_code_of(lambda: reproduce(read(argv)), PROGRAM, advice)
+
+
+def read(argv: Sequence[str] | None) -> Reproduce:
+    """Returns what a command line asks for; shows help or a usage error and exits if need be."""
+    prepare()
+    return tyro.cli(Reproduce, prog=PROGRAM, args=argv)
+
+
+def reproduce(options: Reproduce) -> int:
+    """Makes what the options ask for; returns the exit code."""
+    check(options)
+    if options.out.exists():
+        check_file("out", options.out / "report.html")
+    start_jax_elsewhere()
+    # Slow to import; help and mistakes that tyro finds do not wait for them.
+    import jax
+
+    from experiments.analysis.paper import workflow
+    from experiments.training.console import make_console
+
     # Runs have processes of their own, which want the accelerator for themselves.
     jax.config.update("jax_platforms", "cpu")
+    chosen = figures.get_figures(
+        options.figure, options.map or "3m", options.scenario or "academy_3_vs_1_with_keeper"
+    )
+    size = options.seeds, options.budget
     try:
-        check(options)
-        chosen = figures.get_figures(
-            options.figure, options.map or "3m", options.scenario or "academy_3_vs_1_with_keeper"
-        )
-        console = Console(highlight=False)
-        return workflow.reproduce(chosen, options.seeds, options.budget, options.out, console)
-    except UsageError as error:
-        fail(str(error), PROGRAM)
+        return workflow.reproduce(chosen, *size, options.out, make_console())
     except KeyboardInterrupt:
         print("Interrupted; the same command goes on with what is missing.", file=sys.stderr)
         return 130

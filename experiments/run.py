@@ -12,6 +12,7 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 
 from experiments.training.errors import UsageError, check_once, exit_code_of
 from experiments.training.settings.command_line import PROGRAM, parse
+from experiments.training.surroundings import prepare, start_jax
 
 if TYPE_CHECKING:
     from experiments.training.settings.options import Options
@@ -20,12 +21,19 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
     arguments = sys.argv[1:] if argv is None else argv
+    return exit_code_of(lambda: train(read(arguments)), PROGRAM, "--resume goes on from there.")
+
+
+def read(arguments: Sequence[str]) -> Options:
+    """Returns what a command line asks for; shows help or a usage error and exits if need be."""
+    prepare()
     check_once(arguments, PROGRAM)
-    return exit_code_of(lambda: train(parse(arguments)), PROGRAM, "--resume goes on from there.")
+    return parse(arguments)
 
 
 def train(options: Options) -> int:
     """Trains what the options ask for, or says how large it is; returns the exit code."""
+    start_jax()
     # Slow to import; help and mistakes that tyro finds do not wait for them.
     from experiments.analysis.finish import finish
     from experiments.training import process

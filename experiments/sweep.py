@@ -20,6 +20,7 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 
 from experiments.training.errors import UsageError, check_once, exit_code_of
 from experiments.training.settings.command_line import parse
+from experiments.training.surroundings import prepare, start_jax
 
 if TYPE_CHECKING:
     from experiments.training.settings.options import Options
@@ -64,6 +65,13 @@ class Sweep:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    advice = "experiments/run.py --resume goes on from there."
+    return exit_code_of(lambda: search(*read(arguments)), PROGRAM, advice)
+
+
+def read(arguments: Sequence[str]) -> tuple[Sweep, Options]:
+    """Returns what a command line asks for; shows help or a usage error and exits if need be."""
+    prepare()
     check_once(arguments, PROGRAM)
     try:
         sweep, others = tyro.cli(Sweep, prog=PROGRAM, args=arguments, return_unknown_args=True)
@@ -71,12 +79,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not exit_.code:
             print(FOOTER)
         raise
-    advice = "experiments/run.py --resume goes on from there."
-    return exit_code_of(lambda: search(sweep, parse(others)), PROGRAM, advice)
+    return sweep, parse(others)
 
 
 def search(sweep: Sweep, options: Options) -> int:
     """Trains every point, ranks them and saves the best; returns the exit code."""
+    start_jax()
     # Slow to import; help and mistakes that tyro finds do not wait for them.
     from experiments.analysis.finish import finish
     from experiments.training import process

@@ -20,6 +20,9 @@ from oatrpo_jax.types import Observation
 
 FirstTeam = Literal["either", "left", "right"]
 
+ENGINE_BYTES = 60e6
+"""Memory of an engine."""
+
 
 class HostState(NamedTuple):
     """An episode in progress: what the engine needs to get there, and what is seen there.
@@ -77,7 +80,7 @@ class GoogleFootball(Football):
         check_choice("first_team", first_team, get_args(FirstTeam))
         if max_engines < 1:
             raise ValueError(f"Expected max_engines >= 1, got {max_engines}. Raise it.")
-        self._first_team = first_team
+        self._first_team, self._max_engines = first_team, max_engines
         self._pool = Pool(lambda: Match(scenario), max_engines)
         # Scenarios always start alike, whatever the seed.
         self._kickoff = self._pool.start(seed=0, is_reversed=first_team == "right")
@@ -85,6 +88,16 @@ class GoogleFootball(Football):
 
     def __repr__(self) -> str:
         return f"GoogleFootball({self.name!r}, {self.num_agents} agents)"
+
+    def check_episodes(self, number: int) -> None:
+        """Raises a ValueError if so many episodes in progress are more than there are engines."""
+        if number > self._max_engines:
+            raise ValueError(
+                f"Expected at most max_engines = {self._max_engines} episodes in progress, got "
+                f"{number}: in every step, all of them would be played again from their start. "
+                f"Lower that product, or set max_engines={number} by --env-option "
+                f"({number * ENGINE_BYTES / 1e9:.1f} GB)."
+            )
 
     def reset(self, key: Array) -> tuple[HostState, TimeStep[Observation]]:
         """Returns the start of the scenario, which is always the same, and its first time step."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from typing import Any, NamedTuple
 
@@ -80,7 +81,8 @@ def save_ranking(result: Result, console: Console) -> None:
         return
     path = result.directory / "preset.json"
     write_json(path, describe_preset(result, best.point))
-    console.print(f"The best: python experiments/run.py --preset {path}", soft_wrap=True)
+    command = shlex.join(["python", "experiments/run.py", "--preset", str(path)])
+    console.print(f"The best: {command}", soft_wrap=True)
 
 
 def ranking_table(result: Result, ranked: list[Ranked]) -> Rows:

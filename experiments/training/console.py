@@ -20,9 +20,14 @@ PLAIN_LINES = 10
 
 
 def make_console() -> Console:
-    """Returns the console of stdout, wide enough for a table where it is a file."""
+    """Returns the console of stdout, wide enough for a table where it is a file.
+
+    A terminal that cannot move its cursor (``TERM=dumb``) is used like a file.
+    """
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=120)
+    if console.is_terminal and not console.is_dumb_terminal:
+        return console
+    return Console(highlight=False, width=120, force_terminal=False)
 
 
 @contextmanager

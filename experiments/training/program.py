@@ -6,9 +6,10 @@ clock, a checkpoint or a raised number of steps without changing a bit of the re
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ import jax.numpy as jnp
 from experiments.training.settings.experiment import Experiment
 from oatrpo_jax.grouping import Grouping
 from oatrpo_jax.train import TrainState
+from oatrpo_jax.types import MultiAgentEnv
 
 CACHE_BYTES = 2**30
 """Size of the cache of compiled programs; those not used for longest go first."""
@@ -72,15 +74,44 @@ class Program:
 
 
 def use_compilation_cache() -> None:
-    """Lets JAX keep compiled programs in the user's cache directory, unless told where."""
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        jax.config.update("jax_compilation_cache_dir", str(Path(root) / "oatrpo_jax/programs"))
+    """Lets JAX keep compiled programs in the user's cache directory, unless told where.
+
+    A user without a home has none.
+    """
+    root = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ and root.parts[0] != "~":
+        jax.config.update("jax_compilation_cache_dir", str(root / "oatrpo_jax/programs"))
         jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
 
 
+def check_episodes(env: MultiAgentEnv, side_by_side: Mapping[str, int]) -> None:
+    """Raises a ValueError if an environment cannot hold so many episodes in progress.
+
+    One whose episodes take room on the host says so by a method ``check_episodes(number)``.
+
+    Args:
+        env: the environment.
+        side_by_side: by name, the numbers whose product they are.
+    """
+    check = getattr(env, "check_episodes", None)
+    if check is None:
+        return
+    try:
+        check(math.prod(side_by_side.values()))
+    except ValueError as error:
+        product = " x ".join(map(str, side_by_side.values()))
+        raise ValueError(f"{' x '.join(side_by_side)} = {product}: {error}") from error
+
+
 def trace(experiment: Experiment) -> Traced:
-    """Returns the programs of a run, traced; shapes that do not fit raise a ValueError here."""
+    """Returns the programs of a run, traced; shapes that do not fit raise a ValueError here.
+
+    So do more episodes than a new run's environment can hold.
+    """
+    if experiment.options.run.resume is None:
+        num_points, num_seeds = experiment.lanes
+        numbers = {"num_envs": experiment.config.num_envs, "points": num_points, "seeds": num_seeds}
+        check_episodes(experiment.trainer.env, numbers)
     start = time.perf_counter()
     hparams, keys = experiment.hparams, make_keys(experiment)
     step = over_lanes(experiment.trainer.step, jax.default_backend())

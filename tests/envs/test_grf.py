@@ -1,5 +1,6 @@
 """The bridge to the original engine: over matches in numpy, so that no engine is needed."""
 
+import dataclasses
 import sys
 import warnings
 
@@ -14,6 +15,11 @@ from envs.football.types import End
 from envs.grf import env as grf_env
 from envs.grf.pool import Pool
 from experiments import run
+from experiments.training import program
+from experiments.training.settings.command_line import parse
+from experiments.training.settings.defaults import AlgorithmName, get_preset
+from experiments.training.settings.experiment import build
+from experiments.training.settings.options import Run
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.train import make_trainer
 from tests.envs.made_up_match import SCENARIO, MadeUpMatch
@@ -223,6 +229,36 @@ def test_a_batch_that_fills_megabytes_does_not_hang(made_up):
     states, _ = jax.jit(jax.vmap(env.reset))(keys)
     _, timesteps = jax.jit(jax.vmap(env.step))(states, jnp.ones((1024, 3), jnp.int32))
     assert len(np.unique(timesteps.observation.global_state[:, 88])) > 100
+
+
+@pytest.mark.parametrize("algorithm", AlgorithmName.__args__)
+def test_by_default_no_run_holds_more_matches_than_engines(made_up, algorithm):
+    num_envs, num_seeds = get_preset(f"grf:{SCENARIO}", algorithm).config["num_envs"], Run().seeds
+    made_up.check_episodes(num_envs * num_seeds)
+
+
+def test_a_run_of_more_matches_than_engines_is_a_usage_error(made_up, tmp_path, capsys):
+    grid = ["--seeds", "3", "--reuse-sigma", "0.1", "1"]
+    with pytest.raises(SystemExit, match="2"):
+        run.main(["--env", f"grf:{SCENARIO}", *grid, "--out", str(tmp_path / "run")])
+    errors = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "num_envs x points x seeds = 25 x 2 x 3: Expected at most max_engines = 128" in errors
+    # 150 engines of 60 MB.
+    assert "got 150" in errors and "max_engines=150 by --env-option (9.0 GB)" in errors
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_of_more_matches_than_engines_that_exists_goes_on(made_up, tmp_path, monkeypatch):
+    options = parse(["--env", f"grf:{SCENARIO}", "--seeds", "6"])
+
+    def begin(_):
+        raise InterruptedError  # Far enough.
+
+    monkeypatch.setattr(program, "make_init", begin)
+    for resume, expected in ((None, ValueError), (tmp_path, InterruptedError)):
+        this = dataclasses.replace(options, run=dataclasses.replace(options.run, resume=resume))
+        with pytest.raises(expected):
+            program.trace(build(this))
 
 
 @pytest.fixture

@@ -136,6 +136,24 @@ def test_the_replay_is_of_the_best_seed_of_the_summary(trained, tmp_path, capsys
     assert unknown.best_seed(1) == 0
 
 
+def test_the_file_goes_where_out_says(trained, default, tmp_path):
+    left = trained[0] / "evaluation.json"
+    left.write_text("{}")
+    play(trained[0], "--out", str(tmp_path / "other.json"))
+    assert json.loads((tmp_path / "other.json").read_text()) == default
+    assert left.read_text() == "{}"
+
+
+def test_that_nothing_can_be_written_is_said_before_anything_is_played(
+    trained, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.setattr("experiments.training.team.load_team", None)
+    for option in ("--out", "--replay"):
+        suffix = {"--out": "json", "--replay": "gif"}[option]
+        argv = [str(trained[0]), option, str(tmp_path / "none" / f"a.{suffix}")]
+        assert f"{option[2:]}: expected a file in a directory" in usage_error(argv, capfd)
+
+
 BAD_INPUT = {
     "no episode": (["--episodes", "0"], "episodes: expected at least 1, got 0"),
     "negative point": (["--point", "-1"], "expected a number in [0, 1], got -1"),
@@ -146,8 +164,10 @@ BAD_INPUT = {
     "no gif": (["--replay", "a.mp4"], ".gif"),
     "nowhere to draw": (
         ["--episodes", "4", "--replay", "/proc/none/a.gif"],
-        "cannot write /proc/none",
+        "replay: expected a file in a directory that exists",
     ),
+    "no json": (["--out", "a.txt"], "out: expected a file that ends in .json, got a.txt"),
+    "nowhere": (["--out", "/proc/none/a.json"], "out: expected a file in a directory that exists"),
     "unknown option": (["--episode", "7"], "--episode"),
 }
 

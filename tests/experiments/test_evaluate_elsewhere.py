@@ -81,6 +81,18 @@ def test_options_given_count_more_in_matches_of_google_football_too(in_football,
     assert result["other"]["metrics"]["success"]["mean"] == 0
 
 
+def test_more_matches_than_engines_are_refused_before_they_are_played(
+    in_football, monkeypatch, capfd
+):
+    monkeypatch.setattr(grf_env, "Match", MadeUpMatch)
+    argv = ["--env", f"grf:{SCENARIO}", "--env-option", "max_engines=3", "--episodes", "9"]
+    with pytest.raises(SystemExit, match="2"):
+        evaluate.main([str(in_football), *argv])
+    errors = " ".join(capfd.readouterr().err.replace("│", " ").split())
+    # 4 of the 9 are played side by side, one per environment of the run.
+    assert "episodes = 4: Expected at most max_engines = 3 episodes in progress, got 4" in errors
+
+
 BAD_INPUT = {
     "other agents": (["--env", "maze:black-blue-red"], "which has 3 agents, not 2; choose"),
     "other views": (

@@ -252,7 +252,7 @@ def test_a_program_that_calls_out_of_xla_is_refused(policy, tmp_path):
 
 BAD_INPUT = {
     "not a zip": (["--out", "policy.pkl"], "out: expected a file that ends in .zip"),
-    "nowhere": (["--out", "/proc/none/policy.zip"], "out: cannot write /proc/none/policy.zip"),
+    "nowhere": (["--out", "/proc/none/policy.zip"], "out: expected a file in a directory"),
     "no such point": (["--point", "2"], "point: expected a number in [0, 1], got 2"),
     "no such seed": (["--seed", "5"], "seed: expected one of 3, 4, got 5"),
     "no such checkpoint": (["--checkpoint", "7"], "latest"),

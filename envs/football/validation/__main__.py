@@ -6,6 +6,8 @@ Prints one row per gate (the original's figure, ours, the tolerance, pass or fai
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import tyro
@@ -38,16 +40,21 @@ def main(traces: Path | None = None, out: Path = Path("runs"), episodes: int = 4
         out: folder for validation.png.
         episodes: played per scenario and policy.
     """
+    os.environ["MPLBACKEND"] = "agg"  # A notebook's need not be here, and nothing is shown.
     from envs.football.validation.plot import draw  # matplotlib is slow to import
 
-    real = reference.load() if traces is None else reference.distill(traces)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        real = reference.load() if traces is None else reference.distill(traces)
+    except (OSError, ValueError) as error:
+        print(f"Usage error: {error}", file=sys.stderr)
+        sys.exit(2)
     result = compare(real, Calibration(), episodes)
     console = Console()
     console.print(table(result.gates))
-    out.mkdir(parents=True, exist_ok=True)
     path = out / "validation.png"
     draw(result, path)
-    console.print(f"Drawn: {path}")
+    console.print(f"Drawn: {path}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -184,7 +184,7 @@ def is_trained(run: cache.CachedRun, place: str, code: dict[str, str], console: 
     if run.is_complete():
         console.print(f"{place}: there already")
         return True
-    console.print(f"{place}: {' '.join(run.arguments)}")
+    console.print(f"{place}: {shlex.join(run.arguments)}")
     exit_code = cache.execute(run)
     if changes := cache.differences(code, cache.code_state()):
         run.discard()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -152,7 +153,7 @@ def seconds_of_run(arguments: Sequence[str], cache: str, *words: str) -> list[fl
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         for word in words:
             if not any(word in line for line in process.stdout or ()):
-                raise RuntimeError(f"{' '.join(command)}: ended before it said {word!r}")
+                raise RuntimeError(f"{shlex.join(command)}: ended before it said {word!r}")
             seconds.append(time.perf_counter() - start)
         process.kill()
     return seconds

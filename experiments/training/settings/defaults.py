@@ -79,7 +79,7 @@ def _magpo(epochs: int, clip_eps: float, ent_coef: float, lr: float) -> Preset:
     )
 
 
-def _football(family: str) -> dict[str, Preset]:
+def _football(family: str, num_envs: int, rollout_length: int) -> dict[str, Preset]:
     """Returns the academy's presets under a family's name, one per backend.
 
     Budgets, environments, widths and discount as HARL has them for the original; its 15 passes
@@ -89,7 +89,7 @@ def _football(family: str) -> dict[str, Preset]:
     return {
         family: Preset(
             total_steps=5_000_000,
-            config={"num_envs": 50, "rollout_length": 100},
+            config={"num_envs": num_envs, "rollout_length": rollout_length},
             hyperparams={"actor_lr": 2e-3, "ent_coef": 0.003, "reuse_lambda": 0.9},
         ),
         f"{family}:academy_counterattack_easy": Preset(total_steps=10_000_000),
@@ -131,8 +131,9 @@ PRESETS: dict[str, Preset] = {
         hyperparams={"actor_lr": 2e-3, "critic_lr": 1e-3},
         algorithms={"seac": Preset(config={"num_envs": 32, "reset_interval": 5})},
     ),
-    **_football("football"),
-    **_football("grf"),
+    **_football("football", num_envs=50, rollout_length=100),
+    # As much experience from half the environments: five seeds find engines enough, of 60 MB each.
+    **_football("grf", num_envs=25, rollout_length=200),
     "smax:3m": Preset(total_steps=1_000_000),
     "smax:2s3z": Preset(total_steps=1_000_000),
     "smax:3s5z": _magpo(4, 0.1, 0.0, 1e-4),

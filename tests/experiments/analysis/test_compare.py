@@ -1,5 +1,6 @@
 """Runs side by side, and what is refused of them."""
 
+import shlex
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ from experiments.analysis.comparison import describe_statistic, label_points, sa
 from experiments.analysis.results import read_result
 from experiments.compare import main
 from experiments.training.errors import UsageError
+from tests.experiments.faults import full_disk
 from tests.experiments.made_up_runs import SIZES, change_json, write_run
 
 
@@ -92,7 +94,7 @@ def test_runs_on_different_environments_are_refused(tmp_path, monkeypatch, capfd
 
 BAD_INPUT = {
     "no picture": (["--out", "x.txt"], "ends in .png or .pdf, got x.txt"),
-    "no folder": (["--out", "nodir/x.png"], "directory that exists, got nodir/x.png"),
+    "no folder": (["--out", "nodir/x.png"], "can be written, got nodir/x.png"),
     "nan": (["--threshold", "nan"], "in (0, 1], got nan"),
     "more than all": (["--threshold", "5"], "in (0, 1], got 5"),
     "nothing": (["--threshold", "0"], "in (0, 1], got 0"),
@@ -110,6 +112,21 @@ def test_a_file_that_cannot_be_written_is_a_usage_error(tmp_path):
     entries = entries_of(write(tmp_path / "a", "oappo"))
     with pytest.raises(UsageError, match="can be written"):
         save_figure(entries, tmp_path / "folder.png")
+
+
+def test_the_command_that_goes_on_can_be_pasted(tmp_path, capfd):
+    directory = write(tmp_path / "my runs; a", "oappo")
+    change_json(directory / "training.json", completed=False)
+    assert main([str(directory), "--out", str(tmp_path / "compare.png")]) == 0
+    command = capfd.readouterr().err.partition("experiments/run.py ")[2]
+    assert shlex.split(command) == ["--resume", str(directory), "goes", "on"]
+
+
+def test_a_full_disk_is_a_usage_error(tmp_path, monkeypatch, capfd):
+    directory = write(tmp_path / "a", "oappo")
+    with full_disk(5_000):
+        message = refused(monkeypatch, capfd, directory, "--out", tmp_path / "compare.png")
+    assert "can be written" in message
 
 
 def test_a_run_that_is_not_complete_is_named(tmp_path):

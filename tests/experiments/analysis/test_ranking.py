@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +113,12 @@ def test_no_preset_is_made_of_points_in_which_no_episode_ended(tmp_path, capfd):
 
 def test_the_preset_says_all_that_the_best_point_was_trained_with(tmp_path):
     console = quiet()
-    save_ranking(write_sweep(tmp_path / "run", over="run"), console)
-    path = tmp_path / "run" / "preset.json"
-    assert f"run.py --preset {path}" in console.file.getvalue()  # type: ignore[attr-defined]
+    save_ranking(write_sweep(tmp_path / "my runs", over="run"), console)
+    path = tmp_path / "my runs" / "preset.json"
+    command = console.file.getvalue().partition("The best: ")[2]  # type: ignore[attr-defined]
+    assert shlex.split(command) == ["python", "experiments/run.py", "--preset", str(path)]
     experiment = build(parse(["--preset", str(path), "--seeds", "2"]))
-    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config = json.loads((path.with_name("config.json")).read_text())
     assert experiment.env_options == {"num_per_colour": 1, "time_limit": 12}
     trained = experiment.config
     assert (trained.num_envs, trained.hidden_sizes, trained.num_updates) == (4, (8,), 10)

@@ -376,6 +376,14 @@ def test_table_6b_is_of_greedy_episodes_after_training(tmp_path, launched):
     assert "## 10. OAPPO and OATRPO score more often" in claims and "undecided" in claims
 
 
+def test_a_file_in_the_place_of_a_figures_directory_is_said_in_words(tmp_path, launched, capsys):
+    (tmp_path / "figure-3d").touch()
+    assert reproduce_in(tmp_path, "figure-3d", "--seeds", "1", "--budget", "0.05") == 1
+    errors = capsys.readouterr().err
+    assert "figure-3d: File exists" in errors and "goes on with what is missing" in errors
+    assert not launched
+
+
 def test_scenarios_are_for_table_6b(tmp_path, launched, capsys):
     with pytest.raises(SystemExit, match="2"):
         reproduce_in(tmp_path, "figure-3b", "--scenario", "academy_counterattack_easy")

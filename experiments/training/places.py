@@ -1,0 +1,69 @@
+"""Where a team plays: in the environment of its run, and in another one if that suits it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from envs.options import make_with_options, options_taken, parse_options
+from experiments.training.errors import UsageError
+from experiments.training.program import check_episodes
+from experiments.training.settings.experiment import Experiment
+from oatrpo_jax.config import EnvSpec
+from oatrpo_jax.train import Trainer
+from oatrpo_jax.types import MultiAgentEnv
+
+
+@dataclass(frozen=True)
+class Place:
+    """An environment to play in."""
+
+    name: str
+    env_options: Mapping[str, Any]
+    trainer: Trainer
+
+
+def find_places(
+    experiment: Experiment, name: str | None, assignments: Sequence[str], num_episodes: int
+) -> list[Place]:
+    """Returns the run's own environment, and the other one if there is to be one.
+
+    Args:
+        experiment: the run's.
+        name: family:scenario of the other environment, or None.
+        assignments: its options as ``NAME=VALUE``; it also gets those of the run that it knows.
+        num_episodes: to be played there by each seed.
+
+    Raises:
+        UsageError: if there is none of that name, or the team cannot play in it.
+    """
+    home = Place(experiment.options.run.env, experiment.env_options, experiment.trainer)
+    if name is None:
+        return [home]
+    side_by_side = {"episodes": min(num_episodes, experiment.config.num_envs)}
+    try:
+        inherited = options_taken(name, home.env_options)
+        env_options = {**inherited, **parse_options(assignments)}
+        env = make_with_options(name, env_options)
+        check_episodes(env, side_by_side)
+    except ValueError as error:
+        raise UsageError(f"env: {error}") from error
+    check_sizes(home, name, env)
+    return [home, Place(name, env_options, Trainer(env, home.trainer.learner))]
+
+
+def check_sizes(home: Place, name: str, other: MultiAgentEnv) -> None:
+    """Raises a UsageError unless policies trained in one environment can play in the other."""
+    ours, theirs = home.trainer.learner.spec, EnvSpec.from_env(other)
+    sizes = {"agents": "num_agents", "actions": "num_actions", "features of a view": "view_size"}
+    differ = [
+        f"{getattr(theirs, size)} {what}, not {getattr(ours, size)}"
+        for what, size in sizes.items()
+        if getattr(ours, size) != getattr(theirs, size)
+    ]
+    if differ:
+        raise UsageError(
+            f"env: a team trained in {home.name} cannot play in {name}, which has "
+            f"{' and '.join(differ)}; choose another, or other options with --env-option"
+        )
