@@ -94,7 +94,7 @@ def run(options: Bench) -> int:
         content = {"machine": machine(), "quick": options.quick, "effort": asdict(effort)}
         write_json(options.out / "bench.json", {**content, "sections": sections})
     warning = "QUICK: these figures mean nothing. " if options.quick else ""
-    console.print(f"{warning}{machine()}\n{options.out}: bench.json", markup=False)
+    console.print(f"{warning}{machine()}\n{options.out}: bench.json")
     return 0
 
 

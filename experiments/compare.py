@@ -5,7 +5,6 @@ Draws the learning curves of runs on one environment in one figure, and prints a
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import tyro
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from experiments.training.errors import UsageError, exit_code_of
+from experiments.training.errors import UsageError, exit_code_of, shown
 from experiments.training.surroundings import check_file, prepare
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def read_comparable(directories: Sequence[Path]) -> list[Result]:
             print(
                 f"Warning: {result.directory} is not complete: what is shown ends after "
                 f"{result.env_steps:,} environment steps per seed; "
-                f"experiments/run.py --resume {shlex.quote(str(result.directory))} goes on",
+                f"experiments/run.py --resume {shown(result.directory)} goes on",
                 file=sys.stderr,
             )
     return results

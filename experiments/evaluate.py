@@ -157,8 +157,8 @@ def evaluate(options: Options) -> None:
     if options.replay:
         lane = point, team.best_seed(point)
         save_replay(team, last.trainer, lane, options.replay, **how)
-        text = f"{options.replay}: seed {team.experiment.seeds[lane[1]]}"
-        console.print(text, soft_wrap=True, markup=False)
+        seed = team.experiment.seeds[lane[1]]
+        console.print(f"{options.replay}: seed {seed}", soft_wrap=True)
 
 
 def describe_team(team: Team, point: int, options: Options) -> dict[str, Any]:

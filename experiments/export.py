@@ -101,7 +101,6 @@ def export(options: Options) -> None:
         f"{path}: {specs['environment']}, {team.experiment.labels[point]}, seed {specs['seed']}, "
         f"update {specs['update']}; {len(content):,} bytes",
         soft_wrap=True,
-        markup=False,
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.text import Text
 
 from experiments.analysis.curves import save_curves
 from experiments.analysis.estimates import MEAN, estimate, show
@@ -41,7 +40,7 @@ def finish(directory: Path, console: Console) -> dict[str, Any]:
     # The last file of all: where it says "completed", nothing is left to do.
     write_json(directory / "summary.json", summary)
     files = sorted(path.name for path in directory.iterdir() if path.name[0] != ".")
-    console.print(Text(f"{directory}: {', '.join(files)}"), soft_wrap=True)
+    console.print(f"{directory}: {', '.join(files)}", soft_wrap=True)
     return summary
 
 

@@ -22,12 +22,13 @@ PLAIN_LINES = 10
 def make_console() -> Console:
     """Returns the console of stdout, wide enough for a table where it is a file.
 
-    A terminal that cannot move its cursor (``TERM=dumb``) is used like a file.
+    A terminal that cannot move its cursor (``TERM=dumb``) is used like a file.  Brackets, of a path
+    say, are shown as they are.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     if console.is_terminal and not console.is_dumb_terminal:
         return console
-    return Console(highlight=False, width=120, force_terminal=False)
+    return Console(highlight=False, markup=False, width=120, force_terminal=False)
 
 
 @contextmanager

@@ -134,7 +134,7 @@ def test_a_first_checkpoint_that_cannot_be_loaded_ends_the_run_at_once(
     assert not (tmp_path / "run" / "metrics.csv").exists()
 
 
-@pytest.mark.parametrize("name", ["lr[1]", "a\\b", "gs:", "a*b", "日本", "my runs"])
+@pytest.mark.parametrize("name", ["lr[1]", "[/a]", "a\\b", "gs:", "a*b", "日本", "my runs"])
 def test_a_run_in_an_odd_place_is_a_run(name: str, tmp_path: Path, whole: Path):
     directory = tmp_path / name / "run"
     argv = [*ARGV[: ARGV.index("--total-steps")], "--total-steps", str(STEPS)]

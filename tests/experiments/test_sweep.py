@@ -143,7 +143,7 @@ def test_a_point_that_diverges_comes_last_and_the_others_go_on(tmp_path, capfd):
     output, errors = capfd.readouterr()
     assert "1 of 2 points diverged" in errors and "ent_coef=1e+38" in errors
     first, last = (out / "table.md").read_text().splitlines()[4:]
-    assert first.startswith("| 1 | 0 | 0.01 |") and last.startswith("| 2 | 1 | 1e+38 | diverged |")
+    assert first.startswith("| 1 | 1 | 0.01 |") and last.startswith("| 2 | 0 | 1e+38 | diverged |")
     assert "diverged" in output and json.loads((out / "summary.json").read_text())["completed"]
     # As if the other point had not been there.
     alone = tmp_path / "alone"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -19,12 +20,17 @@ def default_directory(name: str) -> Path:
 
 def check_out(out: Path | None, name: str) -> None:
     """Raises a UsageError if results cannot go to a directory, or a new one; creates nothing."""
-    if out is not None:
-        check_is_empty(out)
     directory = (out or default_directory(name)).absolute()
-    parent = next(path for path in (directory, *directory.parents) if path.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise UsageError(f"out: cannot write to {parent}; choose another directory")
+    try:
+        if out is not None:
+            check_is_empty(out)
+        parent = next(path for path in (directory, *directory.parents) if path.exists())
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"out: cannot write to {directory}: {error.strerror}; choose another directory"
+        ) from error
 
 
 def check_is_empty(directory: Path) -> None:
