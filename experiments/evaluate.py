@@ -15,14 +15,19 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from experiments.training.errors import UsageError, check_counts, check_once, exit_code_of
-from experiments.training.settings.arguments import Checkpoint, EpisodeSeed, Point, RunDirectory
+from experiments.training.settings.arguments import (
+    Checkpoint,
+    EpisodeSeed,
+    MaxSteps,
+    Point,
+    RunDirectory,
+)
 
 if TYPE_CHECKING:
     import numpy as np
 
     from experiments.training.team import Team
     from oatrpo_jax.train import Trainer
-    from oatrpo_jax.types import MultiAgentEnv
 
 Metrics = Mapping[str, "np.ndarray"]
 """By name: the means over episodes of each seed, ``[K]``."""
@@ -61,6 +66,7 @@ class Options:
         ),
     ] = ()
     episodes: Annotated[int, arg(help="episodes of each seed, in each environment")] = 320
+    max_steps: MaxSteps = None
     greedy: Annotated[
         bool, HOW, FlagCreatePairsOff, arg(help="take the likeliest actions; this is the default")
     ] = False
@@ -126,10 +132,11 @@ def evaluate(options: Options) -> None:
     if options.replay and not hasattr(last.trainer.env, "animate"):
         raise UsageError(f"replay: expected an environment that can be drawn, got {last.name}")
     how = {"greedy": not options.sample, "number": options.seed}
-    count = options.episodes
+    count, max_steps = options.episodes, team.choose_max_steps(options.max_steps)
     with status(console, "playing ..."):
-        metrics = [play(team, each.trainer, point, num_episodes=count, **how) for each in places]
-    about = describe_team(team, point, options)
+        sizes = {"num_episodes": count, "max_steps": max_steps}
+        metrics = [play(team, each.trainer, point, **sizes, **how) for each in places]
+    about = describe_team(team, point, options) | {"max_steps": max_steps}
     title = (
         f"{team.experiment.label(point)}: {count} {about['policy']} episodes of each of "
         f"{len(team.experiment.seeds)} seeds, {options.checkpoint} policies"
@@ -155,6 +162,7 @@ def find_places(team: Team, options: Options) -> list[Place]:
         UsageError: if there is none of that name, or the team cannot play in it.
     """
     from envs.options import make_with_options, options_taken, parse_options
+    from experiments.training.team import check_sizes
     from oatrpo_jax.train import Trainer
 
     experiment = team.experiment
@@ -167,26 +175,8 @@ def find_places(team: Team, options: Options) -> list[Place]:
         env = make_with_options(options.env, env_options)
     except ValueError as error:
         raise UsageError(f"env: {error}") from error
-    check_sizes(home, options.env, env)
+    check_sizes(team, options.env, env)
     return [home, Place(options.env, env_options, Trainer(env, home.trainer.learner))]
-
-
-def check_sizes(home: Place, name: str, other: MultiAgentEnv) -> None:
-    """Raises a UsageError unless policies trained in one environment can play in the other."""
-    from oatrpo_jax.config import EnvSpec
-
-    ours, theirs = home.trainer.learner.spec, EnvSpec.from_env(other)
-    sizes = {"agents": "num_agents", "actions": "num_actions", "features of a view": "view_size"}
-    differ = [
-        f"{getattr(theirs, size)} {what}, not {getattr(ours, size)}"
-        for what, size in sizes.items()
-        if getattr(ours, size) != getattr(theirs, size)
-    ]
-    if differ:
-        raise UsageError(
-            f"env: a team trained in {home.name} cannot play in {name}, which has "
-            f"{' and '.join(differ)}; choose another, or other options with --env-option"
-        )
 
 
 def describe_team(team: Team, point: int, options: Options) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from experiments.training.evaluation import (
     episode_keys,
     make_evaluate,
     short_names,
+    warn_of_cut_off,
     with_actors,
 )
 from experiments.training.folder.checkpoints import restore
@@ -21,11 +22,13 @@ from experiments.training.folder.files import read_json
 from experiments.training.loop import RunState
 from experiments.training.program import abstract_state
 from experiments.training.settings.documents import stored_options
-from experiments.training.settings.experiment import Experiment, build
+from experiments.training.settings.experiment import Experiment, build, check_max_steps
+from oatrpo_jax.config import EnvSpec
 from oatrpo_jax.keys import Purpose
 from oatrpo_jax.learner import LearnerState
+from oatrpo_jax.rollout import CUT_OFF
 from oatrpo_jax.train import Trainer
-from oatrpo_jax.types import PyTree
+from oatrpo_jax.types import MultiAgentEnv, PyTree
 
 MAX_REPLAY_STEPS = 1000
 """A replay is cut here if its episode is longer still."""
@@ -79,6 +82,17 @@ class Team:
             raise self._unknown("seed", f"it speaks of seed {best}")
         return seeds.index(best)
 
+    def choose_max_steps(self, asked: int | None) -> int:
+        """Returns after how many steps to cut an episode off: as asked, else as while training.
+
+        Raises:
+            UsageError: if it is out of range.
+        """
+        if asked is None:
+            return self.experiment.options.run.eval_max_steps
+        check_max_steps("max_steps", asked)
+        return asked
+
     def best_seed(self, point: int) -> int:
         """Returns the place of a point's best seed in summary.json, the first if none is known."""
         try:
@@ -120,8 +134,31 @@ def load_team(directory: Path, which: Literal["latest", "best"] = "latest") -> T
     return Team(directory, experiment, with_actors(learner, best.actors), np.asarray(best.update))
 
 
+def check_sizes(team: Team, name: str, other: MultiAgentEnv) -> None:
+    """Raises a UsageError unless the team can play in an environment of that name."""
+    ours, theirs = team.experiment.trainer.learner.spec, EnvSpec.from_env(other)
+    sizes = {"agents": "num_agents", "actions": "num_actions", "features of a view": "view_size"}
+    differ = [
+        f"{getattr(theirs, size)} {what}, not {getattr(ours, size)}"
+        for what, size in sizes.items()
+        if getattr(ours, size) != getattr(theirs, size)
+    ]
+    if differ:
+        raise UsageError(
+            f"env: a team trained in {team.experiment.options.run.env} cannot play in {name}, "
+            f"which has {' and '.join(differ)}; choose another, or other options with --env-option"
+        )
+
+
 def play(
-    team: Team, trainer: Trainer, point: int, *, num_episodes: int, greedy: bool, number: int
+    team: Team,
+    trainer: Trainer,
+    point: int,
+    *,
+    num_episodes: int,
+    max_steps: int,
+    greedy: bool,
+    number: int,
 ) -> dict[str, np.ndarray]:
     """Returns ``[K]`` means of each metric over whole episodes of a grid point's teams.
 
@@ -132,16 +169,19 @@ def play(
         trainer: the run's own, or one with another environment of the same sizes.
         point: grid point.
         num_episodes: of each seed.
+        max_steps: of an episode, after which it is cut off.
         greedy: take the likeliest actions.
         number: another one plays other episodes.
     """
-    run = make_evaluate(trainer, num_episodes, greedy)
+    run = make_evaluate(trainer, num_episodes, greedy, max_steps)
     keys = episode_keys(team.experiment.seeds, Purpose.AFTERWARDS, number)
     rounds = []
     for place in range(len(keys)):
         one = slice(place, place + 1)
         learner = jax.tree.map(lambda x, one=one: x[point : point + 1, one], team.learner)
         rounds.append(jax.device_get(short_names(run(learner, keys[one]))))
+    cut_off = [each[CUT_OFF] for each in rounds]
+    warn_of_cut_off(cut_off, num_episodes, max_steps, "--max-steps")
     return {name: np.array([each[name][0, 0] for each in rounds], np.float64) for name in rounds[0]}
 
 

@@ -17,6 +17,7 @@ from experiments.training.settings.options import Coefficients, Options, Program
 from experiments.training.settings.reuse_matrix import parse_reuse
 from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
 from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.ranges import MAX_COUNT
 from oatrpo_jax.train import Trainer, make_trainer
 
 MAX_SEED = 2**31 - 1
@@ -218,5 +219,13 @@ def _check_evaluation(options: Options, num_updates: int) -> None:
         )
     if run.eval_episodes < 1:
         raise UsageError(f"eval_episodes: expected at least 1, got {run.eval_episodes}")
-    if "eval_episodes" in options.given and not run.eval_every:
-        raise UsageError("eval_episodes: expected only with --eval-every, got it without")
+    check_max_steps("eval_max_steps", run.eval_max_steps)
+    for name in ("eval_episodes", "eval_max_steps"):
+        if name in options.given and not run.eval_every:
+            raise UsageError(f"{name}: expected only with --eval-every, got it without")
+
+
+def check_max_steps(name: str, max_steps: int) -> None:
+    """Raises a UsageError unless an episode can be cut off after so many steps."""
+    if not 1 <= max_steps <= MAX_COUNT:
+        raise UsageError(f"{name}: expected a number in [1, {MAX_COUNT}], got {max_steps}")
