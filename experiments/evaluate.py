@@ -123,7 +123,7 @@ def evaluate(options: Options) -> None:
     from experiments.training.console import make_console, status
     from experiments.training.folder.files import write_json
     from experiments.training.program import use_compilation_cache
-    from experiments.training.team import load_team, play, save_replay
+    from experiments.training.team import Playing, load_team, play, save_replay
 
     use_compilation_cache()
     console, team = make_console(), load_team(options.run, options.checkpoint)
@@ -134,8 +134,8 @@ def evaluate(options: Options) -> None:
     how = {"greedy": not options.sample, "number": options.seed}
     count, max_steps = options.episodes, team.choose_max_steps(options.max_steps)
     with status(console, "playing ..."):
-        sizes = {"num_episodes": count, "max_steps": max_steps}
-        metrics = [play(team, each.trainer, point, **sizes, **how) for each in places]
+        playing = Playing(count, max_steps, **how)
+        metrics = [play(team, each.trainer, point, playing) for each in places]
     about = describe_team(team, point, options) | {"max_steps": max_steps}
     title = (
         f"{team.experiment.label(point)}: {count} {about['policy']} episodes of each of "

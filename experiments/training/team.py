@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -150,38 +150,43 @@ def check_sizes(team: Team, name: str, other: MultiAgentEnv) -> None:
         )
 
 
-def play(
-    team: Team,
-    trainer: Trainer,
-    point: int,
-    *,
-    num_episodes: int,
-    max_steps: int,
-    greedy: bool,
-    number: int,
-) -> dict[str, np.ndarray]:
-    """Returns ``[K]`` means of each metric over whole episodes of a grid point's teams.
+class Playing(NamedTuple):
+    """How a team plays.
 
-    Seeds play one after another: an environment outside of JAX then holds the episodes of one.
-
-    Args:
-        team: who plays.
-        trainer: the run's own, or one with another environment of the same sizes.
-        point: grid point.
+    Attributes:
         num_episodes: of each seed.
         max_steps: of an episode, after which it is cut off.
         greedy: take the likeliest actions.
         number: another one plays other episodes.
     """
-    run = make_evaluate(trainer, num_episodes, greedy, max_steps)
-    keys = episode_keys(team.experiment.seeds, Purpose.AFTERWARDS, number)
+
+    num_episodes: int
+    max_steps: int
+    greedy: bool
+    number: int
+
+
+def play(team: Team, trainer: Trainer, point: int, how: Playing) -> dict[str, np.ndarray]:
+    """Returns ``[K]`` means of each metric over whole episodes of a grid point's teams.
+
+    Seeds play one after another: an environment outside of JAX then holds the episodes of one.
+    How many episodes were cut off is said on stderr.
+
+    Args:
+        team: who plays.
+        trainer: the run's own, or one with another environment of the same sizes.
+        point: grid point.
+        how: how many episodes, how long and by which actions.
+    """
+    run = make_evaluate(trainer, how.num_episodes, how.greedy, how.max_steps)
+    keys = episode_keys(team.experiment.seeds, Purpose.AFTERWARDS, how.number)
     rounds = []
     for place in range(len(keys)):
         one = slice(place, place + 1)
         learner = jax.tree.map(lambda x, one=one: x[point : point + 1, one], team.learner)
         rounds.append(jax.device_get(short_names(run(learner, keys[one]))))
     cut_off = [each[CUT_OFF] for each in rounds]
-    warn_of_cut_off(cut_off, num_episodes, max_steps, "--max-steps")
+    warn_of_cut_off(cut_off, how.num_episodes, how.max_steps, "--max-steps")
     return {name: np.array([each[name][0, 0] for each in rounds], np.float64) for name in rounds[0]}
 
 
