@@ -156,6 +156,11 @@ def strongly_typed(tree: PyTree) -> PyTree:
     return jax.tree.map(strong, tree)
 
 
+def in_types_of(tree: PyTree, example: PyTree) -> PyTree:
+    """Returns a tree with the dtypes of another: that jax may count in 64 bits does not show."""
+    return jax.tree.map(lambda x, like: jnp.asarray(x, like.dtype), tree, example)
+
+
 def rising_order(distance: Array) -> Array:
     """Returns the ``[M]`` int32 indices that sort ``[M]`` distances, the first of equals first.
 

@@ -15,7 +15,13 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from experiments.training.errors import UsageError, check_counts, check_once, exit_code_of
-from experiments.training.settings.arguments import Checkpoint, EpisodeSeed, Point, RunDirectory
+from experiments.training.settings.arguments import (
+    Checkpoint,
+    EpisodeSeed,
+    MaxSteps,
+    Point,
+    RunDirectory,
+)
 from experiments.training.surroundings import check_file, prepare, start_jax
 
 if TYPE_CHECKING:
@@ -61,6 +67,7 @@ class Options:
         ),
     ] = ()
     episodes: Annotated[int, arg(help="episodes of each seed, in each environment")] = 320
+    max_steps: MaxSteps = None
     greedy: Annotated[
         bool, HOW, FlagCreatePairsOff, arg(help="take the likeliest actions; this is the default")
     ] = False
@@ -111,6 +118,8 @@ def file_of(options: Options) -> Path:
 def check(options: Options) -> None:
     """Raises a UsageError for what is wrong whatever the run."""
     check_counts(episodes=options.episodes)
+    if options.max_steps is not None:
+        check_counts(max_steps=options.max_steps)
     if not 0 <= options.seed < 2**32:
         raise UsageError(f"seed: expected a number in [0, {2**32 - 1}], got {options.seed}")
     if options.replay and options.replay.suffix != ".gif":
@@ -135,7 +144,7 @@ def evaluate(options: Options) -> None:
     from experiments.training.folder.files import write_json
     from experiments.training.places import find_places
     from experiments.training.program import use_compilation_cache
-    from experiments.training.team import load_team, play, save_replay
+    from experiments.training.team import Playing, load_team, play, save_replay
 
     use_compilation_cache()
     console, team = make_console(), load_team(options.run, options.checkpoint)
@@ -145,9 +154,11 @@ def evaluate(options: Options) -> None:
     if options.replay and not hasattr(last.trainer.env, "animate"):
         raise UsageError(f"replay: expected an environment that can be drawn, got {last.name}")
     how = {"greedy": not options.sample, "number": options.seed}
+    max_steps = options.max_steps or team.experiment.options.run.eval_max_steps
     with status(console, "playing ..."):
-        metrics = [play(team, each.trainer, point, num_episodes=count, **how) for each in places]
-    about = describe_team(team, point, options)
+        playing = Playing(count, max_steps, **how)
+        metrics = [play(team, each.trainer, point, playing) for each in places]
+    about = describe_team(team, point, options) | {"max_steps": max_steps}
     title = (
         f"{team.experiment.labels[point]}: {count} {about['policy']} episodes of each of "
         f"{len(team.experiment.seeds)} seeds, {options.checkpoint} policies"

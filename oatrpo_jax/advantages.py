@@ -99,10 +99,14 @@ def trajectory_advantage(
     )
 
 
+def divisor(count: jax.Array) -> jax.Array:
+    """Returns a count as a float32 to divide by: at least 1, so that a mean of nothing is 0."""
+    return jnp.maximum(count, 1).astype(jnp.float32)
+
+
 def masked_mean(x: jax.Array, mask: jax.Array, axis: int | tuple[int, ...] | None = None):
     """Returns the mean of ``x`` over the entries where ``mask`` is True; 0 where there is none."""
-    count = jnp.sum(mask, axis=axis)
-    return jnp.sum(jnp.where(mask, x, 0.0), axis=axis) / jnp.maximum(count, 1)
+    return jnp.sum(jnp.where(mask, x, 0.0), axis=axis) / divisor(jnp.sum(mask, axis=axis))
 
 
 RESOLUTION = 1e-6

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from oatrpo_jax.advantages import divisor
 from oatrpo_jax.ranges import TINY
 
 _NUM_RESTARTS = 10
@@ -75,7 +76,7 @@ def davies_bouldin(points: jax.Array, labels: jax.Array, max_count: int) -> jax.
     is_used = sizes > 0
     is_pair = is_used[:, None] & is_used & ~jnp.eye(max_count, dtype=bool)
     likeness = jnp.where(is_pair, (spread + spread.T) / jnp.maximum(apart, TINY), 0.0)
-    return jnp.sum(jnp.max(likeness, axis=1)) / jnp.maximum(jnp.sum(is_used), 1)
+    return jnp.sum(jnp.max(likeness, axis=1)) / divisor(jnp.sum(is_used))
 
 
 def in_order(labels: jax.Array) -> jax.Array:

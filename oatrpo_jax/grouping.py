@@ -89,7 +89,7 @@ def choose_grouping(embeddings: Embeddings, key: jax.Array) -> Grouping:
     num_agents, size = embeddings.mean.shape
     max_count = max(num_agents - 1, 2)
     draw_key, means_key = jax.random.split(key)
-    noise = jax.random.normal(draw_key, (NUM_DRAWS, num_agents, size))
+    noise = jax.random.normal(draw_key, (NUM_DRAWS, num_agents, size), jnp.float32)
     draws = (embeddings.mean + embeddings.deviation * noise).reshape(-1, size)
     distinct = num_distinct(embeddings.mean)
 

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from oatrpo_jax.advantages import normalise
+from oatrpo_jax.advantages import masked_mean, normalise
+from oatrpo_jax.optimiser import Learning, descend
 from oatrpo_jax.policies.networks import MLP
 from oatrpo_jax.types import PyTree, Transition
 
@@ -79,33 +80,31 @@ def embed_agents(
     init_key, train_key = jax.random.split(key)
     given = jnp.zeros(config.latent_size + view_size + num_actions)
     params = {
-        "mean": jnp.zeros((num_agents, config.latent_size)),
-        "log_deviation": jnp.full((num_agents, config.latent_size), -1.0),
+        "mean": jnp.zeros((num_agents, config.latent_size), jnp.float32),
+        "log_deviation": jnp.full((num_agents, config.latent_size), -1.0, jnp.float32),
         "decoder": decoder.init(init_key, given),
     }
     optimiser = optax.adam(config.learning_rate)
     batch_size = min(config.batch_size, num_rows)
     num_batches = num_rows // batch_size
 
-    def step(carry: tuple[PyTree, PyTree], now: tuple[jax.Array, jax.Array]):
-        params, opt_state = carry
+    def step(learning: Learning, now: tuple[jax.Array, jax.Array]):
         chosen, key = now
         batch = jax.tree.map(lambda x: x[chosen], rows)
         grads, losses = jax.grad(_loss, argnums=2, has_aux=True)(
-            decoder, config, params, batch, key
+            decoder, config, learning.params, batch, key
         )
-        updates, opt_state = optimiser.update(grads, opt_state)
-        return (optax.apply_updates(params, updates), opt_state), losses
+        return descend(optimiser, learning, grads), losses
 
-    def epoch(carry: tuple[PyTree, PyTree], key: jax.Array):
+    def epoch(learning: Learning, key: jax.Array):
         shuffle_key, noise_key = jax.random.split(key)
         order = jax.random.permutation(shuffle_key, num_rows)[: num_batches * batch_size]
         batches = order.reshape(num_batches, batch_size)
-        return jax.lax.scan(step, carry, (batches, jax.random.split(noise_key, num_batches)))
+        return jax.lax.scan(step, learning, (batches, jax.random.split(noise_key, num_batches)))
 
-    start = (params, optimiser.init(params))
-    (params, _), losses = jax.lax.scan(epoch, start, jax.random.split(train_key, config.num_epochs))
-    trained: dict[str, jax.Array] = params  # pyright: ignore[reportAssignmentType]
+    start = Learning(params, optimiser.init(params))
+    learning, losses = jax.lax.scan(epoch, start, jax.random.split(train_key, config.num_epochs))
+    trained = learning.params
     embeddings = Embeddings(trained["mean"], jnp.exp(trained["log_deviation"]))
     return embeddings, jax.tree.map(lambda x: jnp.mean(x[-1]), losses)
 
@@ -115,7 +114,7 @@ def _make_rows(trajectory: Transition, num_actions: int) -> _Rows:
     reward = jnp.broadcast_to(trajectory.reward[..., None], trajectory.action.shape)
     rows = _Rows(
         view=seen.active_views,
-        action=jax.nn.one_hot(trajectory.action, num_actions),
+        action=jax.nn.one_hot(trajectory.action, num_actions, dtype=jnp.float32),
         next_view=trajectory.next_observation.finite_views,
         # Beside errors of views, those of rewards should not count by their scale.
         reward=normalise(reward, seen.active),
@@ -129,15 +128,14 @@ def _loss(
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Returns the negative evidence bound of some rows, and its parts."""
     mean, log_deviation = params["mean"], params["log_deviation"]
-    noise = jax.random.normal(key, (len(batch.view), *mean.shape))
+    noise = jax.random.normal(key, (len(batch.view), *mean.shape), jnp.float32)
     latent = mean + jnp.exp(log_deviation) * noise
     given = jnp.concatenate([latent, batch.view, batch.action], axis=-1)
     output = jnp.asarray(decoder.apply(params["decoder"], given))
     # Most of what an agent sees stays as it was.
     view_error = jnp.sum(jnp.square(batch.view + output[..., :-1] - batch.next_view), axis=-1)
     reward_error = jnp.square(output[..., -1] - batch.reward)
-    error = jnp.where(batch.active, view_error + reward_error, 0.0)
-    reconstruction = jnp.sum(error) / jnp.maximum(jnp.sum(batch.active), 1)
+    reconstruction = masked_mean(view_error + reward_error, batch.active)
     variance = jnp.exp(2 * log_deviation)
     prior = jnp.mean(jnp.sum(jnp.square(mean) + variance - 1 - 2 * log_deviation, axis=-1)) / 2
     total = reconstruction + config.kl_coef * prior

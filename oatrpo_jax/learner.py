@@ -25,7 +25,7 @@ from oatrpo_jax.reuse.experience import Experience, make_slots
 from oatrpo_jax.reuse.planning import UpdatePlan, make_plan
 from oatrpo_jax.reuse.rules import own_share
 from oatrpo_jax.sequential_update import update_policies
-from oatrpo_jax.types import Observation, Transition
+from oatrpo_jax.types import Observation, Transition, in_float32
 
 
 class LearnerState(NamedTuple):
@@ -166,6 +166,7 @@ class Learner:
                 or if ``num_minibatches`` does not divide E.
         """
         check_update_input(self.spec, trajectory, hparams)
+        trajectory = in_float32(trajectory)
         seen = trajectory.observation
         output = self._critic_output(state, seen)
         value = state.value_norm.denormalise(output)
@@ -219,7 +220,7 @@ class Learner:
     ) -> Returns:
         """Returns what critics are to learn, and how much of it each of them."""
         central, ratio_of = self.algorithm.has_central_critic, None
-        weights = jnp.ones((1, 1)) if central else own_share(plan.experience.own)
+        weights = jnp.ones((1, 1), jnp.float32) if central else own_share(plan.experience.own)
         if self.algorithm.shares_values:
             weights = plan.weights
             ratio_of = importance_ratio(self.actor, state.policies.params, plan.experience)

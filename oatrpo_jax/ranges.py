@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ import numpy as np
 
 TINY = float(np.finfo(np.float32).tiny)
 """The least positive float32 of full precision; guards denominators."""
+MAX_COUNT = int(np.iinfo(np.int32).max)
+"""The largest number that a loop on the device counts to."""
 _LARGEST = float(np.finfo(np.float32).max)
 _BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))
 
@@ -52,10 +55,12 @@ def is_count(value: Any) -> bool:
         return False
 
 
-def check_count(name: str, value: Any) -> None:
+def check_count(name: str, value: Any, most: float = math.inf) -> None:
     """Raises a ValueError that names the field unless its value is a whole number from 1 up."""
     if not is_count(value):
         raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+    if value > most:
+        raise ValueError(f"{name}: expected at most {most}, got {value}")
 
 
 def as_coefficient(name: str, value: Any) -> jax.Array:

@@ -9,13 +9,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from oatrpo_jax.types import MultiAgentEnv, Observation, PyTree, Transition
+from oatrpo_jax.advantages import masked_mean
+from oatrpo_jax.types import MultiAgentEnv, Observation, PyTree, Transition, in_float32
 
 Act = Callable[[Observation, jax.Array], tuple[jax.Array, jax.Array]]
 """(observation, key) -> actions and their log-probabilities."""
 
-OWN_METRICS = RETURN, LENGTH, COUNT = "return", "length", "count"
-"""Episode metrics that rollouts measure themselves; an environment's extras have other names."""
+OWN_METRICS = RETURN, LENGTH, COUNT, CUT_OFF = "return", "length", "count", "cut_off"
+"""Metrics of episodes that are measured here; an environment's extras have other names."""
+
+MAX_EPISODE_STEPS = 10_000
+"""An episode that is played to its end is cut off here by default: some never end."""
 
 
 class RolloutState(NamedTuple):
@@ -67,8 +71,8 @@ def init_rollout(env: MultiAgentEnv, num_envs: int, key: jax.Array) -> RolloutSt
     state, timestep = jax.vmap(env.reset)(jax.random.split(key, num_envs))
     return RolloutState(
         env=state,
-        observation=timestep.observation,
-        episode_return=jnp.zeros(num_envs),
+        observation=in_float32(timestep.observation),
+        episode_return=jnp.zeros(num_envs, jnp.float32),
         episode_length=jnp.zeros(num_envs, jnp.int32),
     )
 
@@ -116,47 +120,58 @@ def env_step(
     action, log_prob = act(state.observation, key)
     env_state, timestep = jax.vmap(env.step)(state.env, action)
     last = timestep.last()
+    reward, observation = in_float32((timestep.reward, timestep.observation))
     transition = Transition(
         observation=state.observation,
         action=action,
         log_prob=log_prob,
-        reward=timestep.reward,
+        reward=reward,
         terminated=last & (timestep.discount == 0),
         truncated=last & (timestep.discount > 0),
-        next_observation=timestep.observation,
+        next_observation=observation,
     )
-    episode_return = state.episode_return + timestep.reward
+    episode_return = state.episode_return + reward
     episode_length = state.episode_length + 1
     metrics = {RETURN: episode_return, LENGTH: episode_length.astype(jnp.float32)}
-    episodes = Episodes(last, metrics | timestep.extras)
-    ongoing = RolloutState(env_state, timestep.observation, episode_return, episode_length)
+    episodes = Episodes(last, metrics | in_float32(timestep.extras))
+    ongoing = RolloutState(env_state, observation, episode_return, episode_length)
     return where_env(last, fresh, ongoing), (transition, episodes)
 
 
-def play_episodes(env: MultiAgentEnv, act: Act, num_envs: int, key: jax.Array) -> Episodes:
-    """Returns one whole episode of each environment; all have ended.
+def play_episodes(
+    env: MultiAgentEnv,
+    act: Act,
+    num_envs: int,
+    key: jax.Array,
+    max_steps: int = MAX_EPISODE_STEPS,
+) -> Episodes:
+    """Returns one episode of each environment, whole unless it takes more than ``max_steps``.
+
+    Of an episode that is cut off, ``ended`` is False and the metrics are as of its last step.
 
     Args:
         env: stepped in parallel until the longest episode has ended.
         act: chooses the actions.
         num_envs: E.
         key: consumed.
+        max_steps: of an episode, at least 1.
     """
     reset_key, key = jax.random.split(key)
     start = init_rollout(env, num_envs, reset_key)
 
-    def step(carry: tuple[RolloutState, Episodes, jax.Array]):
-        state, ended, key = carry
+    def is_under_way(carry: tuple[jax.Array, RolloutState, Episodes, jax.Array]) -> jax.Array:
+        return ~jnp.all(carry[2].ended) & (carry[0] < max_steps)
+
+    def step(carry: tuple[jax.Array, RolloutState, Episodes, jax.Array]):
+        count, state, ended, key = carry
         key, step_key = jax.random.split(key)
         state, (_, episodes) = env_step(env, act, start, state, step_key)
         # An environment that has ended goes on from its start, unheeded.
-        return state, where_env(ended.ended, ended, episodes), key
+        return count + 1, state, where_env(ended.ended, ended, episodes), key
 
     _, (_, shapes) = jax.eval_shape(lambda key: env_step(env, act, start, start, key), key)
     none = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    _, episodes, _ = jax.lax.while_loop(
-        lambda carry: ~jnp.all(carry[1].ended), step, (start, none, key)
-    )
+    _, _, episodes, _ = jax.lax.while_loop(is_under_way, step, (jnp.int32(0), start, none, key))
     return episodes
 
 
@@ -172,12 +187,10 @@ def where_env(condition: jax.Array, if_true: PyTree, if_false: PyTree) -> PyTree
 def summarise_episodes(episodes: Episodes) -> dict[str, jax.Array]:
     """Returns the mean of each metric over the episodes that ended, and how many did.
 
-    ``episode/count``, and ``episode/<name>``, which is NaN where no episode ended.
+    ``episode/count``, and ``episode/<name>``, which is 0 and means nothing where the count is 0.
     """
     ended = episodes.ended
-    count = jnp.sum(ended)
     means = {
-        f"episode/{name}": jnp.sum(jnp.where(ended, value, 0.0)) / count
-        for name, value in episodes.metrics.items()
+        f"episode/{name}": masked_mean(value, ended) for name, value in episodes.metrics.items()
     }
-    return means | {f"episode/{COUNT}": count.astype(jnp.float32)}
+    return means | {f"episode/{COUNT}": jnp.sum(ended).astype(jnp.float32)}

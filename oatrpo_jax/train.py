@@ -14,8 +14,11 @@ from oatrpo_jax.config import Config, EnvSpec, Hyperparams
 from oatrpo_jax.grouping import Grouping, group_agents
 from oatrpo_jax.keys import Purpose, branch
 from oatrpo_jax.learner import Learner, LearnerState, make_learner
+from oatrpo_jax.ranges import MAX_COUNT, check_count
 from oatrpo_jax.rollout import (
     COUNT,
+    CUT_OFF,
+    MAX_EPISODE_STEPS,
     RolloutState,
     check_extras,
     init_rollout,
@@ -95,24 +98,32 @@ class Trainer:
         return TrainState(learner, environments, key, state.num_updates + 1), metrics
 
     def evaluate(
-        self, state: LearnerState, key: jax.Array, num_episodes: int, greedy: bool = True
+        self,
+        state: LearnerState,
+        key: jax.Array,
+        num_episodes: int,
+        greedy: bool = True,
+        max_steps: int = MAX_EPISODE_STEPS,
     ) -> Metrics:
         """Returns ``evaluation/<name>``, the means over exactly ``num_episodes`` whole episodes.
 
         Which episodes count is settled before they begin, so that short ones are not favoured:
-        the environments are reset together, and wait until the last of them has ended.
+        the environments are reset together, and wait until the last of them has ended.  One that
+        has not ended after ``max_steps`` counts with what it has by then; ``evaluation/cut_off``
+        is how many did not.
 
         Args:
             state: the learner's; only its policies matter.
             key: consumed.
             num_episodes: any number from 1; at most ``num_envs`` are played side by side.
             greedy: take the likeliest actions.
+            max_steps: of an episode, at least 1.
 
         Raises:
-            ValueError: if ``num_episodes`` is below 1.
+            ValueError: if ``num_episodes`` or ``max_steps`` is out of range.
         """
-        if num_episodes < 1:
-            raise ValueError(f"num_episodes: expected at least 1, got {num_episodes}")
+        check_count("num_episodes", num_episodes)
+        check_count("max_steps", max_steps, MAX_COUNT)
         num_rounds = -(-num_episodes // self.config.num_envs)
         num_slots = -(-num_episodes // num_rounds)
 
@@ -120,12 +131,14 @@ class Trainer:
             return self.learner.act(state, observation, key, greedy)
 
         rounds = jax.lax.map(
-            lambda key: play_episodes(self.env, act, num_slots, key),
+            lambda key: play_episodes(self.env, act, num_slots, key, max_steps),
             jax.random.split(key, num_rounds),
         )
-        means = summarise_episodes(jax.tree.map(lambda x: jnp.ravel(x)[:num_episodes], rounds))
+        episodes = jax.tree.map(lambda x: jnp.ravel(x)[:num_episodes], rounds)
+        means = summarise_episodes(episodes._replace(ended=jnp.ones_like(episodes.ended)))
         del means[f"episode/{COUNT}"]
-        return {
+        cut_off = jnp.sum(~episodes.ended).astype(jnp.float32)
+        return {f"evaluation/{CUT_OFF}": cut_off} | {
             f"evaluation/{name.removeprefix('episode/')}": value for name, value in means.items()
         }
 

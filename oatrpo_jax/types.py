@@ -30,6 +30,16 @@ PyTree = Any
 """Any tree of arrays; here parameters, gradients and optimiser states."""
 
 
+def in_float32(tree: PyTree) -> PyTree:
+    """Returns a tree whose floating-point leaves are float32, whatever jax makes by default."""
+
+    def narrow(x: jax.Array) -> jax.Array:
+        is_float = jnp.issubdtype(jax.dtypes.result_type(x), jnp.floating)
+        return jnp.asarray(x, jnp.float32) if is_float else x
+
+    return jax.tree.map(narrow, tree)
+
+
 class Observation(NamedTuple):
     """What an environment shows after a step.  The axes given may follow leading ones.
 
@@ -85,9 +95,9 @@ class TimeStep(Protocol):
 
     ``last()`` with ``discount == 0`` is a termination, with ``discount > 0`` a truncation.
     ``extras`` holds scalars that describe the episode so far; their values on the last step
-    become the metrics ``episode/<name>``.  ``return``, ``length`` and ``count`` are measured by
-    the trainer, and refused there.  ``success`` in [0, 1] is expected of every environment that
-    has a goal: did the team reach it?
+    become the metrics ``episode/<name>``.  ``return``, ``length``, ``count`` and ``cut_off`` are
+    measured by the trainer, and refused there.  ``success`` in [0, 1] is expected of every
+    environment that has a goal: did the team reach it?
     """
 
     reward: jax.Array

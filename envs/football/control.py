@@ -90,7 +90,7 @@ def _to_tail(queue: Array, moved: Array) -> Array:
     """Returns ``[A]`` ranks after one agent (or none) has gone to the tail."""
     rank = jnp.sum(jnp.where(moved, queue, 0))
     is_moved = jnp.any(moved)
-    shifted = queue - (is_moved & (queue > rank))
+    shifted = queue - (is_moved & (queue > rank)).astype(jnp.int32)
     return jnp.where(moved, len(queue) - 1, shifted)
 
 

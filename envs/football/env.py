@@ -20,7 +20,7 @@ from envs.football.play import NUM_DRAWS, advance
 from envs.football.scenarios import EPISODE_STEPS, GOAL_LINE, SIDE_LINE, get_scenario
 from envs.football.start import facts, formation, start
 from envs.football.types import NUM_ACTIONS, End, State
-from envs.team import DrawnEnvironment, Viewer, next_timestep
+from envs.team import DrawnEnvironment, Viewer, in_types_of, next_timestep
 from oatrpo_jax.types import Observation
 
 View = Literal["relative", "simple115v2"]
@@ -110,10 +110,10 @@ class Football(DrawnEnvironment):
     ) -> tuple[State, TimeStep[Observation]]:
         """Returns the same as `step` under other constants, which may be traced."""
         key, draw_key = jax.random.split(state.key)
-        draws = jax.random.uniform(draw_key, (NUM_DRAWS,))
+        draws = jax.random.uniform(draw_key, (NUM_DRAWS,), jnp.float32)
         was_over = state.end != End.NOT
-        state = advance(state, action, draws, self._formation, calibration)
-        return self._pay(self._judge(state._replace(key=key)), was_over)
+        after = advance(state, action, draws, self._formation, calibration)._replace(key=key)
+        return self._pay(in_types_of(self._judge(after), state), was_over)
 
     def _judge(self, state: State) -> State:
         """Returns the state with the team in possession, and with the end if this step is one."""
@@ -195,5 +195,6 @@ def collect(moment: seen_as.Facts, checkpoints: Array, end: Array) -> tuple[Arra
     carries = (moment.owned_team == 0) & (moment.owned_player == moment.active)
     reached = jnp.where(carries, jnp.maximum(inside, checkpoints), checkpoints)
     reached = jnp.where(is_goal, NUM_CHECKPOINTS, reached)
-    score = is_goal.astype(jnp.float32) - (end == End.CONCEDED)
-    return reached, (reached - checkpoints) * CHECKPOINT_REWARD + score
+    score = is_goal.astype(jnp.float32) - (end == End.CONCEDED).astype(jnp.float32)
+    new = (reached - checkpoints).astype(jnp.float32)
+    return reached, new * CHECKPOINT_REWARD + score

@@ -18,7 +18,7 @@ BUFFER_STEPS = 20
 SHOT_AIM = 3.33
 """Metres from the middle of the goal at which the stick aims at most."""
 
-_LATENCY_EDGES = jnp.array([0.37, 0.63, 0.76, 0.86, 0.93, 0.97])
+_LATENCY_EDGES = jnp.array([0.37, 0.63, 0.76, 0.86, 0.93, 0.97], jnp.float32)
 """Cumulative share of shots whose ball leaves 3, 4, ... 8 steps after the button: 881 shots."""
 
 
@@ -31,7 +31,7 @@ def latency(kick: Array, draw: Array, is_pressed: Array) -> Array:
         is_pressed: ``[]`` bool, True if the player runs with an opponent close by.
     """
     shot = 3 + jnp.sum(draw > _LATENCY_EDGES)
-    other = 4 + (draw > 0.5)
+    other = jnp.where(draw > 0.5, 5, 4)
     steps = jnp.where(kick == Kick.SHOT, shot, other)
     return jnp.where(is_pressed, steps + 3, steps)
 

@@ -70,11 +70,11 @@ def simple115(facts: Facts) -> Array:
             _padded(facts.right_direction),
             facts.ball,
             facts.ball_direction,
-            jax.nn.one_hot(facts.owned_team + 1, 3),
+            jax.nn.one_hot(facts.owned_team + 1, 3, dtype=jnp.float32),
         ]
     )
-    mode = jax.nn.one_hot(facts.game_mode, NUM_MODES)
-    active = jax.nn.one_hot(facts.active, TEAM_SIZE)
+    mode = jax.nn.one_hot(facts.game_mode, NUM_MODES, dtype=jnp.float32)
+    active = jax.nn.one_hot(facts.active, TEAM_SIZE, dtype=jnp.float32)
     num_agents = active.shape[0]
     common = jnp.broadcast_to(common, (num_agents, *common.shape))
     mode = jnp.broadcast_to(mode, (num_agents, NUM_MODES))
@@ -86,7 +86,7 @@ def global_state(facts: Facts) -> Array:
 
     HARL's shared observation, which a central critic sees.
     """
-    others = jax.nn.one_hot(facts.active[1:], TEAM_SIZE)
+    others = jax.nn.one_hot(facts.active[1:], TEAM_SIZE, dtype=jnp.float32)
     return jnp.concatenate([simple115(facts)[0], others.reshape(others.size)])
 
 
@@ -113,7 +113,7 @@ def relative(facts: Facts) -> Array:
         [
             ball_velocity / 10,
             jnp.stack([facts.ball[2] / 2, facts.ball_direction[2]]),
-            jax.nn.one_hot(facts.owned_team + 1, 3),
+            jax.nn.one_hot(facts.owned_team + 1, 3, dtype=jnp.float32),
             jnp.stack([_nearest(left, ball), _nearest(right, ball)]) / 20,
         ]
     )

@@ -65,7 +65,7 @@ def facts(state: State, num_left: int) -> Facts:
     scale = jnp.asarray(LENGTH_SCALE)
     position, direction = state.position / scale, state.velocity / scale / 10
     ball_scale = jnp.append(scale, 1.0)
-    limit = jnp.array([MAX_BALL_DIRECTION, MAX_BALL_DIRECTION, jnp.inf])
+    limit = jnp.array([MAX_BALL_DIRECTION, MAX_BALL_DIRECTION, jnp.inf], jnp.float32)
     # A volley's ball is nobody's.
     owner = jnp.where(state.windup == 0, -1, state.owner)
     is_left = owner < num_left

@@ -117,11 +117,12 @@ class Maze(DrawnEnvironment):
         next_state = state._replace(
             location=location,
             arrived=self._is_target[location],
-            steps_taken=state.steps_taken + is_walking,
+            steps_taken=state.steps_taken + is_walking.astype(jnp.int32),
             step_count=state.step_count + 1,
         )
         arrivals = jnp.sum(next_state.arrived & is_walking)
-        reward = (arrivals - self.step_cost * jnp.sum(is_walking)) / self.num_agents
+        cost = self.step_cost * jnp.sum(is_walking).astype(jnp.float32)
+        reward = (arrivals.astype(jnp.float32) - cost) / self.num_agents
         is_terminated = jnp.all(next_state.arrived)
         is_last = is_terminated | (next_state.step_count >= self.time_limit)
         return next_state, next_timestep(
@@ -158,13 +159,13 @@ class Maze(DrawnEnvironment):
 def _episode_summary(state: State) -> dict[str, jax.Array]:
     """Returns the float32 scalars of `TimeStep.extras`; `Maze` says what they mean."""
     success = jnp.all(state.arrived).astype(jnp.float32)
-    longest = jnp.maximum(jnp.max(state.steps_taken), 1)
-    total = jnp.maximum(jnp.sum(state.steps_taken), 1)
+    shortest, taken = (x.astype(jnp.float32) for x in (state.shortest_length, state.steps_taken))
+    longest, total = jnp.maximum(jnp.max(taken), 1.0), jnp.maximum(jnp.sum(taken), 1.0)
     return {
         "success": success,
         "arrived": jnp.mean(state.arrived, dtype=jnp.float32),
-        "optimality": success * jnp.max(state.shortest_length) / longest,
-        "path_optimality": success * jnp.sum(state.shortest_length) / total,
+        "optimality": success * jnp.max(shortest) / longest,
+        "path_optimality": success * jnp.sum(shortest) / total,
     }
 
 

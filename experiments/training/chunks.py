@@ -12,6 +12,8 @@ import numpy as np
 from experiments.training.program import CAPACITY, Program
 from oatrpo_jax.train import TrainState
 
+NUM_EPISODES = "episode/count"
+
 CHUNK_SECONDS = 1.0
 """How long a chunk should take: what the user waits for news, and for an interruption."""
 
@@ -95,7 +97,24 @@ class Device:
         start = time.perf_counter()
         state, log = self._program.advance(state, count)
         metrics = {name: np.asarray(value)[:count] for name, value in log.items()}
+        metrics = without_empty_means(metrics)
         return Chunk(state, first_update, metrics, time.perf_counter() - start)
+
+
+def without_empty_means(metrics: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the metrics with NaN for the mean over no episode, which the device says is 0.
+
+    >>> none = {"episode/count": np.float32([0, 2]), "episode/return": np.float32([0, 0])}
+    >>> without_empty_means(none)["episode/return"]
+    array([nan,  0.], dtype=float32)
+    """
+    has_ended = metrics[NUM_EPISODES] > 0
+    return {
+        name: np.where(has_ended, value, np.nan)
+        if name.startswith("episode/") and name != NUM_EPISODES
+        else value
+        for name, value in metrics.items()
+    }
 
 
 def next_length(count: int, seconds: float, capacity: int) -> int:

@@ -16,6 +16,9 @@ from rich.text import Text
 from experiments.training.signals import interrupted_at_once
 from experiments.training.streams import sturdy_output
 
+MAX_COUNT = 2**31 - 1
+"""The largest number that a loop on a device counts to."""
+
 
 class UsageError(Exception):
     """The user asked for something that cannot be; the message says what to do."""
@@ -39,10 +42,12 @@ def shown(path: Path) -> str:
 
 
 def check_counts(**counts: int) -> None:
-    """Raises a UsageError that names the first number below 1."""
+    """Raises a UsageError that names the first number that no loop on a device can count to."""
     for name, count in counts.items():
         if count < 1:
             raise UsageError(f"{name}: expected at least 1, got {count}; raise it")
+        if count > MAX_COUNT:
+            raise UsageError(f"{name}: expected at most {MAX_COUNT}, got {count}; lower it")
 
 
 def exit_code_of(action: Callable[[], int | None], program: str, advice: str = "") -> int:

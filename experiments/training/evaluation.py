@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from experiments.training.settings.experiment import Experiment
 from oatrpo_jax.export import actor_parameters
 from oatrpo_jax.keys import Purpose, branch
 from oatrpo_jax.learner import LearnerState
+from oatrpo_jax.rollout import CUT_OFF, MAX_EPISODE_STEPS
 from oatrpo_jax.train import Metrics, Trainer
 
 Evaluate = Callable[[LearnerState, jax.Array], Metrics]
@@ -46,7 +48,7 @@ def no_best(learner: LearnerState) -> Best:
     """Returns what stands before the first evaluation of ``[P, K]`` learners."""
     actors = actor_parameters(learner)
     shape = next(iter(actors.values())).shape[:2]
-    worst = jnp.full(shape, -jnp.inf)
+    worst = jnp.full(shape, -jnp.inf, jnp.float32)
     zeros = {name: jnp.zeros(value.shape, value.dtype) for name, value in actors.items()}
     return Best(worst, worst, jnp.zeros(shape, jnp.int32), zeros)
 
@@ -95,14 +97,16 @@ def episode_keys(seeds: Sequence[int], purpose: Purpose, number: int = 0) -> jax
     return jax.vmap(lambda key: branch(key, purpose, number))(keys)
 
 
-def make_evaluate(trainer: Trainer, num_episodes: int, greedy: bool = True) -> Evaluate:
+def make_evaluate(
+    trainer: Trainer, num_episodes: int, greedy: bool = True, max_steps: int = MAX_EPISODE_STEPS
+) -> Evaluate:
     """Returns the jitted evaluation of all grid points and seeds, each by ``num_episodes``.
 
     All points of a seed play the same episodes, as far as their actions let them.
     """
 
     def evaluate(learner: LearnerState, key: jax.Array) -> Metrics:
-        return trainer.evaluate(learner, key, num_episodes, greedy)
+        return trainer.evaluate(learner, key, num_episodes, greedy, max_steps)
 
     return jax.jit(jax.vmap(jax.vmap(evaluate), (0, None)))
 
@@ -114,6 +118,24 @@ def short_names(metrics: Mapping[str, Any]) -> dict[str, Any]:
     {'success': 1.0}
     """
     return {name.partition("/")[2]: value for name, value in metrics.items()}
+
+
+def warn_of_cut_off(cut_off: Any, num_episodes: int, max_steps: int, option: str) -> None:
+    """Says on stderr how many episodes were cut off, if any was.
+
+    Args:
+        cut_off: numbers of such episodes, of any shape.
+        num_episodes: that each of these numbers is out of.
+        max_steps: of an episode.
+        option: by which it is set.
+    """
+    if (number := int(np.sum(cut_off))) > 0:
+        total = num_episodes * np.size(cut_off)
+        print(
+            f"{number} of {total} episodes were cut off after {max_steps} steps, and count with "
+            f"what they had by then; a higher {option} lets them go on.",
+            file=sys.stderr,
+        )
 
 
 class Evaluator:
@@ -132,13 +154,16 @@ class Evaluator:
         """
         run = experiment.options.run
         self.every, self._episodes = run.eval_every, run.eval_episodes
+        self._max_steps, self._has_warned = run.eval_max_steps, False
         self.compile_seconds = 0.0
         self._experiment = experiment
         self._evaluate: Any = None
         self.logs: tuple[Log, ...] = ()
         if self.every:
             start = time.perf_counter()
-            evaluate: Any = make_evaluate(experiment.trainer, self._episodes)
+            evaluate: Any = make_evaluate(
+                experiment.trainer, self._episodes, max_steps=self._max_steps
+            )
             self._traced = evaluate.trace(learner, self._keys(Purpose.CURVE, 0))
             self.compile_seconds = time.perf_counter() - start
             steps = experiment.config.steps_per_update
@@ -160,12 +185,19 @@ class Evaluator:
     def play(
         self, learner: LearnerState, best: Best | None, update: int
     ) -> tuple[Best, dict[str, np.ndarray]]:
-        """Evaluates and records that; returns the best policies so far, and ``[P, K]`` metrics."""
+        """Evaluates and records that; returns the best policies so far, and ``[P, K]`` metrics.
+
+        The first episodes that are cut off are said on stderr.
+        """
         metrics = self._evaluate(learner, self._keys(Purpose.CURVE, update))
         newest = keep_better(best or no_best(learner), learner, metrics, update)
         on_host = {name: np.asarray(value) for name, value in metrics.items()}
         for log in self.logs:
             log.append({name: value[None] for name, value in on_host.items()}, [update])
+        if not self._has_warned:
+            cut_off = on_host[f"evaluation/{CUT_OFF}"]
+            warn_of_cut_off(cut_off, self._episodes, self._max_steps, "--eval-max-steps")
+            self._has_warned = bool(np.any(cut_off))
         return newest, on_host
 
     def absolute(self, learner: LearnerState, best: Best) -> list[dict[str, Any] | None]:
@@ -179,6 +211,7 @@ class Evaluator:
             for number in range(ABSOLUTE_SETS)
         ]
         means = jax.tree.map(lambda *each: np.mean(each, axis=0, dtype=np.float64), *sets)
+        means[CUT_OFF] *= ABSOLUTE_SETS  # A count.
         return [
             {
                 "episodes": ABSOLUTE_SETS * self._episodes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -14,6 +14,7 @@ from experiments.training.evaluation import (
     episode_keys,
     make_evaluate,
     short_names,
+    warn_of_cut_off,
     with_actors,
 )
 from experiments.training.folder.checkpoints import restore
@@ -24,6 +25,7 @@ from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import Experiment, build
 from oatrpo_jax.keys import Purpose
 from oatrpo_jax.learner import LearnerState
+from oatrpo_jax.rollout import CUT_OFF
 from oatrpo_jax.train import Trainer
 from oatrpo_jax.types import PyTree
 
@@ -120,28 +122,43 @@ def load_team(directory: Path, which: Literal["latest", "best"] = "latest") -> T
     return Team(directory, experiment, with_actors(learner, best.actors), np.asarray(best.update))
 
 
-def play(
-    team: Team, trainer: Trainer, point: int, *, num_episodes: int, greedy: bool, number: int
-) -> dict[str, np.ndarray]:
+class Playing(NamedTuple):
+    """How a team plays.
+
+    Attributes:
+        num_episodes: of each seed.
+        max_steps: of an episode, after which it is cut off.
+        greedy: take the likeliest actions.
+        number: another one plays other episodes.
+    """
+
+    num_episodes: int
+    max_steps: int
+    greedy: bool
+    number: int
+
+
+def play(team: Team, trainer: Trainer, point: int, how: Playing) -> dict[str, np.ndarray]:
     """Returns ``[K]`` means of each metric over whole episodes of a grid point's teams.
 
     Seeds play one after another: an environment outside of JAX then holds the episodes of one.
+    How many episodes were cut off is said on stderr.
 
     Args:
         team: who plays.
         trainer: the run's own, or one with another environment of the same sizes.
         point: grid point.
-        num_episodes: of each seed.
-        greedy: take the likeliest actions.
-        number: another one plays other episodes.
+        how: how many episodes, how long and by which actions.
     """
-    run = make_evaluate(trainer, num_episodes, greedy)
-    keys = episode_keys(team.experiment.seeds, Purpose.AFTERWARDS, number)
+    run = make_evaluate(trainer, how.num_episodes, how.greedy, how.max_steps)
+    keys = episode_keys(team.experiment.seeds, Purpose.AFTERWARDS, how.number)
     rounds = []
     for place in range(len(keys)):
         one = slice(place, place + 1)
         learner = jax.tree.map(lambda x, one=one: x[point : point + 1, one], team.learner)
         rounds.append(jax.device_get(short_names(run(learner, keys[one]))))
+    cut_off = [each[CUT_OFF] for each in rounds]
+    warn_of_cut_off(cut_off, how.num_episodes, how.max_steps, "--max-steps")
     return {name: np.array([each[name][0, 0] for each in rounds], np.float64) for name in rounds[0]}
 
 

@@ -28,10 +28,11 @@ class MLP(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         activate = {"tanh": nn.tanh, "relu": nn.relu}[self.activation]
         # By default accelerators round factors to 8 or 11 bits; ratios would not start at 1.
-        dense = functools.partial(nn.Dense, precision=jax.lax.Precision.HIGHEST)
+        dense = functools.partial(nn.Dense, dtype=jnp.float32, precision=jax.lax.Precision.HIGHEST)
+        norm = functools.partial(nn.LayerNorm, dtype=jnp.float32, use_fast_variance=False)
         for size in self.hidden_sizes:
             x = dense(size, kernel_init=orthogonal(2**0.5))(x)
-            x = activate(nn.LayerNorm(use_fast_variance=False)(x) if self.layer_norm else x)
+            x = activate(norm()(x) if self.layer_norm else x)
         return dense(self.num_outputs, kernel_init=orthogonal(self.head_scale))(x)
 
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from oatrpo_jax.advantages import divisor
 from oatrpo_jax.reuse.experience import Slots
 from oatrpo_jax.types import PyTree
 
@@ -77,9 +78,9 @@ def _moments(blocks: PyTree, counts: jax.Array) -> tuple[jax.Array, jax.Array]:
     """
     number = jnp.sum(counts, axis=1)
     total = _masked_sum(blocks, counts, axis=1)
-    mean = jax.tree.map(lambda x: x / _beside(jnp.maximum(number, 1), x), total)
+    mean = jax.tree.map(lambda x: x / _beside(divisor(number), x), total)
     spread = jax.tree.map(lambda x, mean: jnp.square(x - mean[:, None]), blocks, mean)
-    pairs = jnp.maximum(number * (number - 1), 1)
+    pairs = divisor(number * (number - 1))
     variance = jnp.where(number > 1, _sum(_masked_sum(spread, counts, axis=1)) / pairs, jnp.inf)
     return _sum(jax.tree.map(jnp.square, mean)), variance
 

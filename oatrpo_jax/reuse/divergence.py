@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from oatrpo_jax.advantages import masked_mean
+from oatrpo_jax.advantages import divisor, masked_mean
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.policies.distributions import Distribution, policy_distribution
 from oatrpo_jax.ranges import TINY
@@ -35,12 +35,26 @@ def summarise_rows(
     if config.divergence == "max":
         return jnp.max(jnp.where(active, kl, 0.0), axis=-1)
     if config.divergence == "quantile":
-        rows = jnp.where(active, kl, jnp.nan)
-        quantile = jnp.nanquantile(rows, hparams.divergence_quantile, axis=-1)
-        # It leaves out the NaN of inactive rows, and would leave out that of active ones.
         is_sound = ~jnp.any(active & jnp.isnan(kl), axis=-1)
-        return jnp.where(jnp.any(active, axis=-1), jnp.where(is_sound, quantile, jnp.nan), 0.0)
+        quantile = masked_quantile(kl, active, hparams.divergence_quantile)
+        return jnp.where(is_sound, quantile, jnp.nan)
     return masked_mean(kl, active, axis=-1)
+
+
+def masked_quantile(x: jax.Array, mask: jax.Array, quantile: jax.Array) -> jax.Array:
+    """Returns ``[...]`` the quantile of ``[..., R]`` entries where ``mask`` is; 0 where none is.
+
+    Interpolated linearly between the two entries beside it.
+    """
+    # Sorted to the end; not inf, whose product with 0 would be NaN.
+    ordered = jnp.sort(jnp.where(mask, x, jnp.finfo(x.dtype).max), axis=-1)
+    place = quantile * (divisor(jnp.sum(mask, axis=-1)) - 1.0)
+    low, high = (
+        jnp.take_along_axis(ordered, each(place).astype(jnp.int32)[..., None], axis=-1)[..., 0]
+        for each in (jnp.floor, jnp.ceil)
+    )
+    share = place - jnp.floor(place)
+    return jnp.where(jnp.any(mask, axis=-1), low * (1.0 - share) + high * share, 0.0)
 
 
 def pairwise_divergence(

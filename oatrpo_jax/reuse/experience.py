@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from oatrpo_jax.advantages import normalise
+from oatrpo_jax.advantages import divisor, normalise
 from oatrpo_jax.ranges import TINY
 from oatrpo_jax.types import PyTree, Transition
 
@@ -126,8 +126,9 @@ def make_sources(slots: Slots, weights: jax.Array, own: jax.Array) -> Sources[Po
         weights: ``[N]`` the learner's row of the reuse matrix.
         own: ``[N]`` bool, the slots of the agents that act with the learner's policy.
     """
-    share = slots.active / jnp.maximum(jnp.sum(slots.active, axis=(1, 2), keepdims=True), 1)
-    own_share = jnp.where(own, 1.0 / jnp.maximum(jnp.sum(own), 1), 0.0)
+    num_active = jnp.sum(slots.active, axis=(1, 2), keepdims=True)
+    share = slots.active.astype(jnp.float32) / divisor(num_active)
+    own_share = jnp.where(own, 1.0 / divisor(jnp.sum(own)), 0.0)
     batch = PolicyBatch(
         rows=slots,
         policy_weight=weights[:, None, None] * share,

@@ -75,7 +75,7 @@ def make_plan(
     order = jax.random.permutation(key, len(own))
     # Policies without an agent come last: under vmap their turns are then idle in every lane.
     order = order[jnp.argsort(~used[order])]
-    num_admitted = jnp.sum((weights > 0) & ~own, axis=1)
+    num_admitted, num_used = jnp.sum((weights > 0) & ~own), jnp.sum(used)
     measures = {"reuse/divergence": divergence, "reuse/effective_sample_size": sample_size}
     logged = {
         name: measure()
@@ -84,7 +84,7 @@ def make_plan(
     }
     return UpdatePlan(experience, order, weights), {
         "reuse/weight": weights,
-        "reuse/num_admitted": jnp.sum(num_admitted) / jnp.sum(used),
+        "reuse/num_admitted": num_admitted.astype(jnp.float32) / num_used.astype(jnp.float32),
         **logged,
     }
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from oatrpo_jax.advantages import masked_mean
+from oatrpo_jax.advantages import divisor, masked_mean
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.ranges import TINY
 from oatrpo_jax.reuse.agreement import GradientError
@@ -81,13 +81,13 @@ def gate_weights(gate: jax.Array, own: jax.Array, reuse_lambda: jax.Array) -> ja
     others = gate & ~own
     num_others = jnp.sum(others, axis=1, keepdims=True)
     own_weight = jnp.where(num_others > 0, reuse_lambda, 1.0)
-    other_weight = (1.0 - reuse_lambda) / jnp.maximum(num_others, 1)
+    other_weight = (1.0 - reuse_lambda) / divisor(num_others)
     return own_weight * own_share(own) + jnp.where(others, other_weight, 0.0)
 
 
 def own_share(own: jax.Array) -> jax.Array:
     """Returns weights that spread evenly over own slots, ``[G, N]``: rows sum to 1, or are 0."""
-    return own / jnp.maximum(jnp.sum(own, axis=1, keepdims=True), 1)
+    return own.astype(jnp.float32) / divisor(jnp.sum(own, axis=1, keepdims=True))
 
 
 def own_reuse() -> ReuseRule:

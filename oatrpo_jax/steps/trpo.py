@@ -148,7 +148,7 @@ def trust_region_step(
         )
 
     def attempt(search: LineSearch) -> LineSearch:
-        fraction = hparams.line_search_decay**search.attempts
+        fraction = hparams.line_search_decay ** search.attempts.astype(jnp.float32)
         params = optax.tree.add_scale(center, fraction, full_step)
         candidate = evaluate_candidate(actor, hparams, sources, center, params)
         accepted = is_acceptable(candidate, fraction)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import envs
+from tests.jax_settings import JAX_SETTINGS, type_names
 
 needs_engine = pytest.mark.skipif(
     importlib.util.find_spec("gfootball_engine") is None, reason="gfootball_engine is missing"
@@ -235,6 +236,21 @@ def test_step_is_traced_once(name):
     random_episode(name)
     _, _, step = compiled(name)
     assert step._cache_size() == 1
+
+
+@pytest.mark.parametrize("setting", JAX_SETTINGS.values(), ids=JAX_SETTINGS)
+@pytest.mark.parametrize("name", ["maze:black-red", "football:academy_3_vs_1_with_keeper"])
+def test_types_are_the_same_whatever_jax_makes_by_default(name, setting):
+    def types():
+        env = envs.make(name)
+        state, first = jax.eval_shape(env.reset, jax.random.key(0))
+        action = jax.ShapeDtypeStruct((env.num_agents,), jnp.int32)
+        return type_names((state, first)), type_names(jax.eval_shape(env.step, state, action))
+
+    reset, step = types()
+    assert reset == step  # A weak type of one of them would have a step traced twice.
+    with setting():
+        assert types() == (reset, step)
 
 
 @compiles_for_itself

@@ -154,7 +154,26 @@ def test_that_nothing_can_be_written_is_said_before_anything_is_played(
         assert f"{option[2:]}: expected a file in a directory" in usage_error(argv, capfd)
 
 
+def test_an_episode_is_cut_off_where_the_option_says(trained, capfd):
+    found = play(trained[0], "--max-steps", "2")
+    assert found["max_steps"] == 2
+    metrics = {name: np.array(each["per_seed"]) for name, each in found["metrics"].items()}
+    # Two steps are below the time limit: what ends has arrived, and the rest is cut off.
+    np.testing.assert_allclose(metrics["cut_off"], EPISODES * (1 - metrics["success"]), rtol=1e-6)
+    assert metrics["length"].max() <= 2
+    number = round(metrics["cut_off"].sum())
+    said = f"{number} of {2 * EPISODES} episodes were cut off after 2 steps"
+    assert number > 0 and said in capfd.readouterr().err
+
+
+def test_by_default_episodes_are_cut_off_as_while_training(default):
+    assert default["max_steps"] == 10_000
+    assert default["metrics"]["cut_off"]["per_seed"] == [0, 0]
+
+
 BAD_INPUT = {
+    "no step": (["--max-steps", "0"], "max_steps: expected at least 1, got 0"),
+    "too many steps": (["--max-steps", "2147483648"], "got 2147483648"),
     "no episode": (["--episodes", "0"], "episodes: expected at least 1, got 0"),
     "negative point": (["--point", "-1"], "expected a number in [0, 1], got -1"),
     "no such point": (["--point", "2"], "expected a number in [0, 1], got 2"),

@@ -93,6 +93,8 @@ def test_episode_means_count_only_episodes_that_ended():
     assert float(summary["episode/count"]) == 2
 
 
-def test_means_are_nan_where_no_episode_ended():
+def test_means_are_zero_where_no_episode_ended_and_no_nan_is_made():
     episodes = Episodes(jnp.zeros((2, 1), bool), {"return": jnp.ones((2, 1))})
-    assert np.isnan(summarise_episodes(episodes)["episode/return"])
+    with jax.debug_nans(True):
+        summary = summarise_episodes(episodes)
+    assert summary == {"episode/return": 0, "episode/count": 0}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from oatrpo_jax import ALGORITHMS, Config, Hyperparams, make_train, make_trainer
+from oatrpo_jax.rollout import MAX_EPISODE_STEPS
 from tests.golden.record import SIZES, make
 from tests.probe_envs import Messy, RoleGame, SlowWin, tree_equal
 
@@ -119,10 +120,10 @@ def test_the_same_key_gives_the_same_run_to_the_bit_and_another_does_not():
 
 
 @functools.cache
-def evaluation(env, num_episodes, greedy=True):
+def evaluation(env, num_episodes, greedy=True, max_steps=MAX_EPISODE_STEPS):
     trainer = make_trainer(env, "happo", Config(num_envs=4, rollout_length=2, hidden_sizes=(4,)))
     state = jax.jit(trainer.learner.init)(jax.random.key(0))
-    return jax.jit(lambda key: trainer.evaluate(state, key, num_episodes, greedy))
+    return jax.jit(lambda key: trainer.evaluate(state, key, num_episodes, greedy, max_steps))
 
 
 def test_evaluation_plays_whole_episodes():
@@ -173,7 +174,7 @@ class Telling(SlowWin):
         return state, timestep._replace(extras=timestep.extras | {self.name: jnp.float32(-99)})
 
 
-@pytest.mark.parametrize("name", ["return", "length", "count"])
+@pytest.mark.parametrize("name", ["return", "length", "count", "cut_off"])
 def test_an_environment_cannot_replace_what_the_trainer_measures(name):
     with pytest.raises(ValueError, match=f"got {name}; rename .* to env_{name}"):
         make_trainer(Telling(name), "happo")
@@ -186,5 +187,40 @@ def test_what_an_environment_tells_keeps_its_name():
 
 
 def test_evaluation_refuses_to_play_nothing():
-    with pytest.raises(ValueError, match="num_episodes: expected at least 1, got 0"):
+    with pytest.raises(ValueError, match=r"num_episodes: expected .* at least 1, got 0"):
         evaluation(Messy(), 0)(jax.random.key(0))
+
+
+@pytest.mark.parametrize("max_steps", [0, -1, 2**31])
+def test_evaluation_refuses_episodes_of_no_step_or_of_too_many(max_steps):
+    with pytest.raises(ValueError, match=f"max_steps: expected .*, got {max_steps}"):
+        evaluation(Messy(), 1, max_steps=max_steps)(jax.random.key(0))
+
+
+class NeverLost(SlowWin):
+    """Goes on for ever where `SlowWin` would be lost; tells how far it has come, and pays that."""
+
+    def _timestep(self, is_heads, step):
+        timestep = super()._timestep(is_heads, step)
+        is_last = timestep.is_last & is_heads
+        extras = timestep.extras | {"steps": step.astype(jnp.float32)}
+        return timestep._replace(is_last=is_last, reward=jnp.float32(2), extras=extras)
+
+
+def test_an_episode_that_never_ends_is_cut_off_and_counts_with_what_it_has():
+    metrics = evaluation(NeverLost(), 64, max_steps=20)(jax.random.key(2))
+    wins = round(float(metrics["evaluation/success"]) * 64)
+    assert 0 < wins < 64
+    assert metrics["evaluation/cut_off"] == 64 - wins
+    # A win takes 9 steps; the others have had 20, at 2 a step.
+    steps = (9 * wins + 20 * (64 - wins)) / 64
+    for name, expected in {"length": steps, "steps": steps, "return": 2 * steps}.items():
+        np.testing.assert_allclose(metrics[f"evaluation/{name}"], expected, rtol=1e-6)
+
+
+def test_an_episode_that_ends_in_its_last_step_is_not_cut_off():
+    whole = evaluation(SlowWin(), 16)(jax.random.key(2))
+    assert tree_equal(evaluation(SlowWin(), 16, max_steps=9)(jax.random.key(2)), whole)
+    assert whole["evaluation/cut_off"] == 0
+    short = evaluation(SlowWin(), 16, max_steps=8)(jax.random.key(2))
+    assert short["evaluation/cut_off"] == 16 * float(whole["evaluation/success"]) > 0

@@ -25,4 +25,13 @@ Checkpoint = Annotated[
     arg(help="the last policies, or each seed's as they played best while training"),
 ]
 
+MaxSteps = Annotated[
+    int | None,
+    arg(
+        metavar="STEPS",
+        help_behavior_hint="(default: the run's --eval-max-steps)",
+        help="steps after which an episode that has not ended is cut off",
+    ),
+]
+
 EpisodeSeed = Annotated[int, arg(help="another number plays other episodes")]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from envs.options import make_with_options, parse_options
-from experiments.training.errors import UsageError
+from experiments.training.errors import MAX_COUNT, UsageError, check_counts
 from experiments.training.settings.labels import name_points
 from experiments.training.settings.options import Coefficients, Options, Program, Run
 from experiments.training.settings.reuse_matrix import parse_reuse
@@ -23,7 +23,6 @@ from oatrpo_jax.train import Trainer, make_trainer
 
 MAX_SEED = 2**31 - 1
 MAX_SEEDS = 100_000
-MAX_UPDATES = 2**31 - 1
 
 MATRIX_CELLS = 64
 """Cells of a matrix that an update costs on average, unless it is said how often to log them."""
@@ -138,9 +137,9 @@ def make_config(program: Mapping[str, Any], total_steps: int) -> Config:
             f"seed, got {total_steps}; raise it, or lower one of the two"
         )
     num_updates = total_steps // config.steps_per_update
-    if num_updates > MAX_UPDATES:
+    if num_updates > MAX_COUNT:
         raise UsageError(
-            f"total_steps: expected at most {MAX_UPDATES} updates of {config.steps_per_update} "
+            f"total_steps: expected at most {MAX_COUNT} updates of {config.steps_per_update} "
             f"steps, got {total_steps}; lower it"
         )
     return dataclasses.replace(config, num_updates=num_updates)
@@ -222,8 +221,7 @@ def _check_saving(run: Run) -> None:
         raise UsageError(
             f"checkpoint_every: expected at least 0 updates, got {run.checkpoint_every}"
         )
-    if run.keep_checkpoints < 1:
-        raise UsageError(f"keep_checkpoints: expected at least 1, got {run.keep_checkpoints}")
+    check_counts(keep_checkpoints=run.keep_checkpoints)
 
 
 def _check_evaluation(options: Options, num_updates: int) -> None:
@@ -233,7 +231,7 @@ def _check_evaluation(options: Options, num_updates: int) -> None:
             f"eval_every: expected at most the {num_updates} updates of the run, or 0 for never, "
             f"got {run.eval_every}"
         )
-    if run.eval_episodes < 1:
-        raise UsageError(f"eval_episodes: expected at least 1, got {run.eval_episodes}")
-    if "eval_episodes" in options.given and not run.eval_every:
-        raise UsageError("eval_episodes: expected only with --eval-every, got it without")
+    check_counts(eval_episodes=run.eval_episodes, eval_max_steps=run.eval_max_steps)
+    for name in ("eval_episodes", "eval_max_steps"):
+        if name in options.given and not run.eval_every:
+            raise UsageError(f"{name}: expected only with --eval-every, got it without")

@@ -12,6 +12,7 @@ from tyro.conf import arg
 
 from experiments.training.settings.defaults import AlgorithmName
 from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.rollout import MAX_EPISODE_STEPS
 
 OF_THE_PROCESS = frozenset({"out", "resume", "preset", "dry_run", "compilation_cache"})
 """Options that are no part of a run: another process may go on with it under others."""
@@ -46,6 +47,7 @@ class Run:
             training is the same without
         eval_episodes: episodes per seed of an evaluation; at the end the best policies play ten
             times as many
+        eval_max_steps: steps after which an evaluation cuts off an episode that has not ended
         preset: settings that experiments/sweep.py found; what stands beside it counts more
         resume: go on with the run in DIR as if it had never stopped; everything is as it was there,
             but --total-steps may be raised
@@ -67,6 +69,7 @@ class Run:
     matrix_every: Annotated[int, _shown_as("UPDATES", "1, more with many agents")] = 0
     eval_every: Annotated[int, _shown_as("UPDATES", "never")] = 0
     eval_episodes: int = 32
+    eval_max_steps: int = MAX_EPISODE_STEPS
     preset: Annotated[Path | None, _shown_as("FILE")] = None
     resume: Annotated[Path | None, _shown_as("DIR")] = None
     dry_run: bool = False

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from experiments.training import chunks
@@ -25,7 +26,7 @@ def device(
 
 
 def count_up(state: Any, count: int) -> tuple[Any, dict[str, Any]]:
-    return state + count, {"x": jnp.zeros(256)}
+    return state + count, {"episode/count": jnp.zeros(256)}
 
 
 def take_all(opened: Device, state: Any) -> list[Chunk]:
@@ -88,3 +89,17 @@ def test_an_error_on_the_device_is_raised_where_it_is_waited_for():
         opened.start(ZERO)
         with pytest.raises(RuntimeError, match="RESOURCE_EXHAUSTED"):
             opened.wait()
+
+
+def test_a_mean_over_no_episode_is_nan_on_the_host_and_everything_else_is_as_on_the_device():
+    log = {
+        "episode/count": jnp.array([[[0.0, 2.0]]]),
+        "episode/return": jnp.zeros((1, 1, 2)),
+        "policy/loss": jnp.zeros((1, 1, 2)),
+    }
+    with device(lambda state, count: (state, log), last=1) as opened:
+        (chunk,) = take_all(opened, ZERO)
+    assert np.isnan(chunk.metrics["episode/return"]).tolist() == [[[True, False]]]
+    assert chunk.metrics["episode/return"].dtype == np.float32
+    assert chunk.metrics["episode/count"].tolist() == [[[0, 2]]]
+    assert not chunk.metrics["policy/loss"].any()

@@ -199,11 +199,39 @@ def test_evaluations_that_are_not_those_of_the_run_are_refused(tmp_path: Path, c
     assert "expected evaluation/length, got evaluation/size" in errors
 
 
+def test_episodes_that_are_cut_off_are_counted_and_said_once(tmp_path: Path, capfd):
+    argv = ["--eval-every", "1", "--eval-episodes", str(EPISODES), "--eval-max-steps", "2"]
+    directory = begin(tmp_path / "run", 2, *argv)
+    assert json.loads((directory / "config.json").read_text())["run"]["eval_max_steps"] == 2
+    rows = rows_of(directory)
+    # Two steps are below the time limit: what ends has arrived, and the rest is cut off.
+    for row in rows:
+        expected = EPISODES * (1 - float(row["evaluation/success"]))
+        assert float(row["evaluation/cut_off"]) == pytest.approx(expected)
+    number = round(sum(float(row["evaluation/cut_off"]) for row in rows[:4]))
+    said = f"{number} of {4 * EPISODES} episodes were cut off after 2 steps"
+    assert number > 0
+    errors = capfd.readouterr().err
+    assert said in errors and errors.count("cut off") == 1
+    for absolute in absolute_of(directory):
+        success, cut_off = (np.array(absolute[x]["per_seed"]) for x in ("success", "cut_off"))
+        np.testing.assert_allclose(cut_off, 10 * EPISODES * (1 - success), rtol=1e-6)
+
+
+def test_where_nothing_is_cut_off_the_count_is_zero(watched: Path):
+    assert {row["evaluation/cut_off"] for row in rows_of(watched)} == {"0.0"}
+
+
 BAD_INPUT = {
     "negative": (["--eval-every", "-1"], "eval_every: expected at most the 6 updates"),
     "never reached": (["--eval-every", "7"], "got 7"),
     "no episode": (["--eval-every", "2", "--eval-episodes", "0"], "eval_episodes: expected at"),
     "not read": (["--eval-episodes", "5"], "only with --eval-every"),
+    "no step": (
+        ["--eval-every", "2", "--eval-max-steps", "0"],
+        "eval_max_steps: expected a number in [1, 2147483647], got 0",
+    ),
+    "steps not read": (["--eval-max-steps", "5"], "eval_max_steps: expected only with"),
 }
 
 
