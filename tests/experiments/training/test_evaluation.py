@@ -229,7 +229,7 @@ BAD_INPUT = {
     "not read": (["--eval-episodes", "5"], "only with --eval-every"),
     "no step": (
         ["--eval-every", "2", "--eval-max-steps", "0"],
-        "eval_max_steps: expected a number in [1, 2147483647], got 0",
+        "eval_max_steps: expected at least 1, got 0",
     ),
     "steps not read": (["--eval-max-steps", "5"], "eval_max_steps: expected only with"),
 }
