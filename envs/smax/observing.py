@@ -76,7 +76,7 @@ class FastViewSMAX(SMAX):
         is_before = np.arange(self.num_agents - 1) < np.arange(size)[:, None]
         rows = jnp.where(is_before[..., None], rows[:, :-1], rows[:, 1:])
 
-        place = position[:size] / jnp.array([self.map_width, self.map_height])
+        place = position[:size] / jnp.array([self.map_width, self.map_height], jnp.float32)
         own = jnp.concatenate([before[:size], place, after[:size, 3:]], axis=1)
         own = jnp.where(alive[:size, None], own, 0.0)
         return jnp.concatenate([rows.reshape(size, -1), own], axis=1)
