@@ -26,8 +26,8 @@ from oatrpo_jax.types import PyTree
 Arrays = dict[str, np.ndarray]
 """A tree's arrays on the host, by path: ``learner/critics/params/...``."""
 
-_PLAIN = re.compile(r"/(?!gs/|s3/|az/|hf/)[\w /.,+=@%#-]*")
-"""Absolute paths that orbax takes as they are."""
+_ODD = re.compile(r"[*?\[\]\\]|gs:|^/(gs|s3|az|hf)/")
+"""What orbax does not take as it is, wherever in a path it stands: patterns, names of buckets."""
 
 
 class DamagedCheckpointError(Exception):
@@ -52,14 +52,15 @@ def save_checkpoint(path: Path, arrays: Arrays, about: Mapping[str, Any] | None 
         about: JSON-able facts to keep beside the arrays.
 
     Raises:
-        ValueError: if the directory's own name holds other characters than letters, digits, blanks
-            and ``_.,+=@%#-``; those above it may have any name.
+        ValueError: if the directory's own name holds any of ``*?[]\\`` or ``gs:``; those above it
+            may have any name.
     """
-    if not _PLAIN.fullmatch(f"/{path.name}"):
+    if _ODD.search(path.name):
         raise ValueError(
-            f"path: expected letters, digits, blanks and _.,+=@%#- in a checkpoint's name, got "
-            f"{path.name!r}; choose another name"
+            rf"path: expected a checkpoint's name without * ? [ ] \ and gs:, got {path.name!r}; "
+            "choose another name"
         )
+    path.parent.mkdir(parents=True, exist_ok=True)
     facts = dict(about or {})
     stored = {name: array for name, array in arrays.items() if array.size}
     with (
@@ -110,14 +111,20 @@ def load_checkpoint(path: Path, like: PyTree) -> PyTree:
 
 @contextmanager
 def _plain_path(path: Path) -> Iterator[Path]:
-    """Yields an absolute path to the same place that orbax takes as it is.
+    """Yields an absolute path to the same place that orbax takes as it is: through a link.
 
-    It expands ``*?[]`` wherever they stand in a path, and takes some beginnings for buckets.
+    Raises:
+        ValueError: if the temporary directory has an odd path as well.
     """
     path = path.absolute()
-    if _PLAIN.fullmatch(str(path)):
+    if not _ODD.search(str(path)):
         yield path
         return
+    if _ODD.search(tempfile.gettempdir()):
+        raise ValueError(
+            f"{path}: there are characters in it that orbax cannot read, and in the temporary "
+            f"directory {tempfile.gettempdir()} as well; set TMPDIR to another one"
+        )
     with tempfile.TemporaryDirectory() as folder:
         parent = Path(folder, "parent")
         parent.symlink_to(path.parent, target_is_directory=True)
@@ -163,16 +170,10 @@ def _digest(arrays: Arrays, about: Mapping[str, Any]) -> str:
 
 def _read_metadata(path: Path) -> tuple[dict[str, tuple[Any, Any]], dict[str, Any]]:
     """Returns shape and dtype of each array, and what was stored with them."""
-    try:
-        with (
-            _plain_path(path) as plain,
-            ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer,
-        ):
-            step: Any = checkpointer.metadata(plain)
+    with _reading(path) as (checkpointer, plain):
+        step: Any = checkpointer.metadata(plain)
         shapes = {name: (leaf.shape, leaf.dtype) for name, leaf in step.item_metadata.tree.items()}
         metadata = {name: step.custom_metadata[name] for name in ("about", "sha256")}
-    except Exception as error:  # Orbax says in many ways that it cannot read something.
-        raise DamagedCheckpointError(f"{path}: {_first_line(error)}") from error
     if not isinstance(metadata["about"], dict):
         raise DamagedCheckpointError(f"{path}: its facts are no dictionary")
     return shapes, metadata
@@ -180,18 +181,22 @@ def _read_metadata(path: Path) -> tuple[dict[str, tuple[Any, Any]], dict[str, An
 
 def _read_arrays(path: Path, like: Mapping[str, Any]) -> Arrays:
     as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in like}
-    try:
-        with (
-            _plain_path(path) as plain,
-            ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer,
-        ):
-            arrays = checkpointer.restore(
-                plain,
-                args=ocp.args.PyTreeRestore(item=dict(like), restore_args=as_numpy),
-            )
+    with _reading(path) as (checkpointer, plain):
+        arrays = checkpointer.restore(
+            plain, args=ocp.args.PyTreeRestore(item=dict(like), restore_args=as_numpy)
+        )
         return {name: np.asarray(array) for name, array in arrays.items()}
-    except Exception as error:
-        raise DamagedCheckpointError(f"{path}: {_first_line(error)}") from error
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[tuple[ocp.Checkpointer, Path]]:
+    """Yields a checkpointer and the path that it takes; what goes wrong inside is damage."""
+    with _plain_path(path) as plain:
+        try:
+            with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+                yield checkpointer, plain
+        except Exception as error:  # Orbax says in many ways that it cannot read something.
+            raise DamagedCheckpointError(f"{path}: {_first_line(error)}") from error
 
 
 def _check_fits(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -95,7 +95,7 @@ class GoogleFootball(Football):
             raise ValueError(
                 f"Expected at most max_engines = {self._max_engines} episodes in progress, got "
                 f"{number}: in every step, all of them would be played again from their start. "
-                f"Lower that product, or set max_engines={number} by --env-option "
+                f"Lower that number, or set max_engines={number} by --env-option "
                 f"({number * ENGINE_BYTES / 1e9:.1f} GB)."
             )
 

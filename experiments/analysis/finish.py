@@ -57,7 +57,7 @@ def draw(result: Result, point: int, seed: int, console: Console) -> None:
 def print_summary(result: Result, summary: Mapping[str, Any], console: Console) -> None:
     """Prints the ends of the grid points, which of them diverged, and how fast it was."""
     shown = [name for name in SHOWN if result.has(name)]
-    points = range(result.num_points if result.columns else 0)
+    points = range(result.num_points if result.num_updates else 0)
     rows = [["point", *shown]]
     for point in points:
         number = f"{point}: " if result.num_points > 1 else ""

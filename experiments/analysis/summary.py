@@ -21,7 +21,8 @@ def summarise(result: Result) -> dict[str, Any]:
     What it says of the best point and the best seeds nobody decides again.
     """
     training, config = result.training, result.config
-    points = [_point(result, point) for point in range(result.num_points if result.columns else 0)]
+    num_points = result.num_points if result.num_updates else 0
+    points = [_point(result, point) for point in range(num_points)]
     lane_steps = result.env_steps * result.num_points * result.num_seeds
     summary = {
         "environment": config["environment"],

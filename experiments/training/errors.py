@@ -17,7 +17,7 @@ from experiments.training.signals import interrupted_at_once
 from experiments.training.streams import sturdy_output
 
 MAX_COUNT = 2**31 - 1
-"""The largest number that a loop on a device counts to."""
+"""The largest number that a loop on a device counts to; the core, slow to import, has it too."""
 
 
 class UsageError(Exception):

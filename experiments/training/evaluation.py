@@ -194,10 +194,7 @@ class Evaluator:
         on_host = {name: np.asarray(value) for name, value in metrics.items()}
         for log in self.logs:
             log.append({name: value[None] for name, value in on_host.items()}, [update])
-        if not self._has_warned:
-            cut_off = on_host[f"evaluation/{CUT_OFF}"]
-            warn_of_cut_off(cut_off, self._episodes, self._max_steps, "--eval-max-steps")
-            self._has_warned = bool(np.any(cut_off))
+        self._warn_once(on_host[f"evaluation/{CUT_OFF}"], self._episodes)
         return newest, on_host
 
     def absolute(self, learner: LearnerState, best: Best) -> list[dict[str, Any] | None]:
@@ -212,6 +209,7 @@ class Evaluator:
         ]
         means = jax.tree.map(lambda *each: np.mean(each, axis=0, dtype=np.float64), *sets)
         means[CUT_OFF] *= ABSOLUTE_SETS  # A count.
+        self._warn_once(means[CUT_OFF], ABSOLUTE_SETS * self._episodes)
         return [
             {
                 "episodes": ABSOLUTE_SETS * self._episodes,
@@ -222,6 +220,11 @@ class Evaluator:
             else None
             for point, updates in enumerate(np.asarray(best.update))
         ]
+
+    def _warn_once(self, cut_off: np.ndarray, num_episodes: int) -> None:
+        if not self._has_warned:
+            warn_of_cut_off(cut_off, num_episodes, self._max_steps, "--eval-max-steps")
+            self._has_warned = bool(np.any(cut_off))
 
     def _keys(self, purpose: Purpose, number: int) -> jax.Array:
         return episode_keys(self._experiment.seeds, purpose, number)

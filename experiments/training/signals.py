@@ -16,6 +16,8 @@ from typing import Any
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, a scheduler, a terminal that is closed."""
 
+STOPPING_SOON = "Stopping soon, with everything saved; once more stops at once."
+
 ECHO_SECONDS = 1.0
 """What follows a signal within this time is the same one: `timeout` sends its own twice, and a
 scheduler may reach a process by itself and through the one that started it."""
@@ -48,7 +50,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
         if request:
             _end(number)
         request.signal = signal.Signals(number)
-        print("Stopping soon, with everything saved; once more stops at once.", file=sys.stderr)
+        _aside(lambda: print(STOPPING_SOON, file=sys.stderr))
 
     with _heard_by(hear, STOPPING, handler=lambda *_: None):
         yield request
@@ -70,11 +72,20 @@ def interrupted_at_once() -> Iterator[None]:
 
 def _end(number: int) -> None:
     """Ends the process; no file is left half written, as all are put in place when whole."""
-    try:
-        if sys.stdout.isatty():
-            os.write(sys.stdout.fileno(), b"\x1b[?25h\n")  # What moves there hides the cursor.
-    finally:
-        os._exit(128 + number)
+    _aside(_show_cursor)
+    os._exit(128 + number)
+
+
+def _show_cursor() -> None:
+    if sys.stdout.isatty():
+        os.write(sys.stdout.fileno(), b"\x1b[?25h\n")  # What moves there has hidden it.
+
+
+def _aside(action: Callable[[], None]) -> None:
+    """Does something that may block, such as writing where nobody reads; waits a moment for it."""
+    thread = threading.Thread(target=action, daemon=True)
+    thread.start()
+    thread.join(0.2)
 
 
 @contextmanager
@@ -101,10 +112,9 @@ def _heard_by(
     def listen() -> None:
         last = -math.inf
         while number := receiver.recv(1):
-            now = time.monotonic()
-            if number[0] in heard and now - last > ECHO_SECONDS:
-                last = now
+            if number[0] in heard and time.monotonic() - last > ECHO_SECONDS:
                 hear(number[0])
+                last = time.monotonic()
 
     thread = threading.Thread(target=listen, name="signals", daemon=True)
     with ExitStack() as stack:
@@ -112,6 +122,8 @@ def _heard_by(
         stack.callback(receiver.close)
         stack.callback(thread.join)
         stack.callback(sender.close)
+        # Not only closed: a forked process may hold it open as well.
+        stack.callback(sender.shutdown, socket.SHUT_WR)
         stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(sender.fileno()))
         for each in heard:
             if handler is not None:

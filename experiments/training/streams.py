@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Any
 
@@ -17,9 +17,9 @@ def sturdy_output() -> Iterator[None]:
     """
     _fill_standard_descriptors()
     with ExitStack() as stack:
-        out, err = (stack.enter_context(_opened(each)) for each in (sys.stdout, sys.stderr))
-        stack.enter_context(redirect_stderr(_Sturdy(err, "stderr")))
-        stack.enter_context(redirect_stdout(_Sturdy(out, "stdout")))
+        nowhere = stack.enter_context(open(os.devnull, "w"))  # For one that was closed.
+        stack.enter_context(redirect_stderr(_Sturdy(sys.stderr or nowhere, "stderr")))
+        stack.enter_context(redirect_stdout(_Sturdy(sys.stdout or nowhere, "stdout")))
         try:
             yield
         finally:
@@ -39,8 +39,17 @@ class _Sturdy:
 
     def write(self, text: str) -> int:
         """Writes a text, if that can be done; returns its length."""
-        self._try(lambda: self._stream.write(text))
+        try:
+            self._try(lambda: self._stream.write(text))
+        except UnicodeEncodeError as error:
+            shown = text.encode(error.encoding, "backslashreplace").decode(error.encoding)
+            self._try(lambda: self._stream.write(shown))
         return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Writes texts one by one."""
+        for line in lines:
+            self.write(line)
 
     def flush(self) -> None:
         """Hands on what was written, if that can be done."""
@@ -51,6 +60,8 @@ class _Sturdy:
             return
         try:
             action()
+        except UnicodeEncodeError:
+            raise
         except ValueError:
             self._is_lost = True  # Somebody closed it.
         except OSError as error:
@@ -60,23 +71,6 @@ class _Sturdy:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
             note = f"Note: {self._name} takes no more ({error.strerror}); the program goes on."
             print(note, file=sys.stderr)
-
-
-@contextmanager
-def _opened(stream: Any) -> Iterator[Any]:
-    """Yields the stream, which shows codes for characters it lacks; nowhere if it was closed."""
-    if stream is None:
-        with open(os.devnull, "w") as nowhere:
-            yield nowhere
-    elif hasattr(stream, "reconfigure"):
-        before = stream.errors
-        stream.reconfigure(errors="backslashreplace")
-        try:
-            yield stream
-        finally:
-            stream.reconfigure(errors=before)
-    else:
-        yield stream
 
 
 def _fill_standard_descriptors() -> None:

@@ -53,7 +53,7 @@ def start_jax() -> None:
 
 
 def start_jax_elsewhere() -> None:
-    """Does so in a process of its own, which leaves the device to others."""
+    """Starts JAX as `start_jax` does, in a process of its own, which then leaves the device."""
     if os.environ.get("JAX_PLATFORMS") == "cpu":
         return start_jax()
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jax
 import pytest
 
 from experiments import run
@@ -16,6 +17,7 @@ from experiments.analysis import finish as finish_module
 from experiments.analysis.finish import draw
 from experiments.training import process, program
 from experiments.training.chunks import Device
+from experiments.training.evaluation import Evaluator
 from experiments.training.folder.checkpoints import find_checkpoints
 from experiments.training.folder.metrics import Log
 from experiments.training.signals import StopRequest, stop_on_signals
@@ -51,14 +53,15 @@ def send_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             yield stop
 
     def send_at(owner: Any, name: str, number: signal.Signals) -> None:
-        action, sent = getattr(owner, name), []
+        action = getattr(owner, name)
 
         def act(*arguments: Any, **more: Any) -> Any:
-            if not sent:
-                sent.append(number)
-                signal.raise_signal(number)
-                while not requests[-1]:
-                    time.sleep(0.001)  # Another thread hears it.
+            monkeypatch.setattr(owner, name, action)
+            signal.raise_signal(number)
+            deadline = time.monotonic() + 10
+            while not requests[-1]:
+                assert time.monotonic() < deadline
+                time.sleep(0.001)  # Another thread hears it.
             return action(*arguments, **more)
 
         monkeypatch.setattr(owner, name, act)
@@ -67,29 +70,41 @@ def send_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return send_at
 
 
+NOTHING, SOMETHING = "no update was done in", "what was done so far is in"
 MOMENTS = {
-    "compiling": (program, "compile_program", "no update was done in"),
-    "the first state": (process.Part, "_first_position", "no update was done in"),
-    "the first save": (process, "save_first", "no update was done in"),
-    "the first update": (Device, "start", "what was done so far is in"),
+    "compiling": (program, "compile_program", signal.SIGTERM, NOTHING),
+    "the first state": (process.Part, "_first_position", signal.SIGHUP, NOTHING),
+    "the first save": (process, "save_first", signal.SIGINT, NOTHING),
+    "the first update": (Device, "start", signal.SIGTERM, SOMETHING),
 }
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_run_stopped_at_its_beginning_goes_on(
-    moment: str, number: signal.Signals, tmp_path: Path, whole: Path, send_at, monkeypatch, capfd
+    moment: str, tmp_path: Path, whole: Path, send_at, capfd
 ):
-    owner, name, expected = MOMENTS[moment]
+    owner, name, number, expected = MOMENTS[moment]
     directory = tmp_path / "my runs" / "one"
-    with monkeypatch.context():
-        send_at(owner, name, number)
-        assert run.main([*ARGV, "--out", str(directory)]) == 128 + number
+    send_at(owner, name, number)
+    assert run.main([*ARGV, "--out", str(directory)]) == 128 + number
     errors = capfd.readouterr().err
     assert f"Stopped by {number.name}; {expected} {directory}, and --resume" in errors
     hint = shlex.split(errors[errors.index("--resume") :])[:2]
     assert run.main(hint) == 0
     assert (directory / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+
+
+def test_an_evaluation_that_is_stopped_is_finished_and_logged_without_a_nan(
+    tmp_path: Path, send_at
+):
+    directory, argv = tmp_path / "run", [*ARGV, "--eval-every", "1", "--eval-episodes", "4"]
+    send_at(Evaluator, "play", signal.SIGTERM)
+    with jax.debug_nans(True):
+        assert run.main([*argv, "--out", str(directory)]) == 143
+        for name in ("metrics.csv", "evaluation.csv"):
+            updates = [line.split(",")[2] for line in (directory / name).read_text().split()[1:]]
+            assert updates == ["1", "1"]  # Two seeds.
+        assert run.main(["--resume", str(directory)]) == 0
 
 
 def test_a_signal_after_the_last_update_leaves_a_run_that_is_complete(

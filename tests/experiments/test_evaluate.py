@@ -13,7 +13,7 @@ from experiments import evaluate
 from experiments.training.evaluation import episode_keys
 from experiments.training.team import load_team, save_replay
 from oatrpo_jax.keys import Purpose
-from tests.experiments.trained_run import ARGV, make_trained_run
+from tests.experiments.trained_run import ARGV, contents, make_trained_run
 
 EPISODES = 7
 
@@ -137,11 +137,10 @@ def test_the_replay_is_of_the_best_seed_of_the_summary(trained, tmp_path, capsys
 
 
 def test_the_file_goes_where_out_says(trained, default, tmp_path):
-    left = trained[0] / "evaluation.json"
-    left.write_text("{}")
+    before = contents(trained[0])
     play(trained[0], "--out", str(tmp_path / "other.json"))
     assert json.loads((tmp_path / "other.json").read_text()) == default
-    assert left.read_text() == "{}"
+    assert contents(trained[0]) == before
 
 
 def test_that_nothing_can_be_written_is_said_before_anything_is_played(

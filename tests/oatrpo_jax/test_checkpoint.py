@@ -5,6 +5,7 @@ import json
 import pickle
 import random
 import shutil
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -178,3 +179,32 @@ def test_code_in_a_checkpoint_is_not_executed(saved: Path, tmp_path: Path):
         with contextlib.suppress(DamagedCheckpointError):
             assert same_bits(load_checkpoint(path, shapes_of(make_tree())), make_tree())
         assert not sign.exists()
+
+
+@pytest.mark.parametrize("name", ["a[1]", "a\\b", "gs:", "a*b", "a?b", "日本", "it's (1)", "a b"])
+def test_any_place_is_a_place(name: str, tmp_path: Path):
+    (tmp_path / "axb" / "new").mkdir(parents=True)  # What a pattern would find as well.
+    path = tmp_path / name / "new" / "one"
+    save_checkpoint(path, to_host(make_tree()), {"place": name})
+    assert same_bits(load_checkpoint(path, shapes_of(make_tree())), make_tree())
+    assert read_about(path) == {"place": name}
+
+
+@pytest.mark.parametrize("name", ["it's (1)", "a:b", "a~b", "日本"])
+def test_a_checkpoint_may_have_almost_any_name(name: str, tmp_path: Path):
+    save_checkpoint(tmp_path / name, to_host(make_tree()))
+    assert same_bits(load_checkpoint(tmp_path / name, shapes_of(make_tree())), make_tree())
+
+
+def test_a_name_that_could_not_be_read_is_refused(tmp_path: Path):
+    for name in ("a[1]", "a\\b", "gs:", "a*", "a?"):
+        with pytest.raises(ValueError, match="path: expected a checkpoint's name without"):
+            save_checkpoint(tmp_path / name, to_host(make_tree()))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_temporary_directory_that_is_odd_as_well_is_named(tmp_path: Path, monkeypatch):
+    (tmp_path / "tmp[2]").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp[2]"))
+    with pytest.raises(ValueError, match="set TMPDIR to another one"):
+        save_checkpoint(tmp_path / "a[1]" / "one", to_host(make_tree()))

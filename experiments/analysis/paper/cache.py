@@ -23,9 +23,6 @@ from experiments.training.settings.experiment import build
 
 ROOT = Path(__file__).parents[3]
 
-USAGE_ERROR = 2
-"""Exit code for options that cannot be."""
-
 RESOLVED = (
     *("environment", "env_options", "algorithm", "reuse_matrix"),
     *("seeds", "total_steps", "config", "hyperparameters"),
@@ -132,10 +129,7 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
 def execute(run: CachedRun) -> int:
     """Trains a run in a process of its own, or goes on with it, and returns the exit code."""
     if (run.directory / "config.json").exists():
-        code = _launch("--resume", str(run.directory))
-        if code != USAGE_ERROR:
-            return code
-        # What cannot be taken up again is made anew.
+        return _launch("--resume", str(run.directory))
     run.discard()
     run.directory.parent.mkdir(parents=True, exist_ok=True)
     return _launch(*run.arguments, "--out", str(run.directory))
@@ -144,19 +138,23 @@ def execute(run: CachedRun) -> int:
 def _launch(*arguments: str) -> int:
     """Returns the exit code of experiments/run.py, which leaves its files whatever stops it.
 
-    SIGINT reaches the process by itself, as it belongs to the terminal's group; SIGTERM is passed
-    on.  Either way it stops between two chunks.
+    SIGINT reaches the process by itself, as it belongs to the terminal's group; SIGTERM and SIGHUP
+    are passed on.  Either way it stops between two chunks.
     """
     script = str(ROOT / "experiments" / "run.py")
     process = subprocess.Popen([sys.executable, script, *arguments])
-    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
+    for each in before:
+        if before[each] != signal.SIG_IGN:
+            signal.signal(each, lambda number, _: process.send_signal(number))
     try:
         return process.wait()
     except KeyboardInterrupt:
         process.wait()
         raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def read_optional(path: Path) -> dict[str, Any]:

@@ -197,4 +197,6 @@ def is_trained(run: cache.CachedRun, place: str, code: dict[str, str], console: 
     if exit_code in INTERRUPTED:
         raise KeyboardInterrupt
     console.print(f"{place}: did not finish (exit code {exit_code}); going on without it")
+    if run.directory.exists():
+        console.print(f"To train it anew, remove {run.directory}", soft_wrap=True)
     return False

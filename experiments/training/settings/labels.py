@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 def name_points(
     points: Sequence[Mapping[str, float]], swept: Sequence[str], otherwise: str
 ) -> list[str]:
-    """Returns a name for each point, which no other has; ``otherwise`` where nothing is swept.
+    """Returns a name for each point, unlike those of other values; ``otherwise`` if none is swept.
 
     >>> name_points([{"gamma": 0.9, "rho": 1}, {"gamma": 1.0, "rho": 1}], ["gamma"], "oappo")
     ['gamma=0.9', 'gamma=1']

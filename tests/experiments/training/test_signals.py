@@ -1,9 +1,12 @@
 """Signals are heard while the main thread is busy elsewhere; a second one ends the process."""
 
+import os
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,53 +16,71 @@ from experiments.training.signals import StopRequest, interrupted_at_once, stop_
 ROOT = Path(__file__).parents[3]
 
 BUSY = """
-import hashlib, signal, sys
+import contextlib, hashlib, os, signal, sys
 from experiments.training import signals
 signals.ECHO_SECONDS = 0.5
-ignored = [getattr(signal, name) for name in sys.argv[2:]]
-for number in ignored:
+context, is_full, *ignored = sys.argv[1:]
+numbers = [getattr(signal, name) for name in ignored]
+for number in numbers:
     signal.signal(number, signal.SIG_IGN)
-with getattr(signals, sys.argv[1])():
-    assert all(signal.getsignal(number) == signal.SIG_IGN for number in ignored)
+with getattr(signals, context)():
+    assert all(signal.getsignal(number) == signal.SIG_IGN for number in numbers)
+    if is_full == "True":
+        os.set_blocking(2, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(2, bytes(4096))
+        os.set_blocking(2, True)
     print("in", flush=True)
-    # As XLA does: Python comes back to its own handlers in minutes, and lets other threads go on.
-    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
+    while True:
+        with contextlib.suppress(KeyboardInterrupt):  # It may come before all of this has begun.
+            # As XLA does: Python comes back to its handlers in minutes, and other threads go on.
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
 """
 
 
-def busy(context: str, *ignored: str) -> subprocess.Popen:
-    """Starts a process that is busy in C within a context; returns once it is."""
-    command = [sys.executable, "-c", BUSY, context, *ignored]
+@contextmanager
+def busy(context: str, *ignored: str, is_full: bool = False) -> Iterator[subprocess.Popen]:
+    """Starts a process that is busy in C within a context; goes on once it is.
+
+    Args:
+        context: a function of the module.
+        ignored: names of signals that the process ignores.
+        is_full: nobody reads its stderr, and no more fits in.
+    """
+    command = [sys.executable, "-c", BUSY, context, str(is_full), *ignored]
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
-    assert process.stdout is not None and process.stdout.readline() == "in\n"
-    return process
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "in\n"
+            yield process
+        finally:
+            process.kill()
 
 
 def send(process: subprocess.Popen, number: signal.Signals) -> None:
-    """Sends a signal, and what belongs to the same one."""
+    """Sends a signal, and what belongs to the same one; the process survives it."""
     for _ in range(3):
         process.send_signal(number)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.8)  # Longer than what is taken for an echo.
 
 
+@pytest.mark.parametrize("is_full", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_second_signal_ends_the_process_whatever_it_does(number: signal.Signals):
-    with busy("stop_on_signals") as process:
-        assert process.stderr is not None
+def test_a_second_signal_ends_the_process_whatever_it_does(number: signal.Signals, is_full: bool):
+    with busy("stop_on_signals", is_full=is_full) as process:
         send(process, number)
-        assert process.stderr.readline().startswith("Stopping soon")
-        with pytest.raises(subprocess.TimeoutExpired):  # Longer than what is taken for an echo.
-            process.wait(0.8)
-        send(process, number)
+        process.send_signal(number)
         assert process.wait(10) == 128 + number
+        assert process.stderr is not None
+        assert is_full or process.stderr.read().startswith("Stopping soon")
 
 
 def test_a_second_interruption_ends_any_program():
     with busy("interrupted_at_once") as process:
         send(process, signal.SIGINT)
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.8)
-        send(process, signal.SIGINT)
+        process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
 
 
@@ -68,11 +89,32 @@ def test_what_is_ignored_stays_ignored():
         assert process.stderr is not None
         send(process, signal.SIGINT)
         send(process, signal.SIGHUP)
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.8)
+        send(process, signal.SIGTERM)
+        assert process.stderr.readline().startswith("Stopping soon")
         process.send_signal(signal.SIGTERM)
-        assert process.stderr.readline().startswith("Stopping soon")  # Nothing else was said.
-        process.kill()
+        assert process.wait(10) == 128 + signal.SIGTERM
+        assert process.stderr.read() == ""  # It was said once.
+
+
+FORKING = """
+import os, time
+from experiments.training.signals import stop_on_signals
+with stop_on_signals():
+    if (child := os.fork()) == 0:
+        time.sleep(60)
+        os._exit(0)
+print(child, flush=True)
+os._exit(0)
+"""
+
+
+def test_a_process_that_was_forked_holds_nothing_up():
+    command = [sys.executable, "-c", FORKING]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, text=True) as process:
+        assert process.stdout is not None
+        os.kill(int(process.stdout.readline()), signal.SIGKILL)
+        assert process.wait(10) == 0
 
 
 def test_the_first_signal_is_a_request_and_everything_is_as_before_afterwards(capfd):

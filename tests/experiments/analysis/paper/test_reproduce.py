@@ -160,17 +160,16 @@ def test_an_interrupted_command_goes_on_with_what_is_missing(
     assert [options[3] for options in launched[2:]][:1] == ["mappo"]
 
 
-def test_what_cannot_be_resumed_is_made_anew(tmp_path, launched, monkeypatch):
+def test_what_cannot_be_resumed_is_named_and_kept(tmp_path, launched, monkeypatch, capfd):
     whole = cache._launch
-    monkeypatch.setattr(
-        cache, "_launch", lambda *a: cache.USAGE_ERROR if a[0] == "--resume" else whole(*a)
-    )
+    monkeypatch.setattr(cache, "_launch", lambda *a: 2 if a[0] == "--resume" else whole(*a))
     command = ("figure-3d", "--seeds", "2", "--budget", "0.05")
     reproduce_in(tmp_path, *command)
     (run,) = (tmp_path / "cache").iterdir()
     (run / "summary.json").unlink()
-    assert reproduce_in(tmp_path, *command) == 0
-    assert len(launched) == 2 and (run / "summary.json").exists()
+    assert reproduce_in(tmp_path, *command) == 1
+    assert len(launched) == 1 and (run / "metrics.csv").exists()
+    assert f"remove {run}" in capfd.readouterr().out
 
 
 def test_a_run_that_fails_is_missing_from_the_figure_and_the_exit_code_says_so(
