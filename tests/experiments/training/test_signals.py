@@ -66,8 +66,10 @@ def send(process: subprocess.Popen, number: signal.Signals) -> None:
         process.wait(0.8)  # Longer than what is taken for an echo.
 
 
-@pytest.mark.parametrize("is_full", [False, True])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("number", "is_full"),
+    [(signal.SIGINT, False), (signal.SIGTERM, True), (signal.SIGHUP, False)],
+)
 def test_a_second_signal_ends_the_process_whatever_it_does(number: signal.Signals, is_full: bool):
     with busy("stop_on_signals", is_full=is_full) as process:
         send(process, number)
