@@ -87,9 +87,6 @@ def test_any_command_line_is_accepted_or_refused_in_words(
     monkeypatch.setattr(program, "trace", lambda experiment: None)
     monkeypatch.setattr(process, "Part", lambda *_: SimpleNamespace(execute=lambda *_: 0))
     monkeypatch.setattr(process, "make_console", lambda: console.Console(quiet=True))
-    monkeypatch.setattr(
-        process, "default_directory", lambda _: tmp_path / f"run-{sum(outcomes.values())}"
-    )
     capfd.readouterr()
     try:
         code = run.main(argv)
