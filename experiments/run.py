@@ -15,13 +15,21 @@ from experiments.training.settings.command_line import PROGRAM, parse
 from experiments.training.surroundings import prepare, start_jax
 
 if TYPE_CHECKING:
+    from experiments.training.folder.loggers import OnChunk
     from experiments.training.settings.options import Options
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command line and returns the exit code; a usage error exits with 2."""
+def main(argv: Sequence[str] | None = None, on_chunk: OnChunk | None = None) -> int:
+    """Runs a command line and returns the exit code; a usage error exits with 2.
+
+    Args:
+        argv: the options, by default those that the program was started with.
+        on_chunk: called with metrics ``[U, P, K, ...]`` by name and the numbers of those U updates,
+            about once a second and after each evaluation.
+    """
     arguments = sys.argv[1:] if argv is None else argv
-    return exit_code_of(lambda: train(read(arguments)), PROGRAM, "--resume goes on from there.")
+    advice = "--resume goes on from there."
+    return exit_code_of(lambda: train(read(arguments), on_chunk), PROGRAM, advice)
 
 
 def read(arguments: Sequence[str]) -> Options:
@@ -31,7 +39,7 @@ def read(arguments: Sequence[str]) -> Options:
     return parse(arguments)
 
 
-def train(options: Options) -> int:
+def train(options: Options, on_chunk: OnChunk | None = None) -> int:
     """Trains what the options ask for, or says how large it is; returns the exit code."""
     start_jax()
     # Slow to import; help and mistakes that tyro finds do not wait for them.
@@ -40,7 +48,7 @@ def train(options: Options) -> int:
 
     if options.run.dry_run:
         return describe_size(options)
-    return process.run(options, finish)
+    return process.run(options, finish, on_chunk)
 
 
 def describe_size(options: Options) -> int:

@@ -58,7 +58,8 @@ class ProgressLine:
         self._console = console
         self._start = 0.0
         self._lines = done_before * PLAIN_LINES // experiment.config.num_updates
-        self._recent = {"return": float("nan")}
+        self._recent: dict[str, float] = {}
+        self._num_episodes = 0
         # On a narrow terminal the text goes on in a second line; by default it would be cut off.
         text = TextColumn("{task.description}", table_column=Column(overflow="fold"))
         self._progress = Progress(BarColumn(12), text, console=console)
@@ -87,13 +88,14 @@ class ProgressLine:
             self._console.print(f"{done / total:4.0%}  {line}", soft_wrap=True)
 
     def _look_at(self, metrics: Mapping[str, np.ndarray]) -> None:
-        """Takes the mean over the updates' episodes, or keeps the last one if none ended."""
+        """Takes the means over the updates' episodes, or keeps the last ones if none ended."""
         count = metrics["episode/count"]
         for name in ("return", "success"):
             value = metrics.get(f"episode/{name}", np.full_like(count, np.nan))
             is_known = (count > 0) & np.isfinite(value)
             if is_known.any():
                 self._recent[name] = np.average(value[is_known], weights=count[is_known])
+                self._num_episodes = int(count[is_known].sum())
 
     def _line(self, done: int, total: int) -> str:
         seconds = max(time.perf_counter() - self._start, 1e-9)
@@ -103,6 +105,12 @@ class ProgressLine:
         left = timedelta(seconds=round(seconds / done_here * (total - done)))
         return (
             f"update {done}/{total}  {done * per_update:,} steps/seed  {speed:,.0f} steps/s  "
-            f"{left} left  return {self._recent['return']:.3f}"
-            + (f"  success {self._recent['success']:.2f}" if "success" in self._recent else "")
+            f"{left} left  {self._episodes()}"
         )
+
+    def _episodes(self) -> str:
+        """Returns how the episodes that ended lately went, in all seeds and grid points."""
+        if not self._recent:
+            return "no episode has ended yet"
+        means = "  ".join(f"{name} {mean:.3f}" for name, mean in self._recent.items())
+        return f"{means}  (mean of {self._num_episodes:,} episodes)"

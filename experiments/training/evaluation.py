@@ -139,9 +139,12 @@ def warn_of_cut_off(cut_off: Any, num_episodes: int, max_steps: int, option: str
 
 
 class Evaluator:
-    """Evaluates every few updates, by keys that depend on seed and update alone.
+    """Evaluates every few updates and after the last, by keys that depend on seed and update alone.
 
     A resumed run thus plays the same episodes, and training is the same to the bit without it.
+
+    Attributes:
+        evaluated_ends: updates that were evaluated as the last one of an earlier part of the run.
     """
 
     def __init__(self, experiment: Experiment, learner: LearnerState, directory: Path) -> None:
@@ -156,9 +159,9 @@ class Evaluator:
         self.every, self._episodes = run.eval_every, run.eval_episodes
         self._max_steps, self._has_warned = run.eval_max_steps, False
         self.compile_seconds = 0.0
-        self._experiment = experiment
+        self._experiment, self._path = experiment, directory / "evaluation.csv"
         self._evaluate: Any = None
-        self.logs: tuple[Log, ...] = ()
+        self.evaluated_ends: tuple[int, ...] = ()
         if self.every:
             start = time.perf_counter()
             evaluate: Any = make_evaluate(
@@ -166,10 +169,16 @@ class Evaluator:
             )
             self._traced = evaluate.trace(learner, self._keys(Purpose.CURVE, 0))
             self.compile_seconds = time.perf_counter() - start
-            steps = experiment.config.steps_per_update
-            rows = Rows(len(experiment.points), experiment.seeds, steps, self.every, self.every)
-            columns = dict.fromkeys(self._traced.out_info, ())
-            self.logs = (Log(directory / "evaluation.csv", rows, columns),)
+
+    @property
+    def logs(self) -> tuple[Log, ...]:
+        """evaluation.csv, if there is to be one."""
+        if not self.every:
+            return ()
+        config, num_points = self._experiment.config, len(self._experiment.points)
+        steps, ends = config.steps_per_update, (*self.evaluated_ends, config.num_updates)
+        rows = Rows(num_points, self._experiment.seeds, steps, self.every, self.every, ends)
+        return (Log(self._path, rows, dict.fromkeys(self._traced.out_info, ())),)
 
     def compile(self) -> None:
         """Compiles the evaluation."""
@@ -180,7 +189,10 @@ class Evaluator:
 
     def is_due(self, update: int) -> bool:
         """Returns whether to evaluate after an update."""
-        return self.every > 0 and update % self.every == 0
+        return self.every > 0 and (update % self.every == 0 or self._is_last(update))
+
+    def _is_last(self, update: int) -> bool:
+        return update == self._experiment.config.num_updates
 
     def play(
         self, learner: LearnerState, best: Best | None, update: int
@@ -192,6 +204,8 @@ class Evaluator:
         metrics = self._evaluate(learner, self._keys(Purpose.CURVE, update))
         newest = keep_better(best or no_best(learner), learner, metrics, update)
         on_host = {name: np.asarray(value) for name, value in metrics.items()}
+        if self._is_last(update):
+            self.evaluated_ends = (*self.evaluated_ends, update)
         for log in self.logs:
             log.append({name: value[None] for name, value in on_host.items()}, [update])
         self._warn_once(on_host[f"evaluation/{CUT_OFF}"], self._episodes)

@@ -14,8 +14,8 @@ from experiments.training.console import ProgressLine
 from experiments.training.errors import UsageError
 from experiments.training.evaluation import Best, Evaluator, no_best
 from experiments.training.folder.checkpoints import Checkpoints, Restored
+from experiments.training.folder.loggers import OnChunk
 from experiments.training.folder.metrics import Log
-from experiments.training.folder.tensorboard import Boards
 from experiments.training.program import Program
 from experiments.training.settings.experiment import Experiment
 from experiments.training.signals import StopRequest
@@ -50,12 +50,14 @@ class Position:
         num_updates: updates done.
         run_seconds: what they took, in all processes together.
         diverged: by grid point, the first number that was not finite.
+        evaluated_ends: updates that were evaluated as the last ones, until more were asked for.
     """
 
     state: RunState
     num_updates: int
     run_seconds: float
     diverged: dict[int, NonFinite]
+    evaluated_ends: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, restored: Restored) -> Position:
@@ -63,7 +65,8 @@ class Position:
         about = restored.about
         diverged = {one["point"]: NonFinite(**one) for one in about.get("diverged", ())}
         seconds = float(about.get("run_seconds", 0.0))
-        return cls(restored.state, restored.num_updates, seconds, diverged)
+        ends = tuple(about.get("evaluated_ends", ()))
+        return cls(restored.state, restored.num_updates, seconds, diverged, ends)
 
     def facts(self) -> dict[str, Any]:
         """Returns what a checkpoint says beside its arrays."""
@@ -72,6 +75,7 @@ class Position:
             "num_updates": self.num_updates,
             "run_seconds": self.run_seconds,
             "diverged": diverged,
+            "evaluated_ends": list(self.evaluated_ends),
         }
 
 
@@ -80,7 +84,7 @@ class Instruments:
     """What records a run while it goes on."""
 
     logs: Sequence[Log]
-    boards: Boards
+    loggers: Sequence[OnChunk]
     checkpoints: Checkpoints
     evaluator: Evaluator
     line: ProgressLine
@@ -89,7 +93,8 @@ class Instruments:
         """Logs and shows what a chunk did."""
         for log in self.logs:
             log.append(chunk.metrics, chunk.updates)
-        self.boards.write(chunk.metrics, chunk.updates)
+        for write in self.loggers:
+            write(chunk.metrics, chunk.updates)
         self.line.show(chunk.metrics, chunk.updates[-1])
 
     def evaluate(self, position: Position) -> None:
@@ -97,7 +102,9 @@ class Instruments:
         state, update = position.state, position.num_updates
         best, metrics = self.evaluator.play(state.train.learner, state.best, update)
         position.state = state._replace(best=best)
-        self.boards.write({name: value[None] for name, value in metrics.items()}, [update])
+        position.evaluated_ends = self.evaluator.evaluated_ends
+        for write in self.loggers:
+            write({name: value[None] for name, value in metrics.items()}, [update])
 
 
 def train(

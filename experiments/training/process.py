@@ -21,8 +21,8 @@ from experiments.training.folder.checkpoints import (
 )
 from experiments.training.folder.directory import check_is_empty, check_out, make_directory
 from experiments.training.folder.files import locked, read_json, write_json
-from experiments.training.folder.metrics import Rows, make_logs
-from experiments.training.folder.tensorboard import Boards
+from experiments.training.folder.loggers import OnChunk, open_loggers
+from experiments.training.folder.metrics import Log, Rows, make_logs
 from experiments.training.grouping import save_grouping
 from experiments.training.loop import Instruments, Position, RunState, save_first, train
 from experiments.training.settings.config_file import (
@@ -40,27 +40,29 @@ Finish = Callable[[Path, Console], Mapping[str, Any]]
 """(directory, console) -> summary.json: what is made of a run's files once training has ended."""
 
 
-def run(options: Options, finish: Finish) -> int:
+def run(options: Options, finish: Finish, on_chunk: OnChunk | None = None) -> int:
     """Trains what the options ask for, from the beginning or on, and returns the exit code."""
     begin = start if options.run.resume is None else resume
-    return begin(options, finish, make_console())
+    return begin(options, finish, make_console(), on_chunk)
 
 
-def start(options: Options, finish: Finish, console: Console) -> int:
+def start(options: Options, finish: Finish, console: Console, on_chunk: OnChunk | None) -> int:
     """Checks everything, makes the directory and trains from the beginning."""
     name = f"{options.run.env}-{options.run.algorithm}"
     check_out(options.run.out, name)
     experiment = build(options)
     traced = trace_program(experiment, console)
     directory = make_directory(options.run.out, name)
+    console.print(f"results: {directory}", soft_wrap=True)
     with locked(directory), stop_on_signals() as stop:
         check_is_empty(directory)  # Another process may have been there since.
         config = describe_experiment(experiment)
         write_json(directory / "config.json", config)
-        return Part(experiment, traced, directory, console).execute(None, config, stop, finish)
+        part = Part(experiment, traced, directory, console, on_chunk)
+        return part.execute(None, config, stop, finish)
 
 
-def resume(options: Options, finish: Finish, console: Console) -> int:
+def resume(options: Options, finish: Finish, console: Console, on_chunk: OnChunk | None) -> int:
     """Goes on with a run from its newest checkpoint, as if it had never stopped."""
     directory = options.run.resume
     assert directory is not None
@@ -71,12 +73,13 @@ def resume(options: Options, finish: Finish, console: Console) -> int:
             return 0
         config = read_config(directory)
         compare_versions(config)
-        part = Part(experiment, trace_program(experiment, console), directory, console)
+        traced = trace_program(experiment, console)
+        part = Part(experiment, traced, directory, console, on_chunk)
         restored = part.find_checkpoint()
         done = 0 if restored is None else restored.num_updates
         now = describe_resumption(config, experiment, done)
-        last = experiment.config.num_updates
-        console.print(f"resuming {directory} after update {done} of {last}")
+        of_all = f"{done} of {experiment.config.num_updates}"
+        console.print(f"resuming {directory} after update {of_all}", soft_wrap=True)
         with stop_on_signals() as stop:
             return part.execute(restored, now, stop, finish)
 
@@ -96,16 +99,20 @@ class Part:
     """What one process does of a run; the directory is its own while it does."""
 
     def __init__(
-        self, experiment: Experiment, traced: program.Traced, directory: Path, console: Console
+        self,
+        experiment: Experiment,
+        traced: program.Traced,
+        directory: Path,
+        console: Console,
+        on_chunk: OnChunk | None,
     ) -> None:
         """Opens nothing yet."""
         self.experiment, self.traced = experiment, traced
-        self.directory, self.console = directory, console
+        self.directory, self.console, self.on_chunk = directory, console, on_chunk
         steps = experiment.config.steps_per_update
         rows = Rows(len(experiment.points), experiment.seeds, steps)
         self.logs = make_logs(directory, rows, traced.metrics, experiment.matrix_every)
         self.evaluator = Evaluator(experiment, traced.state.learner, directory)
-        self._all_logs = (*self.logs, *self.evaluator.logs)
 
     def find_checkpoint(self) -> Restored | None:
         """Returns the newest checkpoint that can be loaded; None if none was saved before a kill.
@@ -130,9 +137,13 @@ class Part:
                 f"total_steps: {done * config.steps_per_update} steps are done already, got "
                 f"{self.experiment.total_steps}; ask for more than that"
             )
-        for log in self._all_logs:
+        self.evaluator.evaluated_ends = Position.of(restored).evaluated_ends
+        for log in self._all_logs():
             log.size_of(done)
         return restored
+
+    def _all_logs(self) -> tuple[Log, ...]:
+        return (*self.logs, *self.evaluator.logs)
 
     def execute(
         self,
@@ -185,7 +196,7 @@ class Part:
         (self.directory / "training.json").unlink(missing_ok=True)
         if restored is None:
             return
-        for log in self._all_logs:
+        for log in self._all_logs():
             log.cut(log.size_of(restored.num_updates))
         set_aside(restored.passed_over)
 
@@ -197,11 +208,9 @@ class Part:
         stop: StopRequest,
     ) -> Position:
         experiment, done = self.experiment, position.num_updates
-        steps = experiment.config.steps_per_update
-        boards = Boards(self.directory, experiment.labels, steps, done + 1)
-        line = ProgressLine(experiment, self.console, done)
-        with boards, line:
-            instruments = Instruments(self.logs, boards, checkpoints, self.evaluator, line)
+        opened = open_loggers(experiment, self.directory, done + 1, self.on_chunk)
+        with opened as loggers, ProgressLine(experiment, self.console, done) as line:
+            instruments = Instruments(self.logs, loggers, checkpoints, self.evaluator, line)
             return train(experiment, compiled, position, stop, instruments)
 
     def _first_position(self, compiled: program.Program) -> Position:

@@ -28,6 +28,7 @@ class Rows(NamedTuple):
         steps: environment steps of an update.
         first: the first update that has rows.
         every: one in so many has them from there on.
+        others: further updates that have them, in rising order.
     """
 
     num_points: int
@@ -35,10 +36,13 @@ class Rows(NamedTuple):
     steps: int
     first: int = 1
     every: int = 1
+    others: tuple[int, ...] = ()
 
-    def updates(self, last: int) -> range:
+    def updates(self, last: int) -> Sequence[int]:
         """Returns which of the updates until the last one have rows."""
-        return range(self.first, last + 1, self.every)
+        regular = range(self.first, last + 1, self.every)
+        others = {update for update in self.others if update <= last}
+        return sorted(others.union(regular)) if others else regular
 
     def index(self, updates: Sequence[int]) -> Iterator[list[str]]:
         """Yields the cells under `INDEX_COLUMNS` of each row of these updates."""
@@ -168,6 +172,21 @@ def flatten(metrics: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         for name in names
         for entry in np.ndindex(metrics[name].shape[3:])
     }
+
+
+def mean_over_seeds(
+    metrics: Mapping[str, np.ndarray],
+) -> tuple[list[str], list[list[list[float | None]]]]:
+    """Returns the names of the scalars ``[U, P, K]`` among metrics, and their means.
+
+    The means are lists ``[U][P][names]``, with None where no seed has a finite number.
+
+    >>> mean_over_seeds({"loss": np.array([[[1.0, 2.0, np.nan]]]), "matrix": np.ones((1, 1, 1, 2))})
+    (['loss'], [[[1.5]]])
+    """
+    names = [name for name, value in metrics.items() if value.ndim == 3]
+    scalars = np.ma.masked_invalid([metrics[name] for name in names])
+    return names, np.moveaxis(scalars.mean(axis=-1, dtype=np.float64), 0, -1).tolist()
 
 
 def as_text(column: np.ndarray) -> np.ndarray:

@@ -12,6 +12,8 @@ import numpy as np
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2
 
+from experiments.training.folder.metrics import mean_over_seeds
+
 _PROTO: Any = event_pb2
 
 
@@ -56,11 +58,8 @@ class Boards:
 
         An update is one event of a board, with a value per metric, as each event costs time.
         """
-        names = [name for name, value in metrics.items() if value.ndim == 3]
-        scalars = np.ma.masked_invalid([metrics[name] for name in names])
-        means = np.moveaxis(scalars.mean(axis=-1, dtype=np.float64), 0, -1)  # [U, P, metrics]
-        # None where no seed has a finite number.
-        for update, of_boards in zip(updates, means.tolist(), strict=True):
+        names, means = mean_over_seeds(metrics)
+        for update, of_boards in zip(updates, means, strict=True):
             for writer, of_names in zip(self._writers, of_boards, strict=True):
                 event = _PROTO.Event(step=update * self._steps)
                 for name, mean in zip(names, of_names, strict=True):

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Suppress, arg
@@ -21,6 +21,7 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
+from envs.choices import check_choice
 from experiments.training.errors import UsageError, typed_names
 from experiments.training.settings.defaults import AlgorithmName, get_preset
 from experiments.training.settings.documents import read_preset, stored_options
@@ -33,6 +34,8 @@ from experiments.training.settings.options import (
     Run,
     Settings,
 )
+from experiments.training.settings.spelling import check_known
+from experiments.training.settings.whole_numbers import registry as whole_numbers
 from oatrpo_jax.algorithms import fixed_algorithm, get_algorithm
 from oatrpo_jax.config import Config
 from oatrpo_jax.reuse.rules import allowed_reuse
@@ -65,6 +68,7 @@ CHANGEABLE = OF_THE_PROCESS - {"out", "preset"} | {
     "total_steps",
     "checkpoint_every",
     "keep_checkpoints",
+    "log",
 }
 """Options that change nothing about the updates already done."""
 
@@ -72,7 +76,7 @@ CHANGEABLE = OF_THE_PROCESS - {"out", "preset"} | {
 @dataclass(frozen=True)
 class _Choice:
     env: str | None = None
-    algorithm: AlgorithmName | None = None
+    algorithm: str | None = None
     preset: Path | None = None
     resume: Path | None = None
 
@@ -81,12 +85,17 @@ def parse(argv: Sequence[str]) -> Options:
     """Returns the options of a command line; shows help or a usage error and exits if need be.
 
     Raises:
-        UsageError: if a preset or a stored run cannot be read, or cannot go on as asked.
+        UsageError: if there is no such option or algorithm, or if a preset or a stored run cannot
+            be read, or cannot go on as asked.
     """
+    typed = typed_names(argv)
+    given = frozenset(typed)
+    check_known([name for name in typed if name != "help"], _meanings())
     choice, _ = tyro.cli(
         _Choice, prog=PROGRAM, args=list(argv), add_help=False, return_unknown_args=True
     )
-    given = frozenset(typed_names(argv))
+    if choice.algorithm is not None:
+        _check_algorithm(choice.algorithm)
     if choice.resume is None:
         settings = _typed_over(_defaults(choice), argv)
         return Options(**_groups(settings), given=given, argv=tuple(argv))
@@ -98,6 +107,21 @@ def parse(argv: Sequence[str]) -> Options:
     settings = _typed_over(Settings(**_groups(stored)), argv)
     _check_changes(stored, settings, choice.resume)
     return dataclasses.replace(stored, **_groups(settings), given=given, argv=tuple(argv))
+
+
+def _meanings() -> dict[str, str]:
+    """Returns what each option is for, by name."""
+    declared = (*Program.declared(), *Coefficients.declared())
+    of_run = {each.name: "" for each in dataclasses.fields(Run)}
+    return of_run | {each.name: each.metadata["doc"] for each in declared}
+
+
+def _check_algorithm(name: str) -> None:
+    """Raises a UsageError with the nearest names unless there is an algorithm of that name."""
+    try:
+        check_choice("algorithm", name, get_args(AlgorithmName))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _groups(settings: Settings) -> dict[str, Any]:
@@ -143,7 +167,7 @@ def _typed_over(defaults: Settings, argv: Sequence[str]) -> Settings:
 
 def _registry(shown: frozenset[str]) -> ConstructorRegistry:
     """Returns how tyro reads `Program` and `Coefficients`; help lists what is shown alone."""
-    registry = ConstructorRegistry()
+    registry = whole_numbers()
 
     @registry.struct_rule
     def group(info: StructTypeInfo) -> StructConstructorSpec | None:

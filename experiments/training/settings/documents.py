@@ -122,6 +122,8 @@ def _typed(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str, Any
     typed = {}
     for name, value in values.items():
         value = tuple(value) if isinstance(value, list) else value
+        if hints[name] is int and isinstance(value, float) and value.is_integer():
+            value = int(value)  # 1e5, say.
         is_truth_for_number = hints[name] is int and isinstance(value, bool)
         try:
             if is_truth_for_number:

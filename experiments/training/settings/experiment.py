@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
+import importlib.util
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 from envs.options import make_with_options, parse_options
 from experiments.training.errors import MAX_COUNT, UsageError, check_counts
+from experiments.training.settings.grid import Point, make_points
 from experiments.training.settings.labels import name_points
 from experiments.training.settings.options import Coefficients, Options, Program, Run
 from experiments.training.settings.reuse_matrix import parse_reuse
@@ -26,9 +27,6 @@ MAX_SEEDS = 100_000
 
 MATRIX_CELLS = 64
 """Cells of a matrix that an update costs on average, unless it is said how often to log them."""
-
-Point = dict[str, float]
-"""The coefficients of a grid point, by name."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +101,11 @@ def build(options: Options) -> Experiment:
 
 
 def _build(options: Options) -> Experiment:
+    options = _without_unread_matrix(options)
     run = options.run
     seeds = _seed_numbers(run.seed, run.seeds)
     _check_saving(run)
+    _check_log(run)
     config = make_config(options.program, run.total_steps)
     _check_evaluation(options, config.num_updates)
     points, swept = make_points(options)
@@ -114,7 +114,7 @@ def _build(options: Options) -> Experiment:
     algorithm = make_algorithm(run.algorithm, run.reuse_matrix, run.env, env.agent_types)
     # What is searched was asked for as well.
     searched = swept if options.sweep else ()
-    check_reads(algorithm, config, options.given | frozenset(searched))
+    check_reads(algorithm, config, options.given | frozenset(searched), run.lenient)
     experiment = Experiment(
         options=options,
         env_options=env_options,
@@ -145,36 +145,6 @@ def make_config(program: Mapping[str, Any], total_steps: int) -> Config:
     return dataclasses.replace(config, num_updates=num_updates)
 
 
-def make_points(options: Options) -> tuple[tuple[Point, ...], tuple[str, ...]]:
-    """Returns the grid points, and the names of the coefficients that differ between them."""
-    grid = options.coefficients
-    if options.sweep is None:
-        return grid_points(grid), tuple(name for name, values in grid.items() if len(values) > 1)
-    if many := [name for name, values in grid.items() if len(values) > 1]:
-        raise UsageError(f"{many[0]}: expected one value in a sweep; several belong in --search")
-    if twice := sorted(options.points[0].keys() & options.given):
-        raise UsageError(f"{twice[0]}: it is searched, so it cannot be given as well")
-    (base,) = grid_points(grid)
-    return tuple({**base, **point} for point in options.points), tuple(options.points[0])
-
-
-def grid_points(grid: Mapping[str, Sequence[float]]) -> tuple[Point, ...]:
-    """Returns the product of all values of all coefficients, the last name varying fastest.
-
-    >>> grid_points({"gamma": (0.9,), "reuse_sigma": (0.1, 1.0)})
-    ({'gamma': 0.9, 'reuse_sigma': 0.1}, {'gamma': 0.9, 'reuse_sigma': 1.0})
-    """
-    for name, values in grid.items():
-        if not values:
-            raise UsageError(f"{name}: expected one or several numbers, got none")
-        if len({np.float32(value) for value in values}) < len(values):
-            listed = " ".join(f"{value:g}" for value in values)
-            raise UsageError(f"{name}: expected values that differ, got {listed}")
-    return tuple(
-        dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
-    )
-
-
 def make_algorithm(
     name: str, reuse_matrix: str | None, env: str, agent_types: Sequence[str]
 ) -> Algorithm:
@@ -190,16 +160,37 @@ def make_algorithm(
     return fixed_algorithm(parse_reuse(reuse_matrix, env, agent_types))
 
 
-def check_reads(algorithm: Algorithm, config: Config, given: frozenset[str]) -> None:
-    """Raises a UsageError if an option was given that the algorithm does not read."""
+def _without_unread_matrix(options: Options) -> Options:
+    """Returns the options without a reuse matrix that is not read, if that is allowed."""
+    run = options.run
+    if not run.lenient or run.reuse_matrix is None or run.algorithm == "fixed":
+        return options
+    print(
+        f"Warning: reuse_matrix is not read by {run.algorithm}, and changes nothing",
+        file=sys.stderr,
+    )
+    return dataclasses.replace(options, run=dataclasses.replace(run, reuse_matrix=None))
+
+
+def check_reads(
+    algorithm: Algorithm, config: Config, given: frozenset[str], is_lenient: bool = False
+) -> None:
+    """Raises a UsageError if an option was given that the algorithm does not read.
+
+    If lenient, says so on stderr instead.
+    """
     reads = algorithm.reads(config)
     known = {each.name for kind in (Program, Coefficients) for each in kind.declared()}
     if ignored := sorted(given & (known - reads)):
         listed = ", ".join(sorted(reads - {"num_updates"}))
         verb = "is" if len(ignored) == 1 else "are"
+        problem = f"{', '.join(ignored)} {verb} not read by {algorithm.name} with these settings"
+        if is_lenient:
+            print(f"Warning: {problem}, and changes nothing", file=sys.stderr)
+            return
         raise UsageError(
-            f"{', '.join(ignored)} {verb} not read by {algorithm.name} with these settings; "
-            f"it reads {listed}. Leave {'it' if verb == 'is' else 'them'} out."
+            f"{problem}; it reads {listed}. Leave {'it' if verb == 'is' else 'them'} out, or let "
+            "--lenient warn of it, so that one line serves several algorithms."
         )
 
 
@@ -222,6 +213,13 @@ def _check_saving(run: Run) -> None:
             f"checkpoint_every: expected at least 0 updates, got {run.checkpoint_every}"
         )
     check_counts(keep_checkpoints=run.keep_checkpoints)
+
+
+def _check_log(run: Run) -> None:
+    if len(set(run.log)) < len(run.log):
+        raise UsageError(f"log: expected each name once, got {' '.join(run.log)}")
+    if "wandb" in run.log and importlib.util.find_spec("wandb") is None:
+        raise UsageError("log: wandb is not installed; pip install wandb, or leave it out")
 
 
 def _check_evaluation(options: Options, num_updates: int) -> None:

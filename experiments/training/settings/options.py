@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from tyro.conf import arg
 
@@ -14,8 +14,11 @@ from experiments.training.settings.defaults import AlgorithmName
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.rollout import MAX_EPISODE_STEPS
 
-OF_THE_PROCESS = frozenset({"out", "resume", "preset", "dry_run", "compilation_cache"})
+OF_THE_PROCESS = frozenset({"out", "resume", "preset", "dry_run", "compilation_cache", "lenient"})
 """Options that are no part of a run: another process may go on with it under others."""
+
+LogName = Literal["csv", "tensorboard", "wandb"]
+"""Where metrics go while a run trains."""
 
 
 def _shown_as(metavar: str, default: str = "") -> Any:
@@ -44,13 +47,17 @@ class Run:
         matrix_every: updates between two rows of matrices.csv, which says who reused whose
             experience
         eval_every: updates between two evaluations of the likeliest actions, to evaluation.csv;
-            training is the same without
+            the last update is evaluated in any case; training is the same without
         eval_episodes: episodes per seed of an evaluation; at the end the best policies play ten
             times as many
         eval_max_steps: steps after which an evaluation cuts off an episode that has not ended
+        log: where metrics go besides metrics.csv, which is always written: tensorboard files in the
+            run's directory, wandb (project, mode and the like by its own environment variables);
+            csv alone means nowhere else
         preset: settings that experiments/sweep.py found; what stands beside it counts more
         resume: go on with the run in DIR as if it had never stopped; everything is as it was there,
             but --total-steps may be raised
+        lenient: warn of options that the algorithm does not read, in place of refusing them
         dry_run: say how large the run is, and what memory its program needs; train nothing
         compilation_cache: keep compiled programs, 1 GB at most, in the user's cache folder
             (oatrpo_jax), so that the next start is quick
@@ -70,8 +77,10 @@ class Run:
     eval_every: Annotated[int, _shown_as("UPDATES", "never")] = 0
     eval_episodes: int = 32
     eval_max_steps: int = MAX_EPISODE_STEPS
+    log: tuple[LogName, ...] = ("csv", "tensorboard")
     preset: Annotated[Path | None, _shown_as("FILE")] = None
     resume: Annotated[Path | None, _shown_as("DIR")] = None
+    lenient: bool = False
     dry_run: bool = False
     compilation_cache: bool = True
 

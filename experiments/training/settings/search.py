@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from experiments.training.errors import UsageError
+from experiments.training.settings.spelling import nearest
 from oatrpo_jax.config import Hyperparams
 
 MAX_POINTS = 1024
@@ -132,13 +133,16 @@ def _check_number(count: int) -> None:
 
 def parse_search(text: str) -> tuple[str, Space]:
     """Returns a coefficient's name and its range, or the list of its values."""
-    name, equals, space = text.partition("=")
-    known = [field.name for field in dataclasses.fields(Hyperparams)]
+    typed, equals, space = text.partition("=")
+    name = typed.replace("-", "_")
+    known = {field.name: field.metadata["doc"] for field in dataclasses.fields(Hyperparams)}
     if not equals:
         raise UsageError(f"search: expected {SYNTAX}, got {text!r}")
     if name not in known:
+        hints = nearest(name, known)
+        hint = f" Did you mean {' or '.join(hints)}?" if hints else ""
         raise UsageError(
-            f"search: unknown coefficient {name!r}; expected one of {', '.join(known)}"
+            f"search: unknown coefficient {typed!r}; expected one of {', '.join(known)}.{hint}"
         )
     scale, *bounds = space.split(":")
     try:

@@ -155,11 +155,25 @@ def test_an_evaluation_costs_no_checkpoint(watched: Path):
 
 
 def test_a_resumed_run_evaluates_alike(tmp_path: Path, watched: Path):
-    directory = begin(tmp_path / "run", 3, *WATCHED)
-    assert [row["update"] for row in rows_of(directory)] == ["2"] * 4
+    directory = begin(tmp_path / "run", 4, *WATCHED)
+    assert [row["update"] for row in rows_of(directory)] == ["2"] * 4 + ["4"] * 4
     total = ["--total-steps", str(TOTAL * STEPS)]
     assert run.main(["--resume", str(directory), *total]) == 0
     assert_same(directory, watched)
+
+
+def test_the_last_update_is_evaluated_and_its_rows_stay_when_the_run_goes_on(
+    tmp_path: Path, watched: Path
+):
+    directory = begin(tmp_path / "run", 3, *WATCHED)
+    assert [row["update"] for row in rows_of(directory)] == ["2"] * 4 + ["3"] * 4
+    for num_updates in (5, TOTAL):
+        total = ["--total-steps", str(num_updates * STEPS)]
+        assert run.main(["--resume", str(directory), *total]) == 0
+    rows = rows_of(directory)
+    assert [row["update"] for row in rows] == sorted([*"23456"] * 4)
+    assert [row for row in rows if row["update"] in "246"] == rows_of(watched)
+    assert (directory / "metrics.csv").read_bytes() == (watched / "metrics.csv").read_bytes()
 
 
 @pytest.mark.parametrize("killed_at", [2, 4])
@@ -192,7 +206,7 @@ def test_evaluations_that_are_not_those_of_the_run_are_refused(tmp_path: Path, c
         else:
             rows.write_bytes(content)
         errors = usage_error(["--resume", str(directory), "--total-steps", "384"], capfd)
-        assert "does not hold the rows of 1 updates before the checkpoint" in errors
+        assert "does not hold the rows of 2 updates before the checkpoint" in errors
         assert content is None or rows.read_bytes() == content
     rows.write_bytes(whole.replace(b"evaluation/length", b"evaluation/size"))
     errors = usage_error(["--resume", str(directory), "--total-steps", "384"], capfd)

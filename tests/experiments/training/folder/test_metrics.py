@@ -51,6 +51,12 @@ def test_rows_run_over_updates_then_points_then_seeds(tmp_path):
     assert len(rows) == 9  # A head, and 2 updates of 2 points and 2 seeds.
 
 
+def test_updates_off_the_beat_have_rows_too():
+    rows = Rows(1, (0,), steps=10, first=3, every=3, others=(4, 6, 8))
+    assert list(rows.updates(7)) == [3, 4, 6]
+    assert list(rows.updates(9)) == [3, 4, 6, 8, 9]
+
+
 def test_rows_after_a_checkpoint_are_cut_off_and_written_again(tmp_path):
     log = make_log(tmp_path)
     whole = log.path.read_bytes()

@@ -16,9 +16,9 @@ from experiments.training.settings.experiment import (
     Experiment,
     build,
     check_reads,
-    grid_points,
     make_config,
 )
+from experiments.training.settings.grid import grid_points
 from experiments.training.settings.reuse_matrix import named_matrix
 from oatrpo_jax.algorithms import get_algorithm
 from oatrpo_jax.config import Config
@@ -92,6 +92,69 @@ def test_only_options_that_are_read_may_be_given():
         check_reads(get_algorithm("happo"), Config(), frozenset({"divergence"}))
     logged = Config(log_affinity=True)
     check_reads(get_algorithm("happo"), logged, frozenset({"divergence", "divergence_rows"}))
+
+
+def test_one_line_serves_several_algorithms_if_it_is_lenient(capsys):
+    line = ["--lenient", "--reuse-sigma", "0.1", "--clip-eps", "0.1", "--reuse-matrix", "nr"]
+    warned = {}
+    for algorithm in ("oappo", "hatrpo", "fixed"):
+        experiment = small(*line, "--algorithm", algorithm)
+        warned[algorithm] = capsys.readouterr().err
+        # What is not read is no part of the run either: it goes on without --lenient.
+        expected = "nr" if algorithm == "fixed" else None
+        assert experiment.options.run.reuse_matrix == expected
+    assert warned["oappo"].splitlines() == [
+        "Warning: reuse_matrix is not read by oappo, and changes nothing"
+    ]
+    assert "clip_eps, reuse_sigma are not read by hatrpo" in warned["hatrpo"]
+    assert "reuse_sigma is not read by fixed" in warned["fixed"]
+
+
+@pytest.mark.parametrize("text", ["100000", "100_000", "1e5", "1.0E+5"])
+def test_steps_are_whole_numbers_however_they_are_written(text):
+    assert parse(["--total-steps", text]).run.total_steps == 100_000
+    assert parse(["--hidden-sizes", "1e2", "64"]).program["hidden_sizes"] == (100, 64)
+
+
+@pytest.mark.parametrize("text", ["1.5", "1e-1", "many", "inf", "nan"])
+def test_other_steps_are_usage_errors(text, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        parse(["--total-steps", text])
+    assert exit_.value.code == 2
+    assert "expected a whole number" in capsys.readouterr().err
+
+
+def test_a_preset_may_write_whole_numbers_like_that_as_well(tmp_path):
+    (tmp_path / "preset.json").write_text('{"total_steps": 1e5, "config": {"num_envs": 8.0}}')
+    options = parse(["--preset", str(tmp_path / "preset.json")])
+    assert (options.run.total_steps, options.program["num_envs"]) == (100_000, 8)
+    assert isinstance(options.program["num_envs"], int)
+
+
+@pytest.mark.parametrize(
+    ("argv", "hint"),
+    [
+        (["--learning-rate", "1"], "Did you mean --actor-lr or --critic-lr?"),
+        (["--lr=1"], "Did you mean --actor-lr or --critic-lr?"),
+        (["--reuse-lamda", "1"], "Did you mean --reuse-lambda?"),
+        (["--entropy", "1"], "Did you mean --ent-coef?"),
+        (["--num-seeds", "3"], "Did you mean --seeds?"),
+        (["--zzz"], "Look at those that there are."),
+        (["--algorithm", "hapo"], "Did you mean happo or"),
+    ],
+)
+def test_names_that_there_are_not_bring_those_that_were_meant(argv, hint):
+    with pytest.raises(UsageError) as error:
+        parse(argv)
+    assert hint in str(error.value)
+
+
+def test_logs_are_named_once_and_have_to_be_installed(monkeypatch):
+    with pytest.raises(UsageError, match="log: expected each name once, got csv csv"):
+        small("--log", "csv", "csv")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="wandb is not installed"):
+        small("--log", "wandb")
 
 
 def test_a_literal_matrix_leaves_lambda_unread_but_a_named_one_reads_it():

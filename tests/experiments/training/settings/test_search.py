@@ -26,6 +26,15 @@ def test_random_points_are_in_range_repeatable_and_even_in_the_logarithm():
     assert {point["gamma"] for point in points} == {0.9, 0.99}
 
 
+def test_names_may_be_written_with_dashes():
+    assert search_points(["actor-lr=1e-3,1e-4"], 1, "grid", 0) == (
+        {"actor_lr": 1e-3},
+        {"actor_lr": 1e-4},
+    )
+    with pytest.raises(UsageError, match=r"unknown coefficient 'actor-l'.*Did you mean actor_lr"):
+        search_points(["actor-l=1"], 1, "grid", 0)
+
+
 LISTS = ["gamma=0.9,0.95,0.99", "ent_coef=0,0.01"]
 
 
