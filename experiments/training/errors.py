@@ -24,9 +24,9 @@ class UsageError(Exception):
     """The user asked for something that cannot be; the message says what to do."""
 
 
-def fail(message: str, program: str = "experiments/run.py") -> NoReturn:
+def fail(message: str, program: str) -> NoReturn:
     """Shows a usage error on stderr, framed like those of tyro, and exits with code 2."""
-    text = Text(f"{message}\n\nFor the options: python {program} --help")
+    text = Text(f"{message}\n\nFor the options: {program} --help")
     panel = Panel(text, title="Usage error", title_align="left", border_style="red")
     Console(stderr=True, width=100).print(panel)
     sys.exit(2)
@@ -58,7 +58,7 @@ def exit_code_of(action: Callable[[], int | None], program: str, advice: str = "
 
     Args:
         action: what the program does.
-        program: its name.
+        program: what starts it.
         advice: what else to say where a file could not be written or read.
     """
     with sturdy_output(), interrupted_at_once():

@@ -48,7 +48,7 @@ class Run:
         eval_episodes: episodes per seed of an evaluation; at the end the best policies play ten
             times as many
         eval_max_steps: steps after which an evaluation cuts off an episode that has not ended
-        preset: settings that experiments/sweep.py found; what stands beside it counts more
+        preset: settings that a sweep found; what stands beside it counts more
         resume: go on with the run in DIR as if it had never stopped; everything is as it was there,
             but --total-steps may be raised
         dry_run: say how large the run is, and what memory its program needs; train nothing
