@@ -15,6 +15,7 @@ from rich.text import Text
 
 from experiments.training.signals import interrupted_at_once
 from experiments.training.streams import sturdy_output
+from oatrpo_jax.installation import NotInstalled
 
 MAX_COUNT = 2**31 - 1
 """The largest number that a loop on a device counts to; the core, slow to import, has it too."""
@@ -53,8 +54,9 @@ def check_counts(**counts: int) -> None:
 def exit_code_of(action: Callable[[], int | None], program: str, advice: str = "") -> int:
     """Returns the exit code of a program that does this: 0 for None, 130 if it was interrupted.
 
-    A usage error is shown, and exits with 2.  What the machine lacks, such as room on the disk or
-    memory, is said in words, and the code is 1.  Whether anybody reads what it prints, it goes on.
+    A usage error or a missing package is shown, and exits with 2.  What the machine lacks, such as
+    room on the disk or memory, is said in words, and the code is 1.  Whether anybody reads what it
+    prints, it goes on.
 
     Args:
         action: what the program does.
@@ -68,7 +70,7 @@ def exit_code_of(action: Callable[[], int | None], program: str, advice: str = "
 def _exit_code_of(action: Callable[[], int | None], program: str, advice: str) -> int:
     try:
         return action() or 0
-    except UsageError as error:
+    except (UsageError, NotInstalled) as error:
         fail(str(error), program)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-"""The folder that holds the packages: a clone, or where a wheel was installed."""
-
-STARTED_BY = "OATRPO_COMMAND"
-"""Environment variable that ``oatrpo_jax.__main__`` sets, for the processes it starts as well."""
+from oatrpo_jax.installation import ROOT, STARTED_BY
 
 
 def command(program: str) -> str:
