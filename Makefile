@@ -1,19 +1,31 @@
 # make maze     set up .venv and train OAPPO on the Black and Red maze, five seeds
 # make test     set up .venv; linter, types and the tests that every change needs
-# make test-all, make test-slow, make lint, make lock: for developers
+# make test-all, make test-slow, make lint, make lock, make dist: for developers
+# JAX=cuda12 with any of them (cuda13, tpu, cpu): JAX for that device; a .venv keeps it from then on
 # PYTHON=python3.13 with any of them: another Python, in a .venv-python3.13 of its own
 
 PYTHON ?= python3
 VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+
+DEVICES := cpu cuda12 cuda13 tpu
+MADE_FOR := $(patsubst $(VENV)/.ready-%,%,$(wildcard $(VENV)/.ready-*))
+JAX ?= $(MADE_FOR)
+ifneq ($(filter-out $(DEVICES),$(JAX))$(word 2,$(JAX)),)
+$(error JAX: expected one of $(DEVICES), got $(JAX); choose one, or leave JAX out)
+endif
+READY := $(VENV)/.ready$(addprefix -,$(JAX))
+# What was installed for another device would get in the way.
+CLEAR := $(if $(filter-out $(JAX),$(MADE_FOR)),--clear)
+LOCKED_JAX = $(shell sed -n 's/^jax==//p' requirements.lock)
+
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 NAME_OF_PYTHON := 'import sys; print("\# Python %d.%d" % sys.version_info[:2])'
 
 PYTEST := JAX_PLATFORMS=cpu $(BIN)/python -m pytest
 SHARED := --numprocesses 2 --dist loadfile
 
-.PHONY: maze test test-all test-slow lint lock
+.PHONY: maze test test-all test-slow lint lock dist
 
 maze: $(READY)
 	$(BIN)/python experiments/run.py --env maze
@@ -39,23 +51,31 @@ lint: $(READY)
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; choose one with: make PYTHON=python3.11 ..." >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || \
+	@$(PYTHON) -m venv $(CLEAR) $(VENV) || \
 		{ echo "No venv module: on Debian, apt-get install python3-venv" >&2; exit 1; }
 	@if [ "$$($(PYTHON) -c $(NAME_OF_PYTHON))" = "$$(head -n 1 requirements.lock)" ]; then \
-		$(INSTALL) --requirement requirements.lock && \
+		$(INSTALL) --requirement requirements.lock $(if $(JAX),"jax[$(JAX)]==$(LOCKED_JAX)") && \
 		$(INSTALL) --no-deps --no-build-isolation --editable .; \
 	else \
 		echo "requirements.lock is for another Python: installing the newest versions"; \
-		$(INSTALL) "setuptools>=69" && \
-		$(INSTALL) --no-build-isolation --editable ".[smax,dev]"; \
+		$(INSTALL) "setuptools>=77" && \
+		$(INSTALL) --no-build-isolation --editable ".[all,dev]" $(if $(JAX),"jax[$(JAX)]"); \
 	fi
+	@rm -f $(VENV)/.ready*
 	@touch $(READY)
 
 # Resolve the ranges of pyproject.toml anew in a throw-away environment.
 lock:
 	rm -rf .lock-venv
 	$(PYTHON) -m venv .lock-venv
-	.lock-venv/bin/pip install --quiet --disable-pip-version-check "setuptools>=69" ".[smax,dev]"
+	.lock-venv/bin/pip install --quiet --disable-pip-version-check "setuptools>=77" ".[all,dev]"
 	$(PYTHON) -c $(NAME_OF_PYTHON) > requirements.lock
 	.lock-venv/bin/pip freeze --all --exclude oatrpo-jax --exclude pip >> requirements.lock
 	rm -rf .lock-venv
+
+# The archives that others install, and whether they do what the README says, outside this clone.
+dist: $(READY)
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python -m tests.wheel dist/*.whl

@@ -7,6 +7,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from oatrpo_jax.installation import check_packages
+
 if TYPE_CHECKING:
     from oatrpo_jax.types import MultiAgentEnv
 
@@ -37,9 +39,7 @@ def registered_names() -> tuple[str, ...]:
     True
     """
     scenarios = (
-        f"{family}:{scenario}"
-        for family, module in _FAMILIES.items()
-        for scenario in import_module(module).SCENARIO_NAMES
+        f"{family}:{scenario}" for family in _FAMILIES for scenario in _load(family).SCENARIO_NAMES
     )
     return (*_DEFAULTS, *scenarios)
 
@@ -77,11 +77,16 @@ def option_parameters(name: str) -> dict[str, inspect.Parameter]:
 def find(name: str) -> tuple[ModuleType, str]:
     """Returns the family's module and the scenario; a ValueError lists the names there are."""
     family, _, scenario = _DEFAULTS.get(name, name).partition(":")
-    module = import_module(_FAMILIES[family]) if family in _FAMILIES else None
+    module = _load(family) if family in _FAMILIES else None
     if module and (scenario in module.SCENARIO_NAMES or (scenario and hasattr(module, "IS_OPEN"))):
         return module, scenario
     valid = ", ".join(registered_names())
     raise ValueError(f"Expected the name of an environment, got {name!r}. Choose from: {valid}.")
+
+
+def _load(family: str) -> ModuleType:
+    check_packages(("jumanji",), "train", "environments")  # Time steps of all of them are its.
+    return import_module(_FAMILIES[family])
 
 
 __all__ = ["find", "make", "option_names", "option_parameters", "registered_names"]

@@ -9,23 +9,25 @@ import re
 import sys
 from collections.abc import Iterator
 
-INSTALL = 'Install it with: pip install "jaxmarl>=0.2"'
+from oatrpo_jax.installation import NotInstalled, install_line, missing
 
 
 def require_jaxmarl(who: str) -> None:
-    """Raises an ImportError that says what to install unless jaxmarl >= 0.2 is here.
+    """Raises a `NotInstalled` that says what to install unless jaxmarl >= 0.2 is here.
 
     Version 0.2 renamed fields of the state and changed the dynamics, so older ones are refused.
 
     Args:
-        who: subject of the message, plural, such as ``"the SMAX environments"``.
+        who: needs it, such as ``"the SMAX environments"``; begins the message.
     """
     try:
         version = importlib.metadata.version("jaxmarl")
     except importlib.metadata.PackageNotFoundError:
-        raise ImportError(f"{who} need jaxmarl. {INSTALL}") from None
+        raise missing("jaxmarl", "jaxmarl", who) from None
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < (0, 2):
-        raise ImportError(f"{who} need jaxmarl >= 0.2, not {version}. {INSTALL}")
+        raise NotInstalled(
+            f"{who}: expected jaxmarl >= 0.2, got {version}; {install_line('jaxmarl')}"
+        )
 
 
 @contextlib.contextmanager

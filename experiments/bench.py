@@ -20,9 +20,8 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 
 from envs.jaxmarl_import import require_jaxmarl
 from experiments.training.errors import UsageError, exit_code_of
+from experiments.training.naming import command
 from experiments.training.surroundings import check_file, prepare, start_jax
-
-PROGRAM = "experiments/bench.py"
 
 Name = Literal[
     "share", "reuse-cost", "seeds", "start", "growth", "limit", "stock", "mpe", "football"
@@ -52,13 +51,13 @@ class Bench:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
-    return exit_code_of(lambda: run(read(argv)), PROGRAM)
+    return exit_code_of(lambda: run(read(argv)), command("bench"))
 
 
 def read(argv: Sequence[str] | None) -> Bench:
     """Returns what a command line asks for; shows help or a usage error and exits if need be."""
     prepare()
-    return tyro.cli(Bench, prog=PROGRAM, args=argv)
+    return tyro.cli(Bench, prog=command("bench"), args=argv)
 
 
 def run(options: Bench) -> int:

@@ -17,12 +17,11 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from experiments.training.errors import UsageError, exit_code_of, shown
+from experiments.training.naming import command
 from experiments.training.surroundings import check_file, prepare
 
 if TYPE_CHECKING:
     from experiments.analysis.results import Result
-
-PROGRAM = "experiments/compare.py"
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Compare:
     """Learning curves of several runs in one figure, and their ends in one table.
 
     Attributes:
-        runs: directories that experiments/run.py has left, all of one environment.
+        runs: directories that runs have left, all of one environment.
         out: the picture to write, .png or .pdf.
         threshold: success rate in (0, 1] that the table's last columns wait for.
     """
@@ -42,13 +41,13 @@ class Compare:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
-    return exit_code_of(lambda: compare(read(argv)), PROGRAM)
+    return exit_code_of(lambda: compare(read(argv)), command("compare"))
 
 
 def read(argv: Sequence[str] | None) -> Compare:
     """Returns what a command line asks for; shows help or a usage error and exits if need be."""
     prepare()
-    return tyro.cli(Compare, prog=PROGRAM, args=argv)
+    return tyro.cli(Compare, prog=command("compare"), args=argv)
 
 
 def compare(options: Compare) -> None:
@@ -98,7 +97,7 @@ def read_comparable(directories: Sequence[Path]) -> list[Result]:
             print(
                 f"Warning: {result.directory} is not complete: what is shown ends after "
                 f"{result.env_steps:,} environment steps per seed; "
-                f"experiments/run.py --resume {shown(result.directory)} goes on",
+                f"{command('run')} --resume {shown(result.directory)} goes on",
                 file=sys.stderr,
             )
     return results

@@ -15,6 +15,7 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from experiments.training.errors import UsageError, check_counts, check_once, exit_code_of
+from experiments.training.naming import command
 from experiments.training.settings.arguments import (
     Checkpoint,
     EpisodeSeed,
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 Metrics = Mapping[str, "np.ndarray"]
 """By name: the means over episodes of each seed, ``[K]``."""
-
-PROGRAM = "experiments/evaluate.py"
 
 DESCRIPTION = """Play whole episodes with the team that a run has trained, there or elsewhere.
 
@@ -99,14 +98,14 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    return exit_code_of(lambda: evaluate(read(arguments)), PROGRAM)
+    return exit_code_of(lambda: evaluate(read(arguments)), command("evaluate"))
 
 
 def read(arguments: Sequence[str]) -> Options:
     """Returns what a command line asks for; shows help or a usage error and exits if need be."""
     prepare()
-    check_once(arguments, PROGRAM)
-    return tyro.cli(Options, prog=PROGRAM, description=DESCRIPTION, args=arguments)
+    check_once(arguments, command("evaluate"))
+    return tyro.cli(Options, prog=command("evaluate"), description=DESCRIPTION, args=arguments)
 
 
 def file_of(options: Options) -> Path:

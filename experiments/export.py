@@ -17,14 +17,13 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from experiments.training.errors import UsageError, exit_code_of
+from experiments.training.naming import command
 from experiments.training.settings.arguments import Checkpoint, Point, RunDirectory
 from experiments.training.surroundings import check_file, prepare, start_jax
 
 if TYPE_CHECKING:
     from experiments.training.team import Team
     from oatrpo_jax.learner import Learner, LearnerState
-
-PROGRAM = "experiments/export.py"
 
 DESCRIPTION = """Export a trained team as one file that runs without this library.
 
@@ -65,13 +64,13 @@ class Options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
-    return exit_code_of(lambda: export(read(argv)), PROGRAM)
+    return exit_code_of(lambda: export(read(argv)), command("export"))
 
 
 def read(argv: Sequence[str] | None) -> Options:
     """Returns what a command line asks for; shows help or a usage error and exits if need be."""
     prepare()
-    return tyro.cli(Options, prog=PROGRAM, description=DESCRIPTION, args=argv)
+    return tyro.cli(Options, prog=command("export"), description=DESCRIPTION, args=argv)
 
 
 def export(options: Options) -> None:

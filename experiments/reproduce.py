@@ -21,9 +21,8 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 
 from experiments.analysis.paper import figures
 from experiments.training.errors import UsageError, check_counts, exit_code_of
+from experiments.training.naming import command
 from experiments.training.surroundings import check_file, prepare, start_jax_elsewhere
-
-PROGRAM = "experiments/reproduce.py"
 
 
 @dataclass(frozen=True)
@@ -53,13 +52,13 @@ class Reproduce:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
     advice = "The same command goes on with what is missing."
-    return exit_code_of(lambda: reproduce(read(argv)), PROGRAM, advice)
+    return exit_code_of(lambda: reproduce(read(argv)), command("reproduce"), advice)
 
 
 def read(argv: Sequence[str] | None) -> Reproduce:
     """Returns what a command line asks for; shows help or a usage error and exits if need be."""
     prepare()
-    return tyro.cli(Reproduce, prog=PROGRAM, args=argv)
+    return tyro.cli(Reproduce, prog=command("reproduce"), args=argv)
 
 
 def reproduce(options: Reproduce) -> int:

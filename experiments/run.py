@@ -11,7 +11,8 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from experiments.training.errors import UsageError, check_once, exit_code_of
-from experiments.training.settings.command_line import PROGRAM, parse
+from experiments.training.naming import command
+from experiments.training.settings.command_line import parse
 from experiments.training.surroundings import prepare, start_jax
 
 if TYPE_CHECKING:
@@ -28,14 +29,14 @@ def main(argv: Sequence[str] | None = None, on_chunk: OnChunk | None = None) -> 
             about once a second and after each evaluation.
     """
     arguments = sys.argv[1:] if argv is None else argv
-    advice = "--resume goes on from there."
-    return exit_code_of(lambda: train(read(arguments), on_chunk), PROGRAM, advice)
+    advice, program = "--resume goes on from there.", command("run")
+    return exit_code_of(lambda: train(read(arguments), on_chunk), program, advice)
 
 
 def read(arguments: Sequence[str]) -> Options:
     """Returns what a command line asks for; shows help or a usage error and exits if need be."""
     prepare()
-    check_once(arguments, PROGRAM)
+    check_once(arguments, command("run"))
     return parse(arguments)
 
 

@@ -19,20 +19,19 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from experiments.training.errors import UsageError, check_once, exit_code_of
+from experiments.training.naming import command
 from experiments.training.settings.command_line import parse
 from experiments.training.surroundings import prepare, start_jax
 
 if TYPE_CHECKING:
     from experiments.training.settings.options import Options
 
-PROGRAM = "experiments/sweep.py"
-
-FOOTER = """Every other option is one of experiments/run.py: --env, --algorithm, --seeds,
+FOOTER = """Every other option is one of {run}: --env, --algorithm, --seeds,
 --total-steps, --out, the coefficients that are not searched, and so on. A sweep that was stopped
-goes on by experiments/run.py --resume DIR.
+goes on by {run} --resume DIR.
 
 Example:
-  python experiments/sweep.py --env maze --algorithm happo --seeds 3 --total-steps 60000
+  {sweep} --env maze --algorithm happo --seeds 3 --total-steps 60000
     --search actor_lr=log:1e-4:1e-2 ent_coef=uniform:0:0.02 --points 16
 """
 
@@ -65,19 +64,21 @@ class Sweep:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    advice = "experiments/run.py --resume goes on from there."
-    return exit_code_of(lambda: search(*read(arguments)), PROGRAM, advice)
+    advice = f"{command('run')} --resume goes on from there."
+    return exit_code_of(lambda: search(*read(arguments)), command("sweep"), advice)
 
 
 def read(arguments: Sequence[str]) -> tuple[Sweep, Options]:
     """Returns what a command line asks for; shows help or a usage error and exits if need be."""
     prepare()
-    check_once(arguments, PROGRAM)
+    check_once(arguments, command("sweep"))
     try:
-        sweep, others = tyro.cli(Sweep, prog=PROGRAM, args=arguments, return_unknown_args=True)
+        sweep, others = tyro.cli(
+            Sweep, prog=command("sweep"), args=arguments, return_unknown_args=True
+        )
     except SystemExit as exit_:
         if not exit_.code:
-            print(FOOTER)
+            print(FOOTER.format(run=command("run"), sweep=command("sweep")))
         raise
     return sweep, parse(others)
 
@@ -102,9 +103,11 @@ def with_points(sweep: Sweep, options: Options) -> Options:
     from experiments.training.settings.search import natural_order, search_points
 
     if options.run.resume is not None:
-        raise UsageError("resume: a sweep goes on by experiments/run.py --resume DIR")
+        raise UsageError(f"resume: a sweep goes on by {command('run')} --resume DIR")
     if options.run.dry_run:
-        raise UsageError("dry_run: a sweep has none; run.py has, with the values as a grid")
+        raise UsageError(
+            f"dry_run: a sweep has none; {command('run')} has, with the values as a grid"
+        )
     points = search_points(sweep.search, sweep.points, sweep.method, sweep.search_seed)
     sweep = dataclasses.replace(sweep, rank_order=sweep.rank_order or natural_order(sweep.rank_by))
     options = dataclasses.replace(options, sweep=dataclasses.asdict(sweep), points=points)

@@ -1,11 +1,15 @@
 """Off-Agent Trust Region Policy Optimization and its family, end to end in JAX."""
 
-from oatrpo_jax.algorithms import ALGORITHMS, Algorithm, fixed_algorithm, get_algorithm
-from oatrpo_jax.config import Config, EnvSpec, Hyperparams
-from oatrpo_jax.export import actor_parameters, export_actors
-from oatrpo_jax.learner import Learner, LearnerState, make_learner
-from oatrpo_jax.train import Trainer, TrainState, make_train, make_trainer
-from oatrpo_jax.types import MultiAgentEnv, Observation, TimeStep, Transition
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from oatrpo_jax.algorithms import ALGORITHMS, Algorithm, fixed_algorithm, get_algorithm
+    from oatrpo_jax.config import Config, EnvSpec, Hyperparams
+    from oatrpo_jax.export import actor_parameters, export_actors
+    from oatrpo_jax.learner import Learner, LearnerState, make_learner
+    from oatrpo_jax.train import Trainer, TrainState, make_train, make_trainer
+    from oatrpo_jax.types import MultiAgentEnv, Observation, TimeStep, Transition
 
 __version__ = "0.1.0"
 
@@ -32,3 +36,22 @@ __all__ = [
     "make_train",
     "make_trainer",
 ]
+
+_MODULES = ("types", "config", "algorithms", "learner", "train", "export")
+"""Where these names are.  They import JAX, most of a second: not before one is asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    """Returns a name of `__all__`, or one of the modules that hold them."""
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name in __all__:
+        modules = (import_module(f"{__name__}.{each}") for each in _MODULES)
+        globals()[name] = next(getattr(each, name) for each in modules if hasattr(each, name))
+        return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Returns the names that a user may complete."""
+    return sorted({*globals(), *__all__, *_MODULES})

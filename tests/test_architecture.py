@@ -25,6 +25,7 @@ FLOORS = (
 """From the ground up: a module may import what lies on its own floor or below, never above."""
 
 CORE_FLOORS = (
+    ("installation",),
     ("types", "keys", "ranges"),
     ("config",),
     ("checks", "advantages", "optimiser", "clustering"),
@@ -38,8 +39,13 @@ CORE_FLOORS = (
     ("rollout", "identity"),
     ("grouping",),
     ("train", "export", "checkpoint"),
+    ("__main__",),
 )
 """The same inside the core, by rooms."""
+
+DOOR = "oatrpo_jax.__main__"
+"""The installed command.  It starts a program of `experiments` that is named on the command line,
+which is the one way up; it imports it by that name while it runs, and nobody imports the door."""
 
 
 def module_name(path: Path) -> str:
@@ -108,6 +114,13 @@ def test_no_import_points_up_inside_the_core():
         if source.startswith(prefix)
     }
     assert upward(inside, CORE_FLOORS) == []
+
+
+def test_nobody_imports_the_door_and_no_other_module_imports_by_name_what_lies_above():
+    assert [name for name, targets in ARROWS.items() if DOOR in targets] == []
+    core = [path for name, path in MODULES.items() if name.startswith("oatrpo_jax.")]
+    importing = {module_name(path) for path in core if "import_module" in path.read_text()}
+    assert importing == {DOOR}
 
 
 def test_no_imports_go_in_a_circle():

@@ -67,7 +67,7 @@ def make(
 
 def make_game(scenario: str, **options: Any) -> Any:
     """Returns JaxMARL's own environment."""
-    require_jaxmarl("the environments jaxmarl:...")
+    require_jaxmarl("the environments of JaxMARL")
     with quiet_stdout():
         import jaxmarl
         from jaxmarl.registration import registered_envs

@@ -15,9 +15,10 @@ import numpy as np
 
 from envs.football.scenarios import EPISODE_STEPS, get_scenario
 from envs.football.types import End
+from oatrpo_jax.installation import NotInstalled
 
 INSTALL = (
-    "Install the system packages of docs/football-bridge.md, then: pip install psutil setuptools "
+    "install the system packages of docs/football-bridge.md, then: pip install psutil setuptools "
     "wheel && pip install --no-build-isolation --no-deps gfootball==2.10.2"
 )
 
@@ -48,8 +49,9 @@ def load_engine() -> Any:
     try:
         return import_module("gfootball_engine")
     except ImportError as error:
-        raise ImportError(
-            f"Google Research Football needs gfootball_engine ({error}). {INSTALL}"
+        raise NotInstalled(
+            "Google Research Football: expected the package gfootball_engine, which is not "
+            f"installed ({error}); {INSTALL}"
         ) from error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 import sys
 from typing import Any, NamedTuple
 
@@ -13,7 +12,9 @@ from rich.console import Console
 from experiments.analysis.estimates import Estimate, estimate, show
 from experiments.analysis.results import Result
 from experiments.analysis.tables import Rows, markdown, print_table
+from experiments.training.errors import shown
 from experiments.training.folder.files import replace_bytes, write_json
+from experiments.training.naming import command
 from experiments.training.settings.labels import value_texts
 
 SHOWN = ("return", "success", "length")
@@ -81,8 +82,7 @@ def save_ranking(result: Result, console: Console) -> None:
         return
     path = result.directory / "preset.json"
     write_json(path, describe_preset(result, best.point))
-    command = shlex.join(["python", "experiments/run.py", "--preset", str(path)])
-    console.print(f"The best: {command}", soft_wrap=True)
+    console.print(f"The best: {command('run')} --preset {shown(path)}", soft_wrap=True)
 
 
 def ranking_table(result: Result, ranked: list[Ranked]) -> Rows:

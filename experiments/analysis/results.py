@@ -228,7 +228,7 @@ def read_result(directory: Path, *, may_be_empty: bool = False) -> Result:
         _ = result.env_steps, result.labels, result.agents, result.is_complete, result.diverged
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UsageError(
-            f"runs: {directory} holds no run of experiments/run.py that can be read ({error!r}). "
+            f"runs: {directory} holds no run that can be read ({error!r}). "
             "Leave it out, or train it again."
         ) from error
     return result

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from experiments.training.signals import interrupted_at_once
 from experiments.training.streams import sturdy_output
+from oatrpo_jax.installation import NotInstalled
 
 MAX_COUNT = 2**31 - 1
 """The largest number that a loop on a device counts to; the core, slow to import, has it too."""
@@ -24,9 +25,9 @@ class UsageError(Exception):
     """The user asked for something that cannot be; the message says what to do."""
 
 
-def fail(message: str, program: str = "experiments/run.py") -> NoReturn:
+def fail(message: str, program: str) -> NoReturn:
     """Shows a usage error on stderr, framed like those of tyro, and exits with code 2."""
-    text = Text(f"{message}\n\nFor the options: python {program} --help")
+    text = Text(f"{message}\n\nFor the options: {program} --help")
     panel = Panel(text, title="Usage error", title_align="left", border_style="red")
     Console(stderr=True, width=100).print(panel)
     sys.exit(2)
@@ -53,12 +54,13 @@ def check_counts(**counts: int) -> None:
 def exit_code_of(action: Callable[[], int | None], program: str, advice: str = "") -> int:
     """Returns the exit code of a program that does this: 0 for None, 130 if it was interrupted.
 
-    A usage error is shown, and exits with 2.  What the machine lacks, such as room on the disk or
-    memory, is said in words, and the code is 1.  Whether anybody reads what it prints, it goes on.
+    A usage error or a missing package is shown, and exits with 2.  What the machine lacks, such as
+    room on the disk or memory, is said in words, and the code is 1.  Whether anybody reads what it
+    prints, it goes on.
 
     Args:
         action: what the program does.
-        program: its name.
+        program: what starts it.
         advice: what else to say where a file could not be written or read.
     """
     with sturdy_output(), interrupted_at_once():
@@ -68,7 +70,7 @@ def exit_code_of(action: Callable[[], int | None], program: str, advice: str = "
 def _exit_code_of(action: Callable[[], int | None], program: str, advice: str) -> int:
     try:
         return action() or 0
-    except UsageError as error:
+    except (UsageError, NotInstalled) as error:
         fail(str(error), program)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)

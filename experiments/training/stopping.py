@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.training.errors import shown
+from experiments.training.naming import command
 from experiments.training.settings.experiment import Experiment
 from experiments.training.signals import StopRequest
 
@@ -82,8 +83,9 @@ def advice(experiment: Experiment, directory: Path) -> str:
     names = [name for name in CALMING if name in reads and name not in experiment.swept]
     if len(experiment.points) == 1:
         return (
-            f"Lower {' or '.join(names)}: --resume {shown(directory)} with another value of "
-            f"{'it' if len(names) == 1 else 'one'} goes on from that checkpoint. {MASKS}"
+            f"Lower {' or '.join(names)}: {command('run')} --resume {shown(directory)} with "
+            f"another value of {'it' if len(names) == 1 else 'one'} goes on from that checkpoint. "
+            f"{MASKS}"
         )
     return f"Start anew with lower values of {' or '.join([*experiment.swept, *names])}. {MASKS}"
 
@@ -123,7 +125,7 @@ def explain(experiment: Experiment, ending: Ending, stop: StopRequest, directory
     if not ending.is_saved:
         _say(
             f"The last state could not be saved; the newest checkpoint is {newest}. Make room, "
-            f"then --resume {shown(directory)} does the updates since then again."
+            f"then {command('run')} --resume {shown(directory)} does the updates since then again."
         )
         return 1
     return 0 if ending.completed else stop.exit_code
@@ -133,8 +135,8 @@ def say_stopped(stop: StopRequest, what: str, directory: Path) -> None:
     """Says on stderr that a signal ended the run, what that left where, and how to go on."""
     assert stop.signal is not None
     _say(
-        f"Stopped by {stop.signal.name}; {what} {directory}, and --resume {shown(directory)} goes "
-        "on."
+        f"Stopped by {stop.signal.name}; {what} {directory}, and {command('run')} --resume "
+        f"{shown(directory)} goes on."
     )
 
 

@@ -76,7 +76,7 @@ def _describe_failure(error: Exception) -> str:
     return (
         f"JAX cannot compute with {' '.join(sorted(given)) or 'the device it found'}{reason}. "
         f"There is: {here}. Unset what stands in the way, choose JAX_PLATFORMS=cpu, or, where JAX "
-        "was not installed for the device, pip install 'jax[cuda]'"
+        "was not installed for the device: pip install 'jax[cuda12]', 'jax[cuda13]' or 'jax[tpu]'"
     )
 
 

@@ -427,7 +427,9 @@ def test_a_missing_jaxmarl_says_what_to_install(monkeypatch):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", find)
-    with pytest.raises(ImportError, match=r'jaxmarl:.* need jaxmarl.*pip install "jaxmarl>=0.2"'):
+    with pytest.raises(
+        ImportError, match=r'JaxMARL: expected.*jaxmarl.*pip install ".+\[jaxmarl\]"'
+    ):
         envs.make("jaxmarl:MPE_simple_spread_v3")
 
 

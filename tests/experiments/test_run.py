@@ -283,8 +283,8 @@ def test_a_number_that_is_not_finite_stops_the_run_and_keeps_its_rows(tmp_path: 
 @pytest.mark.parametrize(
     ("argv", "expected", "unexpected"),
     [
-        ([], "Lower actor_lr or critic_lr: --resume", "kl_threshold"),
-        (["--algorithm", "hatrpo"], "kl_threshold: --resume", "actor_lr"),
+        ([], "Lower actor_lr or critic_lr: python experiments/run.py --resume", "kl_threshold"),
+        (["--algorithm", "hatrpo"], "kl_threshold: python experiments/run.py --resume", "actor_lr"),
         (
             ["--actor-lr", "0.1", "0.2"],
             "Start anew with lower values of actor_lr or critic_lr.",

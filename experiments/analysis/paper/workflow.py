@@ -20,6 +20,7 @@ from experiments.analysis.paper.report import qualified, save_page, save_report
 from experiments.analysis.results import read_result
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import locked, write_json
+from experiments.training.naming import command
 from experiments.training.signals import STOPPING
 
 MANIFEST = "figure.json"
@@ -145,7 +146,7 @@ def make_figure(job: Job, console: Console) -> Outcome:
     save_data(outcome, job.directory / "data.csv")
     save_marl_eval(outcome, job.directory / "marl-eval.json")
     runs = job.runs.values()
-    commands = [shlex.join(["python", "experiments/run.py", *run.arguments]) for run in runs]
+    commands = [f"{command('run')} {shlex.join(run.arguments)}" for run in runs]
     save_page(outcome, job.directory, commands)
     table = Table("", "claim", "verdict", title=job.figure.title, box=None)
     for claim, _, verdict in outcome.verdicts:

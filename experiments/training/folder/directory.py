@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from experiments.training.errors import UsageError, shown
+from experiments.training.naming import command
 
 
 def default_directory(name: str) -> Path:
@@ -40,7 +41,7 @@ def check_is_empty(directory: Path) -> None:
     if directory.is_dir() and any(path.name[0] != "." for path in directory.iterdir()):
         raise UsageError(
             f"out: expected a new or empty directory, but {directory} holds files; choose another, "
-            f"or go on with the run in it: --resume {shown(directory)}"
+            f"or go on with the run in it: {command('run')} --resume {shown(directory)}"
         )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 RunDirectory = Annotated[
-    Positional[Path], arg(metavar="DIR", help="a directory that experiments/run.py has left")
+    Positional[Path], arg(metavar="DIR", help="a directory that a run has left")
 ]
 
 Point = Annotated[

@@ -23,6 +23,7 @@ from tyro.constructors import (
 
 from envs.choices import check_choice
 from experiments.training.errors import UsageError, typed_names
+from experiments.training.naming import command
 from experiments.training.settings.defaults import AlgorithmName, get_preset
 from experiments.training.settings.documents import read_preset, stored_options
 from experiments.training.settings.options import (
@@ -40,8 +41,6 @@ from oatrpo_jax.algorithms import fixed_algorithm, get_algorithm
 from oatrpo_jax.config import Config
 from oatrpo_jax.reuse.rules import allowed_reuse
 
-PROGRAM = "experiments/run.py"
-
 DESCRIPTION = """Train a team of agents; every seed and every setting of the grid in one program.
 
 Leaves config.json, metrics.csv, matrices.csv, summary.json, curves.png, reuse.png, replay.gif,
@@ -49,18 +48,18 @@ TensorBoard files and checkpoints; with --eval-every also evaluation.csv. The de
 those of the environment and the algorithm on the command line."""
 
 EXAMPLES = """Examples:
-  python experiments/run.py --env maze
+  {run} --env maze
       OAPPO on the Black and Red maze, five seeds
-  python experiments/run.py --env maze --algorithm happo --seeds 10 --out runs/happo
-  python experiments/run.py --env maze --reuse-sigma 0.01 0.1 1 10 --reuse-lambda 0.4 0.7
+  {run} --env maze --algorithm happo --seeds 10 --out runs/happo
+  {run} --env maze --reuse-sigma 0.01 0.1 1 10 --reuse-lambda 0.4 0.7
       a grid of 8 points x 5 seeds in one program
-  python experiments/run.py --env maze:black-blue-red --algorithm fixed --reuse-matrix rr
-  python experiments/run.py --env maze --env-option num_per_colour=4 time_limit=60
-  python experiments/run.py --resume runs/happo --total-steps 300000
+  {run} --env maze:black-blue-red --algorithm fixed --reuse-matrix rr
+  {run} --env maze --env-option num_per_colour=4 time_limit=60
+  {run} --resume runs/happo --total-steps 300000
       go on with a run that was stopped, killed, or is to be longer
-  python experiments/run.py --env maze --eval-every 10
+  {run} --env maze --eval-every 10
       evaluated on the way; the best policies play once more at the end
-  python experiments/run.py --env maze --algorithm oatrpo --help
+  {run} --env maze --algorithm oatrpo --help
       the options and defaults of another algorithm
 """
 
@@ -92,7 +91,7 @@ def parse(argv: Sequence[str]) -> Options:
     given = frozenset(typed)
     check_known([name for name in typed if name != "help"], _meanings())
     choice, _ = tyro.cli(
-        _Choice, prog=PROGRAM, args=list(argv), add_help=False, return_unknown_args=True
+        _Choice, prog=command("run"), args=list(argv), add_help=False, return_unknown_args=True
     )
     if choice.algorithm is not None:
         _check_algorithm(choice.algorithm)
@@ -151,7 +150,7 @@ def _typed_over(defaults: Settings, argv: Sequence[str]) -> Settings:
         settings = tyro.cli(
             Settings,
             default=defaults,
-            prog=PROGRAM,
+            prog=command("run"),
             description=DESCRIPTION,
             args=list(argv),
             config=(OmitArgPrefixes,),
@@ -159,7 +158,7 @@ def _typed_over(defaults: Settings, argv: Sequence[str]) -> Settings:
         )
     except SystemExit as exit_:
         if not exit_.code:
-            print(EXAMPLES)
+            print(EXAMPLES.format(run=command("run")))
         raise
     # All that a preset says is in the other options.
     return dataclasses.replace(settings, run=dataclasses.replace(settings.run, preset=None))

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -18,6 +17,7 @@ import oatrpo_jax
 from experiments.training.errors import UsageError
 from experiments.training.settings.experiment import Experiment
 from experiments.training.settings.options import OF_THE_PROCESS
+from oatrpo_jax.installation import ROOT
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "jumanji")
 
@@ -123,12 +123,14 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """Returns the checked-out commit, marked ``-dirty`` if files differ; None outside git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    """Returns the commit of this clone, marked ``-dirty`` if files differ; None where it is none.
+
+    What was installed into a folder of somebody's repository has nothing to do with its commits.
+    """
+    git = ["git", "--git-dir", str(ROOT / ".git"), "--work-tree", str(ROOT)]
+    command = [*git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        result = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
-        )
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return result.stdout.strip() or None

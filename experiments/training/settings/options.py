@@ -54,7 +54,7 @@ class Run:
         log: where metrics go besides metrics.csv, which is always written: tensorboard files in the
             run's directory, wandb (project, mode and the like by its own environment variables);
             csv alone means nowhere else
-        preset: settings that experiments/sweep.py found; what stands beside it counts more
+        preset: settings that a sweep found; what stands beside it counts more
         resume: go on with the run in DIR as if it had never stopped; everything is as it was there,
             but --total-steps may be raised
         lenient: warn of options that the algorithm does not read, in place of refusing them

@@ -1,0 +1,122 @@
+"""Whether a wheel does what the README says: ``python -m tests.wheel dist/*.whl``.
+
+It is installed into a fresh environment in a folder of somebody else's repository, first alone,
+then with the extra that its own message names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.test_readme import EXAMPLES
+
+LOCK = Path(__file__).parents[1] / "requirements.lock"
+RUN = ("run", "--env", "maze", "--seeds", "1", "--total-steps", "128", "--num-envs", "4")
+RUN += ("--rollout-length", "8", "--hidden-sizes", "8", "--out", "tiny")
+RULED_OUT = ("PYTHONPATH", "VIRTUAL_ENV", "OATRPO_COMMAND")
+
+
+class Shell:
+    """Commands in a folder outside of the clone, whose environment they use."""
+
+    def __init__(self, folder: Path) -> None:
+        kept = {name: value for name, value in os.environ.items() if name not in RULED_OUT}
+        self.folder, self.programs = folder, folder / ".venv" / "bin"
+        self.environment = {**kept, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "", "COLUMNS": "300"}
+
+    def fails(self, program: str, *arguments: str) -> str:
+        """Returns what a command says, which is to end with the exit code 2."""
+        return self(program, *arguments, code=2)
+
+    def __call__(self, program: str, *arguments: str, code: int = 0) -> str:
+        """Returns what a command prints; its exit code is to be `code`."""
+        command = [str(self.programs / program), *arguments]
+        print("$", program, *(each.splitlines()[0] for each in arguments if each), flush=True)
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, text=True, capture_output=True
+        )
+        text = done.stdout + done.stderr
+        assert done.returncode == code, f"exit code {done.returncode}:\n{text}"
+        return text
+
+
+def check(wheel: Path, folder: Path) -> None:
+    """Raises an AssertionError unless all that is promised of a wheel holds, in a new folder."""
+    make_repository(folder)
+    subprocess.run([sys.executable, "-m", "venv", folder / ".venv"], check=True)
+    shell = Shell(folder)
+    install(shell, str(wheel))
+    check_core(shell)
+    (line,) = re.findall(r'pip install "(.+)"', shell.fails("oatrpo", "run"))
+    install(shell, line)  # What is installed already is not looked for anywhere.
+    check_training(shell)
+
+
+def make_repository(folder: Path) -> None:
+    """Makes a repository of somebody else's there, with one commit."""
+    author = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    for arguments in (["init", "--quiet"], ["commit", "--quiet", "--allow-empty", "-m", "theirs"]):
+        subprocess.run(["git", *author, *arguments], cwd=folder, check=True)
+
+
+def install(shell: Shell, what: str) -> None:
+    """Installs something, in the versions of the lock file where that is for this Python."""
+    here = f"# Python {sys.version_info[0]}.{sys.version_info[1]}"
+    is_locked = LOCK.read_text().splitlines()[0] == here
+    constraint = ("--constraint", str(LOCK)) if is_locked else ()
+    shell("pip", "install", "--quiet", "--disable-pip-version-check", *constraint, what)
+
+
+def check_core(shell: Shell) -> None:
+    """The core alone: the README's learner in a loop of one's own, and words for the rest."""
+    shell("python", "-c", EXAMPLES[0])
+    version = shell("oatrpo", "--version").strip()
+    assert (
+        version == shell("python", "-c", "import oatrpo_jax as oa; print(oa.__version__)").strip()
+    )
+    assert "reproduce " in shell("oatrpo", "--help")
+    words = shell("python", "-c", MAZE)
+    assert "environments: expected the package jumanji, which is not installed" in words, words
+    assert 'pip install "oatrpo-jax[train]"' in words
+
+
+MAZE = """
+import envs
+try:
+    envs.make("maze")
+except ImportError as error:
+    print(error)
+"""
+
+
+def check_training(shell: Shell) -> None:
+    """The installed command: it trains, names itself, and knows of no commit."""
+    words = shell("oatrpo", *RUN)
+    config = json.loads((shell.folder / "tiny" / "config.json").read_text())
+    assert config["git_commit"] is None
+    assert json.loads((shell.folder / "tiny" / "summary.json").read_text())["completed"], words
+    assert "oatrpo run --resume" in shell.fails("oatrpo", *RUN)
+    shell("oatrpo", "export", "tiny")
+    assert (shell.folder / "tiny" / "policy.zip").exists()
+    size = ("--seeds", "1", "--budget", "0.01", "--out", "results")
+    shell("oatrpo", "reproduce", "figure-3d", *size)
+    assert "oatrpo run --env" in (shell.folder / "results" / "report.html").read_text()
+
+
+def main(argv: Sequence[str]) -> None:
+    """Checks one wheel in a folder that is removed afterwards."""
+    (wheel,) = argv
+    with tempfile.TemporaryDirectory(prefix="oatrpo-") as folder:
+        check(Path(wheel).resolve(), Path(folder))
+    print(f"{wheel}: installs alone and with its extra, and does what the README says")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
