@@ -1,6 +1,7 @@
 """Puts runs side by side: ``python experiments/compare.py runs/a runs/b --out compare.png``.
 
-Draws the learning curves of runs on one environment in one figure, and prints a table in Markdown.
+Draws the learning curves of runs on one environment in one figure, and prints two tables in
+Markdown: how each ends, and how far each is from the run that is named first.
 """
 
 from __future__ import annotations
@@ -24,12 +25,19 @@ if TYPE_CHECKING:
     from experiments.analysis.results import Result
 
 
+DIFFERENCES = """Differences of the means at the end, with Welch's 95% interval. Probability of
+improvement: the share of pairs of seeds in which the row is ahead of the run named first, ties
+half, with a 95% bootstrap interval, which has no width where all pairs are won or lost."""
+"""What is said of the second table."""
+
+
 @dataclass(frozen=True)
 class Compare:
-    """Learning curves of several runs in one figure, and their ends in one table.
+    """Learning curves of several runs in one figure, their ends and differences in tables.
 
     Attributes:
-        runs: directories that runs have left, all of one environment.
+        runs: directories that runs have left, all of one environment; differences are from the
+            first point of the first of them.
         out: the picture to write, .png or .pdf.
         threshold: success rate in (0, 1] that the table's last columns wait for.
     """
@@ -51,14 +59,20 @@ def read(argv: Sequence[str] | None) -> Compare:
 
 
 def compare(options: Compare) -> None:
-    """Writes the picture and prints the table."""
+    """Writes the picture and prints the tables; what limits the comparison goes to stderr."""
     check(options)
     # Slow to import; help and mistakes that tyro finds do not wait for them.
-    from experiments.analysis.comparison import label_points, save_figure, table
+    from experiments.analysis import comparison
+    from experiments.analysis.entries import label_points
 
-    entries = label_points(read_comparable(options.runs))
-    save_figure(entries, options.out)
-    print(table(entries, options.threshold))
+    results = read_comparable(options.runs)
+    entries = label_points(results)
+    for warning in comparison.warnings(results):
+        print(f"Warning: {warning}", file=sys.stderr)
+    comparison.save_figure(entries, options.out)
+    print(comparison.table(entries, options.threshold))
+    if len(entries) > 1:
+        print(f"\n{DIFFERENCES}\n\n{comparison.difference_table(entries)}")
 
 
 def check(options: Compare) -> None:

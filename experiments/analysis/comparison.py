@@ -1,27 +1,30 @@
-"""Runs side by side: their learning curves in one figure, their ends in one table."""
+"""Runs side by side: their learning curves in one figure, their ends in tables, and warnings."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from experiments.analysis.curves import draw_curves, find_marks
-from experiments.analysis.estimates import MEAN, estimate, show, show_steps
+from experiments.analysis.colours import tell_apart
+from experiments.analysis.curves import draw_curves
+from experiments.analysis.entries import Entry
+from experiments.analysis.estimates import (
+    MEAN,
+    MIN_SEEDS,
+    estimate,
+    improvement,
+    mean_difference,
+    show,
+    show_steps,
+)
+from experiments.analysis.grids import run_look
+from experiments.analysis.panels import choose_metrics, find_marks
 from experiments.analysis.results import Result
+from experiments.analysis.summary import DECISIVE
 from experiments.analysis.tables import markdown
 from experiments.training.errors import UsageError
 
 METRICS = ("success", "return", "length")
-
-
-class Entry(NamedTuple):
-    """A grid point of a run, and what to call it."""
-
-    label: str
-    result: Result
-    point: int
 
 
 def environment(result: Result) -> str:
@@ -30,52 +33,52 @@ def environment(result: Result) -> str:
     return " ".join([result.config["environment"], *(f"{k}={v}" for k, v in options)])
 
 
-def label_points(results: Sequence[Result]) -> list[Entry]:
-    """Returns everything to compare.
-
-    A label is the algorithm and the coefficients that differ within the run; where two would be
-    the same, the run's directory is added, by its name or, if that is not enough, its path.
-    """
-    points = [(result, point) for result in results for point in range(result.num_points)]
-    labels = [_label(result, point) for result, point in points]
-    for place in (lambda result: result.directory.resolve().name, lambda result: result.directory):
-        times = Counter(labels)
-        labels = [
-            f"{label} ({place(result)})" if times[label] > 1 else label
-            for label, (result, _) in zip(labels, points, strict=True)
-        ]
-    return [Entry(label, *each) for label, each in zip(labels, points, strict=True)]
-
-
-def _label(result: Result, point: int) -> str:
-    label = result.config["algorithm"]
-    if result.config["swept"]:
-        label += f" {result.labels[point]}"
-    if point in result.diverged:
-        label += ", diverged"
-    return label if result.is_complete else f"{label}, unfinished"
-
-
 def shared_metrics(entries: Sequence[Entry]) -> list[str]:
     """Returns the episode metrics that every run reports."""
     return [name for name in METRICS if all(entry.result.has(name) for entry in entries)]
 
 
+def warnings(results: Sequence[Result]) -> list[str]:
+    """Returns what limits a comparison of these runs: too few seeds, budgets that differ."""
+    found = []
+    steps = sorted((result.env_steps, str(result.directory)) for result in results)
+    # By less than an update runs of the same length differ as well, as they have whole updates.
+    if steps[-1][0] - steps[0][0] >= max(result.steps_per_update for result in results):
+        (least, shortest), (most, longest) = steps[0], steps[-1]
+        found.append(
+            f"steps: expected runs of the same length, got {least:,} environment steps per seed "
+            f"in {shortest} and {most:,} in {longest}; their ends are not after the same "
+            "training. Train the shorter on: --resume with --total-steps."
+        )
+    counts = {str(result.directory): result.num_seeds for result in results}
+    if few := [f"{count} in {path}" for path, count in counts.items() if count < MIN_SEEDS]:
+        found.append(
+            f"seeds: expected at least {MIN_SEEDS} per run, got {', '.join(few)}; intervals over "
+            "so few mean little. Train more: --seeds."
+        )
+    return found
+
+
 def save_figure(entries: Sequence[Entry], path: Path) -> None:
-    """Saves one panel per metric with one curve per run and grid point.
+    """Saves one panel per metric that changes, with one curve per run and grid point.
 
     Raises:
         UsageError: if the file cannot be written.
     """
     counts = sorted({entry.result.num_seeds for entry in entries})
-    first = entries[0].result
+    first, looks = entries[0].result, tell_apart([run_look(one.result) for one in entries])
+    chosen = choose_metrics(shared_metrics(entries), [entry[1:] for entry in entries])
+    title = f"{environment(first)}: {describe_statistic(counts)}"
     figure = draw_curves(
         {
-            name: [entry.result.curve(name, entry.point) for entry in entries]
-            for name in shared_metrics(entries)
+            name: [
+                (entry.result.curve(name, entry.point), look)
+                for entry, look in zip(entries, looks, strict=True)
+            ]
+            for name in chosen.metrics
         },
-        [entry.label for entry in entries],
-        title=f"{environment(first)}: {describe_statistic(counts)}",
+        [(entry.label, look) for entry, look in zip(entries, looks, strict=True)],
+        title="\n".join(filter(None, [title, chosen.remark])),
         marks=find_marks(first),
     )
     try:
@@ -102,14 +105,30 @@ def describe_statistic(counts: Sequence[int]) -> str:
 def table(entries: Sequence[Entry], threshold: float) -> str:
     """Returns the ends of the runs, means over seeds, as a table in Markdown."""
     metrics = shared_metrics(entries)
-    head = ["run", "seeds", *metrics]
+    head = ["run", "seeds", "steps", *metrics]
     if "success" in metrics:
         head += [f"steps to {threshold:g} success", "reached"]
     rows = [head]
     for label, result, point in entries:
         ends = (estimate(result.ends(name, point), MEAN) for name in metrics)
-        row = [label, str(result.num_seeds), *(show(end, ".3g") for end in ends)]
+        steps = f"{result.steps_after(result.num_sound(point)):,}"
+        row = [label, str(result.num_seeds), steps, *(show(end, ".3g") for end in ends)]
         if "success" in metrics:
             row += show_steps(*result.steps_to("success", point, threshold), MEAN)
+        rows.append(row)
+    return markdown(rows)
+
+
+def difference_table(entries: Sequence[Entry]) -> str:
+    """Returns how much further the others end than the first, and how surely, in Markdown."""
+    first, *others = entries
+    metrics = [name for name in DECISIVE if name in shared_metrics(entries)]
+    heads = [(f"{name}: difference", "probability of improvement") for name in metrics]
+    rows = [[f"against {first.label}", *(cell for pair in heads for cell in pair)]]
+    for label, result, point in others:
+        row = [label]
+        for name in metrics:
+            pair = result.ends(name, point), first.result.ends(name, first.point)
+            row += [show(mean_difference(*pair), ".3g"), show(improvement(*pair), ".2f")]
         rows.append(row)
     return markdown(rows)

@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
-from experiments.analysis.results import Result
+from experiments.analysis.colours import Look
 from experiments.analysis.statistics import Curve
 
-COLOURS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#000000",
-    "#999933",
-)
-"""Okabe and Ito's palette, told apart by colour-blind readers too (yellow darkened)."""
+MARKER_POINTS = 4
+"""Size of the marks of single points and of evaluations."""
 
-STYLES = ("-", "--", ":", "-.")
-"""Distinguish curves once all colours are used."""
-
-METRICS = ("success", "return", "length", "optimality")
-"""The episode metrics that curves.png shows, where the environment reports them."""
+TITLE_MARGIN = 0.15
+"""Inches beside a title at least."""
 
 SHARES = ("success", "optimality", "path_optimality")
 """Episode metrics in [0, 1]."""
+
+Entries = Sequence[tuple[str, Look]]
+"""What a legend says: names, and how what they stand for is drawn."""
+
+Line = tuple[Curve, Look]
+"""A curve, and how it is drawn."""
 
 
 class Mark(NamedTuple):
@@ -44,76 +38,56 @@ class Mark(NamedTuple):
 
 
 def draw_curves(
-    curves: Mapping[str, Sequence[Curve]],
-    labels: Sequence[str],
+    lines: Mapping[str, Sequence[Line]],
+    entries: Entries,
     *,
     title: str,
     names: Mapping[str, str] = MappingProxyType({}),
     marks: Mapping[str, Mark] = MappingProxyType({}),
     panel_inches: tuple[float, float] = (4.2, 4.0),
 ) -> Figure:
-    """Returns a figure with a panel per episode metric, and the labels of the curves below.
+    """Returns a figure with a panel per episode metric, and a legend below.
 
     Args:
-        curves: by metric.
-        labels: of the curves, the same for each metric; a curve called "" is not named.
+        lines: by metric; later ones lie above earlier ones.
+        entries: of the legend.
         title: of the figure.
         names: what panels call the metrics, where it is not ``episode <metric>``.
         marks: levels to compare with, by metric.
         panel_inches: width and height of each panel.
     """
     width, height = panel_inches
-    figure = Figure(figsize=(width * len(curves), height), layout="constrained")
-    panels = figure.subplots(1, len(curves), squeeze=False)[0]
-    for axes, (metric, each) in zip(panels, curves.items(), strict=True):
-        for index, (label, curve) in enumerate(zip(labels, each, strict=True)):
-            draw_curve(axes, curve, index, label)
+    figure = Figure(figsize=(width * len(lines), height), layout="constrained")
+    panels = figure.subplots(1, len(lines), squeeze=False)[0]
+    for axes, (metric, each) in zip(panels, lines.items(), strict=True):
+        for curve, look in each:
+            draw_curve(axes, curve, look)
         axes.set_title(names.get(metric, f"episode {metric}"))
         dress_over_steps(axes)
+        if not any(len(curve.env_steps) for curve, _ in each):
+            _say_empty(axes)
         if metric in SHARES:
             axes.set_ylim(-0.03, 1.03)
         if metric in marks:
             _draw_mark(axes, marks[metric])
-    figure.suptitle(title)
-    add_legend(figure, panels[0])
+    set_title(figure, title)
+    add_legend(figure, entries)
     return figure
 
 
-def save_curves(result: Result, path: Path) -> None:
-    """Saves success, return, length and, where reported, optimality over environment steps."""
-    points = range(result.num_points)
-    curves = {
-        metric: [result.curve(metric, point) for point in points]
-        for metric in METRICS
-        if result.has(metric)
-    }
-    remark = "mean and 95% interval over seeds" if result.num_seeds > 1 else ""
-    figure = draw_curves(
-        curves, point_labels(result), title=make_title(result, remark), marks=find_marks(result)
-    )
-    figure.savefig(path, dpi=120)
-
-
-def point_labels(result: Result) -> list[str]:
-    """Returns the names of the grid points; a single one needs none."""
-    if result.num_points == 1:
-        return [""]
-    return [
-        f"{result.labels[point]}{', diverged' * (point in result.diverged)}"
-        for point in range(result.num_points)
-    ]
-
-
-def draw_curve(axes: Axes, curve: Curve, index: int, label: str) -> None:
-    """Draws a curve and its band in the colour of its index; a dot and a bar of a single point."""
-    colour = COLOURS[index % len(COLOURS)]
-    style = STYLES[index // len(COLOURS) % len(STYLES)]
+def draw_curve(axes: Axes, curve: Curve, look: Look) -> None:
+    """Draws a curve and its band; a dot and a bar of a single point."""
     is_single = len(curve.env_steps) == 1
-    marker = "o" if is_single else ""
-    axes.plot(curve.env_steps, curve.mean, style, marker=marker, color=colour, label=label)
-    if is_single:
-        axes.vlines(curve.env_steps, curve.low, curve.high, color=colour, alpha=0.5)
-    axes.fill_between(curve.env_steps, curve.low, curve.high, color=colour, alpha=0.2, lw=0)
+    marker = look.marker or ("o" if is_single else "")
+    axes.plot(curve.env_steps, curve.mean, **_line(look._replace(marker=marker)))
+    if not look.has_band:
+        return
+    if is_single or look.marker:
+        axes.vlines(curve.env_steps, curve.low, curve.high, color=look.colour, alpha=0.5)
+    else:
+        axes.fill_between(
+            curve.env_steps, curve.low, curve.high, color=look.colour, alpha=0.2, lw=0
+        )
 
 
 def dress_over_steps(axes: Axes) -> None:
@@ -125,39 +99,51 @@ def dress_over_steps(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def add_legend(figure: Figure, axes: Axes) -> None:
-    """Names a panel's curves below the figure, which grows by what that takes; "" is no name."""
-    handles, labels = axes.get_legend_handles_labels()
-    if not labels:
+def set_title(figure: Figure, title: str) -> None:
+    """Gives a figure a title, and the width that it needs."""
+    width = figure.suptitle(title).get_window_extent().width / figure.dpi
+    figure.set_figwidth(max(figure.get_figwidth(), width + 2 * TITLE_MARGIN))
+
+
+def add_legend(figure: Figure, entries: Entries) -> None:
+    """Says below a figure, which grows by what that takes, what its lines are."""
+    if not entries:
         return
+    labels = [name for name, _ in entries]
+    handles = [Line2D([], [], **_line(look)) for _, look in entries]
     # With these paddings n columns are at most n times as wide as one.
     style: Any = {"loc": "outside lower center", "borderpad": 1.0, "columnspacing": 2.0}
-    trial = figure.legend(handles, labels, frameon=False, **style)
+    style |= {"frameon": False, "handlelength": 2.8}
+    trial = figure.legend(handles, labels, **style)
     num_columns = int(figure.bbox.width / trial.get_window_extent().width)
     trial.remove()
     style["ncols"] = min(max(num_columns, 1), len(labels))
-    box = figure.legend(handles, labels, frameon=False, **style).get_window_extent()
+    box = figure.legend(handles, labels, **style).get_window_extent()
     width, height = figure.bbox.size
     figure.set_size_inches(max(width, box.width) / figure.dpi, (height + box.height) / figure.dpi)
 
 
-def find_marks(result: Result) -> dict[str, Mark]:
-    """Returns the mark of the shortest possible episodes, where their length is known."""
-    length = result.config.get("optimal_episode_length")
-    return {} if length is None else {"length": Mark(length, "optimal")}
+def _say_empty(axes: Axes) -> None:
+    """Says in a panel why it has no curve."""
+    axes.text(0.5, 0.5, "too few episodes ended", ha="center", transform=axes.transAxes)
+    axes.set_xticks([])
+    axes.set_yticks([])
 
 
-def make_title(result: Result, remark: str) -> str:
-    """Returns environment, algorithm and number of seeds, and a remark if there is one."""
-    plural = "s" if result.num_seeds > 1 else ""
-    names = f"{result.config['environment']}, {result.config['algorithm']}"
-    title = f"{names}, {result.num_seeds} seed{plural}"
-    return f"{title} ({remark})" if remark else title
+def _line(look: Look) -> Any:
+    """Returns the properties of a line that looks like that."""
+    return {
+        "color": look.colour,
+        "linestyle": look.style,
+        "linewidth": look.width,
+        "marker": look.marker,
+        "markersize": MARKER_POINTS,
+    }
 
 
 def _draw_mark(axes: Axes, mark: Mark) -> None:
     """Draws a level, and its name at the left: lengths end near their optimum at the right."""
-    axes.axhline(mark.height, color="grey", ls=":", label="_")
+    axes.axhline(mark.height, color="grey", ls=":")
     axes.annotate(
         mark.name,
         (0, mark.height),

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from experiments.analysis.curves import save_curves
 from experiments.analysis.estimates import MEAN, estimate, show
+from experiments.analysis.panels import save_curves
 from experiments.analysis.ranking import save_ranking
 from experiments.analysis.results import Result, read_result
-from experiments.analysis.reuse import save_reuse
+from experiments.analysis.reuse import has_reuse, save_reuse
 from experiments.analysis.summary import summarise
 from experiments.analysis.tables import print_table
 from experiments.training.folder.files import write_json
@@ -45,9 +45,15 @@ def finish(directory: Path, console: Console) -> dict[str, Any]:
 
 
 def draw(result: Result, point: int, seed: int, console: Console) -> None:
-    """Saves curves.png, reuse.png of a grid point, and replay.gif with a seed's team there."""
+    """Saves curves.png, reuse.png of a grid point, and replay.gif with a seed's team there.
+
+    Those that would show nothing are left out, and it prints why.
+    """
     save_curves(result, result.directory / "curves.png")
-    save_reuse(result, point, result.directory / "reuse.png")
+    if has_reuse(result):
+        save_reuse(result, point, result.directory / "reuse.png")
+    else:
+        console.print("no reuse.png: no policy reused the experience of another")
     team = load_team(result.directory)
     lane = point, result.seeds.index(seed)
     if not save_replay(team, team.experiment.trainer, lane, result.directory / "replay.gif"):

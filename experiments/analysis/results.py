@@ -17,12 +17,14 @@ from experiments.analysis.statistics import (
     bin_ends,
     bin_means,
     curve_over_seeds,
-    first_passage,
+    first_passages,
     tail_means,
 )
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import read_json
 from experiments.training.settings.labels import name_points
+
+LOGS = ("metrics", "matrices", "evaluation")
 
 SEED_BINS = 500
 """Points per curve of one seed at most."""
@@ -39,6 +41,7 @@ class Result:
         clusters: clusters.json, SEPS' groups of agents; empty with any other algorithm.
         log: metrics.csv.
         matrix_log: matrices.csv, which need not have rows of every update.
+        evaluation_log: evaluation.csv, which has no rows where nothing was evaluated.
     """
 
     directory: Path
@@ -47,6 +50,7 @@ class Result:
     clusters: dict[str, Any]
     log: Table
     matrix_log: Table
+    evaluation_log: Table
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
@@ -162,17 +166,12 @@ class Result:
     def steps_to(self, name: str, point: int, threshold: float) -> tuple[np.ndarray, np.ndarray]:
         """Returns ``[K]`` the steps until a metric reaches a threshold, and ``[K]`` whether it did.
 
-        See `first_passage`.  A seed that never gets there counts with all the run's steps, which
-        are then a lower bound.
+        See `statistics.first_passage`.  A seed that never gets there counts with all the run's
+        steps, which are then a lower bound.
         """
-        value, count = self._episodes(name, point)
-        passages = [
-            first_passage(value[:, seed], count[:, seed], threshold)
-            for seed in range(self.num_seeds)
-        ]
-        reached = np.array([passage is not None for passage in passages])
-        updates = np.array([self.num_updates if each is None else each for each in passages])
-        return self.steps_after(updates).astype(float), reached
+        updates = first_passages(*self._episodes(name, point), threshold)
+        reached = np.isfinite(updates)
+        return self.steps_after(np.where(reached, updates, self.num_updates)), reached
 
     def own(self) -> np.ndarray:
         """Returns ``[K, G, N]`` where agent n acts with policy g; SEPS groups agents per seed."""
@@ -221,7 +220,7 @@ def read_result(directory: Path, *, may_be_empty: bool = False) -> Result:
             for name in ("training.json", "clusters.json")
         )
         of_run = len(config["points"]), config["seeds"], _steps_per_update(config)
-        logs = (read_log(directory / name, *of_run) for name in ("metrics.csv", "matrices.csv"))
+        logs = (read_log(directory / f"{name}.csv", *of_run) for name in LOGS)
         result = Result(directory, config, training, clusters, *logs)
         _check_updates(result, may_be_empty)
         # What everybody looks at; where one of it is missing, this is no run.

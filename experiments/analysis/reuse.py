@@ -12,13 +12,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
-from experiments.analysis.curves import (
-    add_legend,
-    draw_curve,
-    dress_over_steps,
-    make_title,
-    point_labels,
-)
+from experiments.analysis.curves import add_legend, draw_curve, dress_over_steps, set_title
+from experiments.analysis.grids import PointLooks, point_looks
+from experiments.analysis.panels import make_title
 from experiments.analysis.results import Result
 from experiments.analysis.statistics import Curve, curve_over_seeds, even_means
 
@@ -29,8 +25,23 @@ LABELLED_SIZE = 6
 NUM_BINS = 200
 """Points of a curve at most: neighbouring updates are averaged."""
 
+MEASURES = ("divergence", "effective_sample_size")
+"""What may be known of how far policies are apart."""
+
 MIN_DIVERGENCE = 1e-4
 """Where the colours of divergences, which are logarithmic, begin."""
+
+
+def has_reuse(result: Result) -> bool:
+    """Returns whether there is something to see of reuse in a run.
+
+    Somebody reused the experience of a policy not its own, or how far policies are apart was
+    measured, which says why nobody did.
+    """
+    if result.own().all():  # There is one policy, or every agent acts with all of them.
+        return False
+    measured = (result.has_matrix(f"reuse/{name}") for name in MEASURES)
+    return any(measured) or bool(np.any(result.columns["reuse/num_admitted"] > 0))
 
 
 def save_reuse(result: Result, point: int, path: Path) -> None:
@@ -48,13 +59,15 @@ def save_reuse(result: Result, point: int, path: Path) -> None:
     grid = figure.add_gridspec(len(matrices) + 1, 2 * len(moments))
     if matrices:
         _draw_snapshots(figure, grid, result, updates[moments], matrices)
-    axes = _draw_admitted(figure, grid, result)
+    drawn = point_looks(result)
+    _draw_admitted(figure, grid, result, drawn)
     remarks = [
         *([f"matrices: {result.labels[point]}"] if result.config["swept"] else []),
         *(["mean over seeds"] if result.num_seeds > 1 else []),
     ]
-    figure.suptitle(make_title(result, ", ".join(remarks)))
-    add_legend(figure, axes)
+    title = make_title(result, ", ".join(remarks))
+    set_title(figure, "\n".join(filter(None, [title, drawn.remark])))
+    add_legend(figure, drawn.entries)
     figure.savefig(path, dpi=110)
 
 
@@ -132,11 +145,8 @@ def _number(value: float) -> str:
     return "<1e-3" if 0 < value < 1e-3 else f"{round(value, 3):.3g}"
 
 
-def _draw_admitted(figure: Figure, grid: GridSpec, result: Result) -> Axes:
-    """Draws how many others are admitted, and effective sample sizes where they were recorded.
-
-    Returns the first panel, which has a curve per grid point.
-    """
+def _draw_admitted(figure: Figure, grid: GridSpec, result: Result, drawn: PointLooks) -> None:
+    """Draws how many others are admitted, and effective sample sizes where they were recorded."""
     own = result.own()
     has_sample_size = result.has_matrix("reuse/effective_sample_size") and not own.all()
     last, half = grid.nrows - 1, grid.ncols // 2
@@ -144,11 +154,12 @@ def _draw_admitted(figure: Figure, grid: GridSpec, result: Result) -> Axes:
     panels = [first]
     if has_sample_size:
         panels.append(figure.add_subplot(grid[last, half:], sharex=first))
-    for point, label in enumerate(point_labels(result)):
+    for point in drawn.order:
+        look = drawn.looks[point]
         ends, admitted = even_means(result.sound("reuse/num_admitted", point), NUM_BINS)
-        draw_curve(first, curve_over_seeds(result.steps_after(ends), admitted), point, label)
+        draw_curve(first, curve_over_seeds(result.steps_after(ends), admitted), look)
         for axes in panels[1:]:
-            draw_curve(axes, _sample_size_of_others(result, own, point), point, label)
+            draw_curve(axes, _sample_size_of_others(result, own, point), look)
     titles = ("others admitted per learner", "effective sample size of others' experience (share)")
     for axes, title in zip(panels, titles, strict=False):
         axes.set_title(title)
@@ -157,7 +168,6 @@ def _draw_admitted(figure: Figure, grid: GridSpec, result: Result) -> Axes:
     first.set_ylim(top=max(1.0, first.get_ylim()[1]))
     for axes in panels[1:]:
         axes.set_ylim(0, 1.03)
-    return first
 
 
 def _sample_size_of_others(result: Result, own: np.ndarray, point: int) -> Curve:

@@ -130,6 +130,18 @@ def first_passage(value: np.ndarray, count: np.ndarray, threshold: float) -> int
     return int(ends[np.argmax(is_there)]) if is_there.any() else None
 
 
+def first_passages(value: np.ndarray, count: np.ndarray, threshold: float) -> np.ndarray:
+    """Returns ``[K]`` float64 the `first_passage` of each seed, infinite where there is none.
+
+    Args:
+        value: ``[U, K]`` mean over the episodes that ended in each update.
+        count: ``[U, K]`` how many did.
+        threshold: of the mean.
+    """
+    found = [first_passage(*pair, threshold) for pair in zip(value.T, count.T, strict=True)]
+    return np.array([np.inf if each is None else each for each in found])
+
+
 def curve_over_seeds(env_steps: np.ndarray, per_seed: np.ndarray, trim: float = MEAN) -> Curve:
     """Returns the curve of a quantity ``[bins, K]`` that is known after so many steps."""
     return Curve(env_steps, *average(per_seed, trim))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,15 +34,12 @@ def summarise(result: Result) -> dict[str, Any]:
         "run_seconds": training["run_seconds"],
         "env_steps_per_second": lane_steps / max(training["run_seconds"], 1e-9),
         "diverged": training["diverged"],
-        "best_point": _best_point(result, points),
+        "best_point": _best_point(result) if points else None,
         "points": points,
     }
     if "sweep" in config and result.is_complete:
-        best, *_ = rank(result)
-        summary |= {
-            "best_point": best.point,
-            "best_score": best.score.value if best.score.num_seeds else None,
-        }
+        score = rank(result)[0].score
+        summary["best_score"] = score.value if score.num_seeds else None
     if config.get("optimal_episode_length") is not None:
         summary["optimal_episode_length"] = config["optimal_episode_length"]
     if result.clusters:
@@ -58,7 +55,7 @@ def _point(result: Result, point: int) -> dict[str, Any]:
     decisive = [result.ends(name, point) for name in DECISIVE if name in names]
     described = {
         "hyperparameters": {k: v for k, v in coefficients if k in result.config["reads"]},
-        "best_seed": result.seeds[_best_place(decisive)],
+        "best_seed": result.seeds[_places_from_best(decisive)[0]],
         **{f"episode/{name}": describe(result.ends(name, point)) for name in names},
     }
     if absolute := dict(result.absolute(point)):
@@ -68,25 +65,37 @@ def _point(result: Result, point: int) -> dict[str, Any]:
     return described
 
 
-def _best_point(result: Result, points: Sequence[Mapping[str, Any]]) -> int | None:
-    """Returns the best by its means of the grid points that did not diverge, if there is one."""
-    sound = [point for point in range(len(points)) if point not in result.diverged]
-    if not sound:
-        return None
-    names = [f"episode/{name}" for name in DECISIVE if result.has(name)]
-    return sound[_best_place([[points[p][name]["mean"] for p in sound] for name in names])]
+def _best_point(result: Result) -> int | None:
+    """Returns the best of the grid points that did not diverge, if there is one."""
+    best = best_first(result)[0]
+    return None if best in result.diverged else best
 
 
-def _best_place(columns: Sequence[Any]) -> int:
-    """Returns the place of the highest number of the first column, of equals that of the next.
+def best_first(result: Result) -> list[int]:
+    """Returns the points from the best on, those that diverged last.
 
-    What is not known is below all; of equals in every column it is the first.
+    A finished sweep ranks them; in any other run their means over seeds do.
+    """
+    if "sweep" in result.config and result.is_complete:
+        return [one.point for one in rank(result)]
+    names = [name for name in DECISIVE if result.has(name)]
+    means = [
+        [estimate(result.ends(name, point), MEAN).value for point in range(result.num_points)]
+        for name in names
+    ]
+    return sorted(_places_from_best(means), key=result.diverged.__contains__)
 
-    >>> _best_place([[None, 0.5, 0.5], [9.0, 1.0, 2.0]])
-    2
+
+def _places_from_best(columns: Sequence[Any]) -> list[int]:
+    """Returns places from the highest number of the first column on, of equals those of the next.
+
+    What is not known is below all; of equals in every column the first comes first.
+
+    >>> _places_from_best([[None, 0.5, 0.5], [9.0, 1.0, 2.0]])
+    [2, 1, 0]
     """
     scores = np.nan_to_num(np.array(columns, float), nan=-np.inf)
-    return max(range(scores.shape[1]), key=lambda place: tuple(scores[:, place]))
+    return sorted(range(scores.shape[1]), key=lambda place: tuple(-scores[:, place]))
 
 
 def describe(per_seed: np.ndarray) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from experiments.analysis.results import read_result
 from experiments.analysis.summary import summarise
 from experiments.training.folder.files import write_json
-from experiments.training.folder.metrics import Rows, make_logs
+from experiments.training.folder.metrics import Log, Rows, make_logs
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment
 from experiments.training.settings.experiment import Experiment, build
@@ -48,6 +48,7 @@ def write_run(
         if value is not None:
             metrics[name.replace("__", "/")] = np.full(column.shape, value)
     write_metrics(experiment, metrics, directory)
+    write_evaluations(experiment, metrics, directory)
     evaluated = [{"episodes": 320, "per_seed": {"success": each.tolist()}} for each in success]
     training = {
         "num_updates": experiment.config.num_updates,
@@ -87,7 +88,7 @@ def make_metrics(experiment: Experiment, updates_needed: Height) -> dict[str, np
         "episode/length": 100 - 90 * share,
         "episode/optimality": share,
         "episode/path_optimality": share,
-        "reuse/num_admitted": share,
+        "reuse/num_admitted": share * experiment.algorithm.reuse.shares,
     }
     learner = experiment.trainer.learner
     shape = int(learner.num_policies), learner.spec.num_agents
@@ -110,6 +111,25 @@ def measured(experiment: Experiment) -> Sequence[str]:
     if experiment.algorithm.name == "oappo-ess":
         return ("effective_sample_size",)
     return ("divergence",) if "divergence" in experiment.algorithm.reuse.reads else ()
+
+
+def write_evaluations(
+    experiment: Experiment, metrics: Mapping[str, np.ndarray], directory: Path
+) -> None:
+    """Writes evaluations, where there are any: successes half as often as in training."""
+    if not (every := experiment.options.run.eval_every):
+        return
+    steps = experiment.config.steps_per_update
+    rows = Rows(len(experiment.points), experiment.seeds, steps, every, every)
+    names = ("return", "success", "length")
+    values = {
+        f"evaluation/{name}": metrics[f"episode/{name}"] / (1 + (name == "success"))
+        for name in names
+        if f"episode/{name}" in metrics
+    }
+    singles = {name: value.astype(np.float32) for name, value in values.items()}
+    log = Log(directory / "evaluation.csv", rows, dict.fromkeys(singles, ()))
+    log.append(singles, range(1, experiment.config.num_updates + 1))
 
 
 def write_metrics(

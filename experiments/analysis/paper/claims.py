@@ -18,6 +18,7 @@ import numpy as np
 
 from experiments.analysis.estimates import (
     MEAN,
+    MIN_SEEDS,
     Estimate,
     estimate,
     log_mean_sum,
@@ -31,10 +32,6 @@ Verdict = Literal["holds", "fails", "undecided"]
 
 THRESHOLD = 0.9
 """Share of the optimum that counts as having reached it."""
-
-MIN_SEEDS = 4
-"""The intervals are right of normal numbers.  Ends and steps are discrete and bounded: that two or
-three of them agree happens by chance, and their interval has then no width."""
 
 
 class Measured(NamedTuple):

@@ -13,10 +13,11 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
-from experiments.analysis.curves import COLOURS, Mark, draw_curve, draw_curves
+from experiments.analysis.colours import Look, look_of
+from experiments.analysis.curves import Mark, draw_curve, draw_curves
 from experiments.analysis.estimates import IQM, Estimate, estimate
 from experiments.analysis.paper.claims import THRESHOLD, Measured, gain_of
-from experiments.analysis.paper.evidence import Outcome
+from experiments.analysis.paper.evidence import Outcome, looks_of
 from experiments.analysis.statistics import Curve
 
 STYLE: Any = {
@@ -38,6 +39,9 @@ NAMES = {
     "path_optimality": "shortest / taken path",
 }
 """What the axes call the metrics that are drawn."""
+
+PAIR = ("oappo", "happo")
+"""Who is compared over sizes: who should be fast, and who slow."""
 
 PANEL_INCHES = (3.4, 2.8)
 """As wide as a journal's column."""
@@ -63,13 +67,13 @@ def _two_panels() -> tuple[Canvas, Axes, Axes]:
 
 def _draw_curves(outcome: Outcome) -> Canvas:
     """Draws the return and the share of the optimum over environment steps."""
-    metrics = ("return", outcome.figure.metric)
+    drawn = [*zip(outcome.series, looks_of(outcome), strict=True)]
     return draw_curves(
         {
-            metric: [one.result.curve(metric, one.point, IQM) for one in outcome.series]
-            for metric in metrics
+            metric: [(one.result.curve(metric, one.point, IQM), look) for one, look in drawn]
+            for metric in ("return", outcome.figure.metric)
         },
-        [series.label for series in outcome.series],
+        [(series.label, look) for series, look in drawn],
         title=outcome.figure.title,
         names=NAMES,
         marks={outcome.figure.metric: Mark(THRESHOLD)},
@@ -80,9 +84,10 @@ def _draw_curves(outcome: Outcome) -> Canvas:
 def _draw_bars(outcome: Outcome) -> Canvas:
     """Draws the end of each series as a bar, its seeds as dots."""
     canvas, *panels = _two_panels()
+    looks = looks_of(outcome)
     for axes, metric in zip(panels, ("return", outcome.figure.metric), strict=True):
         for index, series in enumerate(outcome.series):
-            seeds, colour = series.ends(metric), COLOURS[index]
+            seeds, colour = series.ends(metric), looks[index].colour
             centre = estimate(seeds)
             axes.bar(index, centre.value, 0.6, color=colour, alpha=0.55)
             axes.vlines(index, centre.low, centre.high, color="black", lw=1.2)
@@ -100,21 +105,23 @@ def _draw_sizes(outcome: Outcome) -> Canvas:
     canvas, steps_axes, gain_axes = _two_panels()
     found = outcome.measured
     sizes = [size for size, _ in outcome.figure.pairs]
-    for index, name in enumerate(("oappo", "happo")):
+    for index, name in enumerate(PAIR):
         teams = {size: pair[index] for size, pair in outcome.figure.pairs if pair[index] in found}
-        _draw_steps(steps_axes, {size: found[team] for size, team in teams.items()}, index, name)
+        found_by_size = {size: found[team] for size, team in teams.items()}
+        _draw_steps(steps_axes, found_by_size, look_of(name))
     gains = {
         size: gain_of(found[fast], found[slow])
         for size, (fast, slow) in outcome.figure.pairs
         if fast in found and slow in found
     }
-    _draw_estimates(gain_axes, gains, 2, "")
+    _draw_estimates(gain_axes, gains, Look("0.3"))
     gain_axes.axhline(1, color="0.5", ls=":", lw=0.8)
     gain_axes.set_ylabel("steps, HAPPO / OAPPO\n(ratio of means)")
     steps_axes.set_ylabel(f"steps to {THRESHOLD:g} of the optimum (IQM)")
     steps_axes.yaxis.set_major_formatter(EngFormatter(sep=""))
     steps_axes.set_ylim(bottom=0)
-    handles, labels = steps_axes.get_legend_handles_labels()
+    labels = [*PAIR]
+    handles = [Line2D([], [], color=look_of(name).colour) for name in PAIR]
     if any(one.num_censored for one in found.values()):
         handles.append(Line2D([], [], ls="", marker="^", markersize=6, color="0.4"))
         labels.append("a seed did not reach it")
@@ -126,16 +133,16 @@ def _draw_sizes(outcome: Outcome) -> Canvas:
     return canvas
 
 
-def _draw_steps(axes: Axes, measured: Mapping[int, Measured], index: int, label: str) -> None:
+def _draw_steps(axes: Axes, measured: Mapping[int, Measured], look: Look) -> None:
     """Draws steps over sizes; a triangle where a seed never got there: the truth is higher."""
     centres = {size: estimate(one.steps) for size, one in measured.items()}
-    _draw_estimates(axes, centres, index, label)
+    _draw_estimates(axes, centres, look)
     for size, one in measured.items():
         if one.num_censored:
-            axes.plot(size, centres[size].value, "^", markersize=6, color=COLOURS[index])
+            axes.plot(size, centres[size].value, "^", markersize=6, color=look.colour)
 
 
-def _draw_estimates(axes: Axes, centres: Mapping[int, Estimate], index: int, label: str) -> None:
+def _draw_estimates(axes: Axes, centres: Mapping[int, Estimate], look: Look) -> None:
     values, low, high = (np.array([one[part] for one in centres.values()]) for part in range(3))
-    draw_curve(axes, Curve(np.array([*centres]), values, low, high), index, label)
-    axes.plot([*centres], values, "o", markersize=3, color=COLOURS[index])
+    draw_curve(axes, Curve(np.array([*centres]), values, low, high), look)
+    axes.plot([*centres], values, "o", markersize=3, color=look.colour)

@@ -7,6 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+from experiments.analysis.colours import Look, tell_apart
+from experiments.analysis.grids import point_looks, run_look
 from experiments.analysis.paper.claims import THRESHOLD, Claim, Finding, Measured, Verdict
 from experiments.analysis.paper.figures import Figure, Plan
 from experiments.analysis.results import Result
@@ -24,6 +26,15 @@ class Series:
     point: int
     measured: Measured
 
+    @property
+    def lacks(self) -> str:
+        """Why there is nothing to draw, in words; "" if there is something."""
+        if self.point in self.result.diverged:
+            return "diverged"
+        if not len(self.result.curve("return", self.point).env_steps):
+            return "ended too few episodes (a larger --budget lets it)"
+        return ""
+
     def ends(self, metric: str) -> np.ndarray:
         """Returns ``[K]`` a metric over the last tenth."""
         return self.result.ends(metric, self.point)
@@ -40,7 +51,8 @@ class Outcome:
     Attributes:
         figure: what was asked.
         series: its curves, in the order of its runs.
-        missing: labels of the curves without a run that finished.
+        missing: labels of the curves that there is nothing of: the run did not finish, the point
+            diverged, or too few episodes ended.
         num_seeds: seeds of each.
     """
 
@@ -72,6 +84,13 @@ class Outcome:
             return "One seed: no interval."
         gain = " (of the gain: ratio of means)" if self.figure.kind == "sizes" else ""
         return f"Interquartile mean{gain} and 95% interval over {self.num_seeds} seeds."
+
+
+def looks_of(outcome: Outcome) -> list[Look]:
+    """Returns how each curve is drawn: in its algorithm's colour, or by what is swept."""
+    if outcome.figure.swept:
+        return [point_looks(one.result).looks[one.point] for one in outcome.series]
+    return tell_apart([run_look(one.result) for one in outcome.series])
 
 
 def series_of(figure: Figure, plan: Plan, result: Result) -> list[Series]:

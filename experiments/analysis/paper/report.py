@@ -13,10 +13,17 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from experiments.analysis.estimates import estimate, probability_of_improvement, show, show_steps
+from experiments.analysis.estimates import (
+    MIN_SEEDS,
+    estimate,
+    probability_of_improvement,
+    show,
+    show_steps,
+)
 from experiments.analysis.paper.cache import read_optional
-from experiments.analysis.paper.claims import MIN_SEEDS, THRESHOLD
+from experiments.analysis.paper.claims import THRESHOLD
 from experiments.analysis.paper.evidence import Outcome, Series
+from experiments.analysis.reuse import has_reuse
 from experiments.analysis.tables import Rows, markdown
 
 PAGE = "page.json"
@@ -53,8 +60,7 @@ def save_page(outcome: Outcome, directory: Path, commands: Sequence[str]) -> Non
         "matrices": [
             describe_matrices(outcome.figure.name, series)
             for series in outcome.series
-            # Where anybody could reuse anybody's.
-            if len(series.result.agents) > 1 and len(series.result.matrix_updates(series.point))
+            if has_reuse(series.result) and len(series.result.matrix_updates(series.point))
         ],
         "commands": commands,
     }

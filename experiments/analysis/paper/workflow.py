@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.analysis.paper import cache
+from experiments.analysis.paper.budgets import check_budget, program_of, size_of, total_steps
 from experiments.analysis.paper.drawing import save_figure
 from experiments.analysis.paper.evidence import Outcome, series_of
 from experiments.analysis.paper.exchange import save_data, save_marl_eval
@@ -54,7 +54,7 @@ class Job(NamedTuple):
 def reproduce(
     figures: Sequence[Figure], seeds: int, budget: float, root: Path, console: Console
 ) -> int:
-    """Makes the figures and the report; returns 0, or 1 if a run did not finish.
+    """Makes the figures and the report; returns 0, or 1 if a curve is missing.
 
     Args:
         figures: in this order.
@@ -64,9 +64,11 @@ def reproduce(
         console: for what is done.
 
     Raises:
-        UsageError: if a folder holds results of other code or configuration, before anything runs.
+        UsageError: if the budget is too small to end an episode, or a folder holds results of other
+            code or configuration, before anything runs.
         KeyboardInterrupt: if a run was interrupted.
     """
+    check_budget(figures, budget)
     code = cache.code_state()
     jobs = [plan_job(figure, seeds, budget, code, root) for figure in figures]
     for job in jobs:
@@ -98,22 +100,13 @@ def plan_job(figure: Figure, seeds: int, budget: float, code: dict[str, str], ro
 
 def arguments(figure: Figure, plan: Plan, seeds: int, budget: float) -> tuple[str, ...]:
     """Returns the options of experiments/run.py that train a plan."""
-    program = ("--env", figure.env, "--algorithm", plan.algorithm, *plan.options)
-    one_update, usual_steps = steps_of(program)
-    steps = max(one_update, round((plan.total_steps or usual_steps) * budget))
+    program, steps = program_of(figure, plan), total_steps(figure, plan, budget)
     options = (*program, "--seeds", str(seeds), "--total-steps", str(steps))
     if not figure.evaluated:
         return options
     # Evaluated once, at the end; what is found there plays ten times as many new episodes.
-    return (*options, "--eval-every", str(steps // one_update), "--eval-episodes", str(EPISODES))
-
-
-@functools.cache
-def steps_of(program: tuple[str, ...]) -> tuple[int, int]:
-    """Returns the environment steps per seed of one update, and those of a run by default."""
-    description = cache.describe(program)
-    config = description["config"]
-    return config["num_envs"] * config["rollout_length"], description["total_steps_asked"]
+    num_updates = steps // size_of(program).update_steps
+    return (*options, "--eval-every", str(num_updates), "--eval-episodes", str(EPISODES))
 
 
 def check_folder(job: Job) -> None:
@@ -140,7 +133,7 @@ def make_figure(job: Job, console: Console) -> Outcome:
     write_json(job.directory / MANIFEST, job.manifest)
     outcome = obtain(job, console)
     if not outcome.series:
-        console.print(f"{job.figure.name}: no run finished, nothing to draw")
+        console.print(f"{job.figure.name}: no run has anything to draw")
         return outcome
     save_figure(outcome, job.directory)
     save_data(outcome, job.directory / "data.csv")
@@ -167,8 +160,8 @@ def obtain(job: Job, console: Console) -> Outcome:
             missing.append(plan.label)
             continue
         for one in series_of(job.figure, plan, read_result(run.directory)):
-            if one.point in one.result.diverged:
-                console.print(f"{place}: {one.label} diverged; going on without it")
+            if one.lacks:
+                console.print(f"{place}: {one.label} {one.lacks}; going on without it")
                 missing.append(one.label)
             else:
                 series.append(one)

@@ -1,0 +1,134 @@
+"""One colour per algorithm wherever it is drawn, colours in an order, lines told apart."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import to_hex, to_rgb
+
+SOLID: Any = "-"
+DASHED: Any = (0, (5, 1.6))
+DOTTED: Any = (0, (1.2, 1.2))
+DASH_DOTTED: Any = (0, (6, 1.4, 1.2, 1.4))
+LONG: Any = (0, (12, 2.5))
+
+STYLES = (SOLID, DASHED, DOTTED, DASH_DOTTED, LONG)
+"""Styles of lines that are told apart."""
+
+REST = "0.72"
+"""The colour of what is drawn for comparison alone."""
+
+PALEST = 0.62
+"""How much white the palest shade of a colour has."""
+
+
+class Look(NamedTuple):
+    """How a line is drawn.
+
+    Attributes:
+        colour: of the line, its band and its marks.
+        style: of the line.
+        marker: at each of its points, as matplotlib names it.
+        width: in points; None is matplotlib's own.
+        has_band: whether the interval is drawn as well.
+    """
+
+    colour: str
+    style: Any = SOLID
+    marker: str = ""
+    width: float | None = None
+    has_band: bool = True
+
+
+BLUE, VERMILION, GREEN, SKY, ORANGE, PURPLE, BLACK, OLIVE = (
+    *("#0072B2", "#D55E00", "#009E73", "#56B4E9"),
+    *("#E69F00", "#CC79A7", "#000000", "#8A8A2B"),
+)
+"""Okabe and Ito's palette, told apart by colour-blind readers too (yellow darkened to olive)."""
+
+ALGORITHMS: Mapping[str, Look] = {
+    "oappo": Look(BLUE),
+    "oappo-auto": Look(BLUE, DASHED),
+    "oappo-ess": Look(BLUE, DOTTED),
+    "oatrpo": Look(VERMILION),
+    "oatrpo-auto": Look(VERMILION, DASHED),
+    "happo": Look(GREEN),
+    "hatrpo": Look(SKY),
+    "mappo": Look(ORANGE),
+    "ippo": Look(PURPLE),
+    "ippo-separate": Look(PURPLE, DASHED),
+    "seps": Look(BLACK),
+    "seac": Look(OLIVE),
+    "seac-ppo": Look(OLIVE, DASHED),
+    "fixed": Look("#8C564B"),
+}
+"""How each algorithm is drawn; a variant has the colour of what it is a variant of."""
+
+MATRICES: Mapping[str, Look] = {
+    "nr": Look("#7F7F7F"),
+    "ur": Look("#882255"),
+    "rr": Look("#332288"),
+    "ar": Look("#C9A227"),
+}
+"""How ``fixed`` is drawn with a reuse matrix that has a name."""
+
+
+def look_of(algorithm: str, reuse_matrix: str | None = None) -> Look:
+    """Returns how an algorithm is drawn; one that the table lacks is grey.
+
+    >>> look_of("oappo").colour == look_of("oappo-auto").colour, look_of("fixed", "RR").colour
+    (True, '#332288')
+    """
+    by_name = MATRICES.get((reuse_matrix or "").lower())
+    return by_name or ALGORITHMS.get(algorithm, Look("#7F7F7F"))
+
+
+def tell_apart(looks: Sequence[Look]) -> list[Look]:
+    """Returns looks no two of which are alike: the first keeps its own.
+
+    The others keep their colour and get a style that is free; once all are used, paler shades.
+
+    >>> [look.style == DASHED for look in tell_apart([Look("#000000")] * 2)]
+    [False, True]
+    """
+    # Who comes first with a look keeps it, whoever of its colour stands before.
+    firsts = {look: place for place, look in reversed([*enumerate(looks)])}
+    found = {place: look for look, place in firsts.items()}
+    for colour in {look.colour for look in looks}:
+        places = [place for place, look in enumerate(looks) if look.colour == colour]
+        taken = {look.style for look in firsts if look.colour == colour}
+        free = _variants(colour, len(places), taken)
+        found |= {place: next(free) for place in places if place not in found}
+    return [found[place] for place in range(len(looks))]
+
+
+def _variants(colour: str, count: int, taken: set[Any]) -> itertools.chain[Look]:
+    """Returns so many looks of one colour: the free styles of its own shade, then those of paler.
+
+    Each shade has all styles, so that no more shades than needed lie between it and the palest.
+    """
+    own = [Look(colour, style) for style in STYLES if style not in taken]
+    num_shades = -(-max(count - len(own), 1) // len(STYLES))
+    shades = [_mix(colour, PALEST * (place + 1) / num_shades) for place in range(num_shades)]
+    paler = (Look(shade, style) for shade, style in itertools.product(shades, STYLES))
+    return itertools.chain(own, paler)
+
+
+def _mix(colour: str, share: float) -> str:
+    """Returns a colour with a share of white."""
+    return to_hex((1 - share) * np.array(to_rgb(colour)) + share)
+
+
+def in_order(count: int) -> list[str]:
+    """Returns colours of values from the lowest to the highest, dark to light, all legible.
+
+    >>> in_order(1), in_order(3)
+    (['#0d0887'], ['#0d0887', '#c23c81', '#fdb130'])
+    """
+    palette = mpl.colormaps["plasma"]
+    # Its yellow end is not legible on white.
+    return [to_hex(palette(place)) for place in np.linspace(0, 0.85, count)]
