@@ -109,8 +109,7 @@ class Part:
         """Opens nothing yet."""
         self.experiment, self.traced = experiment, traced
         self.directory, self.console, self.on_chunk = directory, console, on_chunk
-        steps = experiment.config.steps_per_update
-        rows = Rows(len(experiment.points), experiment.seeds, steps)
+        rows = Rows(len(experiment.points), experiment.seeds, experiment.config.steps_per_update)
         self.logs = make_logs(directory, rows, traced.metrics, experiment.matrix_every)
         self.evaluator = Evaluator(experiment, traced.state.learner, directory)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from experiments.training.settings.options import Coefficients, Options, Program
 from experiments.training.settings.reuse_matrix import parse_reuse
 from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
 from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.installation import NotInstalled, check_packages
 from oatrpo_jax.train import Trainer, make_trainer
 
 MAX_SEED = 2**31 - 1
@@ -218,8 +218,12 @@ def _check_saving(run: Run) -> None:
 def _check_log(run: Run) -> None:
     if len(set(run.log)) < len(run.log):
         raise UsageError(f"log: expected each name once, got {' '.join(run.log)}")
-    if "wandb" in run.log and importlib.util.find_spec("wandb") is None:
-        raise UsageError("log: wandb is not installed; pip install wandb, or leave it out")
+    if "wandb" not in run.log:
+        return
+    try:
+        check_packages(("wandb",), "wandb", "log")
+    except NotInstalled as error:
+        raise UsageError(f"{error}, or leave it out") from error
 
 
 def _check_evaluation(options: Options, num_updates: int) -> None:

@@ -56,7 +56,7 @@ class FakeWandb(SimpleNamespace):
 def wandb(monkeypatch) -> FakeWandb:
     fake = FakeWandb()
     monkeypatch.setitem(sys.modules, "wandb", fake)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: fake)
+    monkeypatch.setattr("oatrpo_jax.installation.find_spec", lambda name: fake)
     return fake
 
 

@@ -152,8 +152,8 @@ def test_names_that_there_are_not_bring_those_that_were_meant(argv, hint):
 def test_logs_are_named_once_and_have_to_be_installed(monkeypatch):
     with pytest.raises(UsageError, match="log: expected each name once, got csv csv"):
         small("--log", "csv", "csv")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match="wandb is not installed"):
+    monkeypatch.setattr("oatrpo_jax.installation.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"log: expected the package wandb.*pip install .*wandb"):
         small("--log", "wandb")
 
 
