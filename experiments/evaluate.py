@@ -23,6 +23,7 @@ from experiments.training.settings.arguments import (
     Point,
     RunDirectory,
 )
+from experiments.training.settings.whole_numbers import registry
 from experiments.training.surroundings import check_file, prepare, start_jax
 
 if TYPE_CHECKING:
@@ -105,7 +106,10 @@ def read(arguments: Sequence[str]) -> Options:
     """Returns what a command line asks for; shows help or a usage error and exits if need be."""
     prepare()
     check_once(arguments, command("evaluate"))
-    return tyro.cli(Options, prog=command("evaluate"), description=DESCRIPTION, args=arguments)
+    program = command("evaluate")
+    return tyro.cli(
+        Options, prog=program, description=DESCRIPTION, args=arguments, registry=registry()
+    )
 
 
 def file_of(options: Options) -> Path:

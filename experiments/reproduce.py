@@ -22,6 +22,7 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 from experiments.analysis.paper import figures
 from experiments.training.errors import UsageError, check_counts, exit_code_of
 from experiments.training.naming import command
+from experiments.training.settings.whole_numbers import registry
 from experiments.training.surroundings import check_file, prepare, start_jax_elsewhere
 
 
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def read(argv: Sequence[str] | None) -> Reproduce:
     """Returns what a command line asks for; shows help or a usage error and exits if need be."""
     prepare()
-    return tyro.cli(Reproduce, prog=command("reproduce"), args=argv)
+    return tyro.cli(Reproduce, prog=command("reproduce"), args=argv, registry=registry())
 
 
 def reproduce(options: Reproduce) -> int:

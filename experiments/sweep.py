@@ -21,6 +21,7 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 from experiments.training.errors import UsageError, check_once, exit_code_of
 from experiments.training.naming import command
 from experiments.training.settings.command_line import parse
+from experiments.training.settings.whole_numbers import registry
 from experiments.training.surroundings import prepare, start_jax
 
 if TYPE_CHECKING:
@@ -74,7 +75,11 @@ def read(arguments: Sequence[str]) -> tuple[Sweep, Options]:
     check_once(arguments, command("sweep"))
     try:
         sweep, others = tyro.cli(
-            Sweep, prog=command("sweep"), args=arguments, return_unknown_args=True
+            Sweep,
+            prog=command("sweep"),
+            args=arguments,
+            return_unknown_args=True,
+            registry=registry(),
         )
     except SystemExit as exit_:
         if not exit_.code:

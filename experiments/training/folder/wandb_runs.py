@@ -31,7 +31,7 @@ class WandbRuns:
 
     def __enter__(self) -> WandbRuns:
         """Begins the runs, or goes on with them; a UsageError says why wandb does not."""
-        import wandb
+        import wandb  # pyright: ignore[reportMissingImports]  Its own extra.
 
         group, labels = self._directory.resolve().name, self._experiment.labels
         key = _key_of(self._directory / "wandb")
