@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
+import typeguard
+
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import read_json
 from experiments.training.settings.options import (
@@ -117,8 +119,6 @@ def typed_layer(
 
 def _typed(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the values of JSON as those of Python; a ValueError names one of another type."""
-    import typeguard  # Slow to import; help does not wait for it.
-
     typed = {}
     for name, value in values.items():
         value = tuple(value) if isinstance(value, list) else value
