@@ -41,15 +41,17 @@ _MODULES = ("types", "config", "algorithms", "learner", "train", "export")
 """Where these names are.  They import JAX, most of a second: not before one is asked for."""
 
 
-def __getattr__(name: str) -> Any:
-    """Returns a name of `__all__`, or one of the modules that hold them."""
-    if name in _MODULES:
-        return import_module(f"{__name__}.{name}")
-    if name in __all__:
-        modules = (import_module(f"{__name__}.{each}") for each in _MODULES)
-        globals()[name] = next(getattr(each, name) for each in modules if hasattr(each, name))
-        return globals()[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # A type checker would take whatever name stands there.
+
+    def __getattr__(name: str) -> Any:
+        """Returns a name of `__all__`, or one of the modules that hold them."""
+        if name in _MODULES:
+            return import_module(f"{__name__}.{name}")
+        if name in __all__:
+            modules = (import_module(f"{__name__}.{each}") for each in _MODULES)
+            globals()[name] = next(getattr(each, name) for each in modules if hasattr(each, name))
+            return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -5,7 +5,6 @@ Light: nothing else is imported.
 
 from __future__ import annotations
 
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -45,6 +44,8 @@ def missing(package: str, extra: str, who: str) -> NotInstalled:
 
 def install_line(extra: str) -> str:
     """Returns the command that installs what an extra brings; a clone need not be installed."""
+    from importlib import metadata  # Slow to import; help does not wait for it.
+
     try:
         metadata.version(DISTRIBUTION)
     except metadata.PackageNotFoundError:

@@ -39,6 +39,7 @@ CORE_FLOORS = (
     ("rollout", "identity"),
     ("grouping",),
     ("train", "export", "checkpoint"),
+    ("oatrpo_jax",),
     ("__main__",),
 )
 """The same inside the core, by rooms."""

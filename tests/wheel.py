@@ -15,12 +15,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from oatrpo_jax.installation import STARTED_BY
 from tests.test_readme import EXAMPLES
 
 LOCK = Path(__file__).parents[1] / "requirements.lock"
 RUN = ("run", "--env", "maze", "--seeds", "1", "--total-steps", "128", "--num-envs", "4")
 RUN += ("--rollout-length", "8", "--hidden-sizes", "8", "--out", "tiny")
-RULED_OUT = ("PYTHONPATH", "VIRTUAL_ENV", "OATRPO_COMMAND")
+RULED_OUT = ("PYTHONPATH", "VIRTUAL_ENV", STARTED_BY)
 
 
 class Shell:
