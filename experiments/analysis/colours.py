@@ -127,7 +127,7 @@ def in_order(count: int) -> list[str]:
     """Returns colours of values from the lowest to the highest, dark to light, all legible.
 
     >>> in_order(1), in_order(3)
-    (['#0d0887'], ['#0d0887', '#c23c81', '#fdb130'])
+    (['#0d0887'], ['#0d0887', '#b7318a', '#feba2c'])
     """
     palette = mpl.colormaps["plasma"]
     # Its yellow end is not legible on white.
