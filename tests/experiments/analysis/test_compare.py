@@ -178,7 +178,8 @@ def test_the_command_that_goes_on_can_be_pasted(tmp_path, capfd):
     directory = write(tmp_path / "my runs; a", "oappo")
     change_json(directory / "training.json", completed=False)
     assert main([str(directory), "--out", str(tmp_path / "compare.png")]) == 0
-    command = capfd.readouterr().err.partition("experiments/run.py ")[2]
+    warning = capfd.readouterr().err.splitlines()[0]
+    command = warning.partition("experiments/run.py ")[2]
     assert shlex.split(command) == ["--resume", str(directory), "goes", "on"]
 
 

@@ -65,7 +65,7 @@ def test_runs_that_differ_in_much_are_called_by_their_directories(tmp_path):
     # The points of a grid lie in one directory.
     grid = write(tmp_path / "c", "oappo", *many, "--reuse-sigma", "0.1", "10")
     assert labels_of(first, grid) == [
-        "oappo, reuse_sigma=0.1 (a)",
+        "oappo (a)",
         "oappo, reuse_sigma=0.1 (c)",
         "oappo, reuse_sigma=10 (c)",
     ]
