@@ -44,11 +44,11 @@ class Look(NamedTuple):
     has_band: bool = True
 
 
-BLUE, VERMILION, GREEN, SKY, ORANGE, PURPLE, BLACK, BROWN = (
+BLUE, VERMILION, GREEN, SKY, ORANGE, PURPLE, BLACK, VIOLET = (
     *("#0072B2", "#D55E00", "#009E73", "#56B4E9"),
-    *("#E69F00", "#CC79A7", "#000000", "#5A2D00"),
+    *("#E69F00", "#CC79A7", "#000000", "#6969FF"),
 )
-"""Okabe and Ito's palette, with brown for yellow, which is not legible on white.
+"""Okabe and Ito's palette, with violet for yellow, which is not legible on white.
 
 These and the colours below are told apart by colour-blind readers too; a test measures it.
 """
@@ -68,9 +68,9 @@ ALGORITHMS: Mapping[str, Look] = {
     "ippo": Look(PURPLE),
     "ippo-separate": Look(PURPLE, DASHED),
     "seps": Look(BLACK),
-    "seac": Look(BROWN),
-    "seac-ppo": Look(BROWN, DASHED),
-    "fixed": Look("#6969FF"),
+    "seac": Look(VIOLET),
+    "seac-ppo": Look(VIOLET, DASHED),
+    "fixed": Look("#5A2D00"),
 }
 """How each algorithm is drawn; a variant has the colour of what it is a variant of."""
 
@@ -126,7 +126,8 @@ def _variants(colour: str, count: int, taken: set[Any]) -> itertools.chain[Look]
 
 def _mix(colour: str, share: float) -> str:
     """Returns a colour with a share of white."""
-    return to_hex((1 - share) * np.array(to_rgb(colour)) + share)
+    red, green, blue = ((1 - share) * part + share for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def in_order(count: int) -> list[str]:
