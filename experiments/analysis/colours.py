@@ -44,11 +44,17 @@ class Look(NamedTuple):
     has_band: bool = True
 
 
-BLUE, VERMILION, GREEN, SKY, ORANGE, PURPLE, BLACK, OLIVE = (
+BLUE, VERMILION, GREEN, SKY, ORANGE, PURPLE, BLACK, VIOLET = (
     *("#0072B2", "#D55E00", "#009E73", "#56B4E9"),
-    *("#E69F00", "#CC79A7", "#000000", "#8A8A2B"),
+    *("#E69F00", "#CC79A7", "#000000", "#6969FF"),
 )
-"""Okabe and Ito's palette, told apart by colour-blind readers too (yellow darkened to olive)."""
+"""Okabe and Ito's palette, with violet for yellow, which is not legible on white.
+
+These and the colours below are told apart by colour-blind readers too; a test measures it.
+"""
+
+GREY = "#595959"
+"""The colour of what the table lacks, and of no reuse."""
 
 ALGORITHMS: Mapping[str, Look] = {
     "oappo": Look(BLUE),
@@ -62,17 +68,17 @@ ALGORITHMS: Mapping[str, Look] = {
     "ippo": Look(PURPLE),
     "ippo-separate": Look(PURPLE, DASHED),
     "seps": Look(BLACK),
-    "seac": Look(OLIVE),
-    "seac-ppo": Look(OLIVE, DASHED),
-    "fixed": Look("#8C564B"),
+    "seac": Look(VIOLET),
+    "seac-ppo": Look(VIOLET, DASHED),
+    "fixed": Look("#5A2D00"),
 }
 """How each algorithm is drawn; a variant has the colour of what it is a variant of."""
 
 MATRICES: Mapping[str, Look] = {
-    "nr": Look("#7F7F7F"),
-    "ur": Look("#882255"),
-    "rr": Look("#332288"),
-    "ar": Look("#C9A227"),
+    "nr": Look(GREY),
+    "ur": Look("#87006E"),
+    "rr": Look("#1414B4"),
+    "ar": Look("#7BD68A"),
 }
 """How ``fixed`` is drawn with a reuse matrix that has a name."""
 
@@ -81,10 +87,10 @@ def look_of(algorithm: str, reuse_matrix: str | None = None) -> Look:
     """Returns how an algorithm is drawn; one that the table lacks is grey.
 
     >>> look_of("oappo").colour == look_of("oappo-auto").colour, look_of("fixed", "RR").colour
-    (True, '#332288')
+    (True, '#1414B4')
     """
     by_name = MATRICES.get((reuse_matrix or "").lower())
-    return by_name or ALGORITHMS.get(algorithm, Look("#7F7F7F"))
+    return by_name or ALGORITHMS.get(algorithm, Look(GREY))
 
 
 def tell_apart(looks: Sequence[Look]) -> list[Look]:
@@ -120,14 +126,15 @@ def _variants(colour: str, count: int, taken: set[Any]) -> itertools.chain[Look]
 
 def _mix(colour: str, share: float) -> str:
     """Returns a colour with a share of white."""
-    return to_hex((1 - share) * np.array(to_rgb(colour)) + share)
+    red, green, blue = ((1 - share) * part + share for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def in_order(count: int) -> list[str]:
     """Returns colours of values from the lowest to the highest, dark to light, all legible.
 
     >>> in_order(1), in_order(3)
-    (['#0d0887'], ['#0d0887', '#c23c81', '#fdb130'])
+    (['#0d0887'], ['#0d0887', '#b7318a', '#feba2c'])
     """
     palette = mpl.colormaps["plasma"]
     # Its yellow end is not legible on white.

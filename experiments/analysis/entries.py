@@ -101,8 +101,9 @@ def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the settings that an algorithm has in an environment if nothing else is said."""
     fields = (*dataclasses.fields(Config), *dataclasses.fields(Hyperparams))
     preset = get_preset(config["environment"], config["algorithm"])
-    ours = {field.name: field.default for field in fields} | preset.config | preset.hyperparams
-    return {name: _plain(value) for name, value in ours.items()} | {"reuse_matrix": None}
+    ours = {field.name: field.default for field in fields}
+    layers = {**ours, **preset.config, **preset.hyperparams}
+    return {name: _plain(value) for name, value in layers.items()}
 
 
 def _texts(name: str, rows: Sequence[_Row]) -> dict[Any, str]:

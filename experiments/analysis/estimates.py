@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -162,6 +162,7 @@ def improvement(first: np.ndarray, second: np.ndarray) -> Estimate:
     value, num_seeds = probability_of_improvement(*known), min(each.size for each in known)
     if num_seeds < 2:
         return Estimate(value, value, value, num_seeds)
+    seed: Any = {"random_state": 0}  # Newer versions of scipy call it rng, and take both.
     drawn = stats.bootstrap(
         known,
         _share_of_pairs,
@@ -169,7 +170,7 @@ def improvement(first: np.ndarray, second: np.ndarray) -> Estimate:
         batch=max(1, BATCH_PAIRS // (known[0].size * known[1].size)),
         confidence_level=CONFIDENCE,
         method="percentile",
-        random_state=0,
+        **seed,
     )
     low, high = drawn.confidence_interval
     return Estimate(value, float(low), float(high), num_seeds)

@@ -22,6 +22,10 @@ MAX_BANDS = 8
 """Points with a band at most: those of more would hide each other."""
 
 
+THIN = 1.0
+"""Points in width of the lines of so many, and of those that are drawn in grey."""
+
+
 class PointLooks(NamedTuple):
     """How a run's points are drawn.
 
@@ -79,10 +83,11 @@ def point_name(result: Result, point: int) -> str:
 def _by_colour(result: Result, name: str, values: Sequence[float]) -> PointLooks:
     """Returns points of one coefficient: dark to light as it rises."""
     has_band = len(values) <= MAX_BANDS
+    width = None if has_band else THIN
     order = sorted(range(len(values)), key=values.__getitem__)
     looks = [Look("")] * len(values)
     for point, colour in zip(order, in_order(len(values)), strict=True):
-        looks[point] = Look(colour, has_band=has_band)
+        looks[point] = Look(colour, SOLID, "", width, has_band)
     named = _some(order)
     entries = [(point_name(result, point), looks[point]) for point in named]
     left_out = len(order) - len(named)
@@ -96,8 +101,11 @@ def _by_colour_and_style(names: Sequence[str], columns: Sequence[Sequence[float]
     colours = dict(zip(by_colour, in_order(len(by_colour)), strict=True))
     styles = dict(zip(by_style, STYLES, strict=False))
     has_band = len(columns[0]) <= MAX_BANDS
-    pairs = zip(*columns, strict=True)
-    looks = [Look(colours[one], styles[other], has_band=has_band) for one, other in pairs]
+    width = None if has_band else THIN
+    looks = [
+        Look(colours[one], styles[other], "", width, has_band)
+        for one, other in zip(*columns, strict=True)
+    ]
     texts = [value_texts(values) for values in (by_colour, by_style)]
     named = _some([*range(len(by_colour))])
     entries = [(f"{names[0]}={texts[0][at]}", Look(colours[by_colour[at]])) for at in named]
@@ -114,7 +122,7 @@ def _by_rank(result: Result) -> PointLooks:
     """Returns points of which the best have a colour each, the best of all the darkest."""
     ranked = best_first(result)
     best, others = ranked[:NUM_BEST], ranked[NUM_BEST:]
-    looks = [Look(REST, width=0.8, has_band=False)] * len(ranked)
+    looks = [Look(REST, width=THIN, has_band=False)] * len(ranked)
     for point, colour in zip(best, in_order(len(best)), strict=True):
         looks[point] = Look(colour)
     entries = [

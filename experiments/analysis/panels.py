@@ -97,7 +97,7 @@ def point_lines(result: Result, name: str, drawn: PointLooks) -> list[Line]:
         if point in result.diverged
     ]
     evaluated = [
-        (curve, evaluation_look(result, look))
+        (curve, evaluation_look(drawn, look))
         for point, (_, look) in zip(drawn.order, training, strict=True)
         if look.colour != REST and (curve := evaluation_curve(result, name, point)) is not None
     ]
@@ -108,10 +108,11 @@ CROSS = Look("black", style="", marker="X", has_band=False)
 """Marks the end of what diverged."""
 
 
-def evaluation_look(result: Result, look: Look) -> Look:
+def evaluation_look(drawn: PointLooks, look: Look) -> Look:
     """Returns how evaluations are drawn beside training of that look: dots, joined if few are."""
-    style = DOTTED if result.num_points <= MAX_BANDS else ""
-    return Look(look.colour, style, "o", 0.9, has_band=result.num_points == 1)
+    number = sum(one.colour != REST for one in drawn.looks)
+    style = DOTTED if number <= MAX_BANDS else ""
+    return Look(look.colour, style, "o", 0.9, has_band=number == 1)
 
 
 def point_entries(result: Result, drawn: PointLooks) -> Entries:
@@ -121,7 +122,7 @@ def point_entries(result: Result, drawn: PointLooks) -> Entries:
         # With colours that mean something already, training needs no name.
         trained = Look("0.3") if entries else drawn.looks[0]
         entries += [] if entries else [("training", trained)]
-        entries.append(("evaluation, likeliest actions", evaluation_look(result, trained)))
+        entries.append(("evaluation, likeliest actions", evaluation_look(drawn, trained)))
     if result.diverged:
         entries.append(("diverged there", CROSS))
     return entries

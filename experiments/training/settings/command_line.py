@@ -43,9 +43,9 @@ from oatrpo_jax.reuse.rules import allowed_reuse
 
 DESCRIPTION = """Train a team of agents; every seed and every setting of the grid in one program.
 
-Leaves config.json, metrics.csv, matrices.csv, summary.json, curves.png, reuse.png, replay.gif,
-TensorBoard files and checkpoints; with --eval-every also evaluation.csv. The defaults shown are
-those of the environment and the algorithm on the command line."""
+Leaves config.json, metrics.csv, matrices.csv, summary.json, curves.png, replay.gif, TensorBoard
+files and checkpoints; where experience is reused also reuse.png, with --eval-every evaluation.csv.
+The defaults shown are those of the environment and the algorithm on the command line."""
 
 EXAMPLES = """Examples:
   {run} --env maze

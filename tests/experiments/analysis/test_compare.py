@@ -4,9 +4,20 @@ import shlex
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from experiments.analysis.comparison import describe_statistic, label_points, save_figure, table
+from experiments.analysis.colours import ALGORITHMS
+from experiments.analysis.comparison import (
+    describe_statistic,
+    difference_table,
+    save_figure,
+    table,
+    warnings,
+)
+from experiments.analysis.entries import label_points
+from experiments.analysis.estimates import mean_difference, show
 from experiments.analysis.results import read_result
 from experiments.compare import main
 from experiments.training.errors import UsageError
@@ -27,45 +38,94 @@ def entries_of(*directories):
     return label_points([read_result(directory) for directory in directories])
 
 
-def labels_of(*directories):
-    return [entry.label for entry in entries_of(*directories)]
-
-
 def test_runs_are_put_side_by_side(tmp_path):
     fast = write(tmp_path / "a", "oappo", 5)
     slow = write(tmp_path / "b", "happo", 10)
     entries = entries_of(fast, slow)
     lines = table(entries, threshold=0.9).splitlines()
-    assert (
-        lines[0] == "| run | seeds | success | return | length | steps to 0.9 success | reached |"
-    )
+    head = "| run | seeds | steps | success | return | length | steps to 0.9 success | reached |"
+    assert lines[0] == head
     # Seed 0 has 9/10 after 9 of 10 updates, seed 1 ends with 10/20 after 320 steps.
     # An interval of two seeds reaches 12.706 x half their distance to either side: 203, 3.18, 286.
     assert lines[3].endswith(" | at least 304 [101, 507] | 1 of 2 |")
-    assert lines[3].startswith("| happo | 2 | 0.75 [-2.43, 3.93] | 0.65 [-2.53, 3.83] | 32.5 [-253")
+    assert lines[3].startswith(
+        "| happo | 2 | 320 | 0.75 [-2.43, 3.93] | 0.65 [-2.53, 3.83] | 32.5 [-253"
+    )
     save_figure(entries, tmp_path / "compare.png")
     assert (tmp_path / "compare.png").stat().st_size > 10_000
 
 
 def test_runs_that_report_no_success_are_compared_by_their_returns(tmp_path):
     entries = entries_of(write(tmp_path / "a", "ippo", 1, episode__success=None))
-    assert table(entries, threshold=0.9).splitlines()[0] == "| run | seeds | return | length |"
+    head = table(entries, threshold=0.9).splitlines()[0]
+    assert head == "| run | seeds | steps | return | length |"
     save_figure(entries, tmp_path / "compare.png")
     assert (tmp_path / "compare.png").stat().st_size > 10_000
 
 
-def test_grid_points_are_called_by_the_coefficients_that_differ(tmp_path):
-    grid = ["--reuse-sigma", "0.1", "10", "--actor-lr", "0.001"]
-    labels = labels_of(write(tmp_path / "a", "oappo", options=grid), write(tmp_path / "b", "happo"))
-    assert labels == ["oappo reuse_sigma=0.1", "oappo reuse_sigma=10", "happo"]
+def test_the_first_run_named_is_what_the_others_differ_from(tmp_path):
+    seeds = ["--seeds", "4"]
+    # Ends after ten updates: 10/20, 10/30, 10/40 and 10/50 against 1, 10/11, 10/21 and 10/31.
+    slow = write(tmp_path / "a", "happo", 20, options=seeds)
+    fast = write(tmp_path / "b", "oappo", 1, options=seeds)
+    head, _, row = difference_table(entries_of(slow, fast)).splitlines()
+    assert head == (
+        "| against happo | success: difference | probability of improvement "
+        "| return: difference | probability of improvement |"
+    )
+    ends = [
+        np.array([10 / 20, 10 / 30, 10 / 40, 10 / 50]),
+        np.array([1, 10 / 11, 10 / 21, 10 / 31]),
+    ]
+    gain = show(mean_difference(ends[1], ends[0]), ".3g")
+    # 13 of 16 pairs: 10/21 is below 10/20, and 10/31 below 10/20 and 10/30.
+    share = "0.81 ["
+    assert row.startswith(f"| oappo | {gain} | {share}") and row.count(gain) == 2
+    assert "| oappo | " not in difference_table(entries_of(fast))
 
 
-def test_runs_of_one_algorithm_are_called_by_their_directories(tmp_path):
-    first, second = (write(tmp_path / name, "oappo") for name in ("a", "b"))
-    other = write(tmp_path / "c", "happo")
-    assert labels_of(first, second, other) == ["oappo (a)", "oappo (b)", "happo"]
-    namesake = write(tmp_path / "x" / "a", "oappo")
-    assert labels_of(first, namesake) == [f"oappo (a) ({first})", f"oappo (a) ({namesake})"]
+def test_runs_of_other_lengths_are_warned_of(tmp_path):
+    seeds = ["--seeds", "4"]
+    one = write(tmp_path / "a", "oappo", options=seeds)
+    long = write(tmp_path / "b", "happo", options=[*seeds, "--total-steps", "640"])
+    (warning,) = warnings([read_result(one), read_result(long)])
+    assert f"got 320 environment steps per seed in {one} and 640 in {long}" in warning
+    # As many updates of 48 steps as go into 320 are as good as all of them.
+    other = write(tmp_path / "c", "happo", options=[*seeds, "--rollout-length", "12"])
+    assert read_result(other).env_steps == 288
+    assert not warnings([read_result(one), read_result(other)])
+
+
+def test_few_seeds_are_warned_of(tmp_path):
+    few, many = (
+        write(tmp_path / str(number), "oappo", options=["--seeds", str(number)])
+        for number in (3, 4)
+    )
+    (warning,) = warnings([read_result(few), read_result(many)])
+    assert warning.startswith(f"seeds: expected at least 4 per run, got 3 in {few};")
+    assert not warnings([read_result(many)])
+
+
+def test_the_command_prints_both_tables_and_its_warnings(tmp_path, capfd):
+    runs = [str(write(tmp_path / name, name)) for name in ("oappo", "happo")]
+    assert main([*runs, "--out", str(tmp_path / "compare.png")]) == 0
+    shown, errors = capfd.readouterr()
+    assert "| run | seeds | steps |" in shown and "| against oappo | success: difference" in shown
+    assert "Warning: seeds: expected at least 4" in errors and "Warning: steps" not in errors
+
+
+def test_curves_have_the_colours_of_their_algorithms(tmp_path, monkeypatch):
+    figures: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    runs = [write(tmp_path / name, name) for name in ("happo", "oappo")]
+    runs.append(write(tmp_path / "b", "oappo", options=["--actor-lr", "0.01"]))
+    save_figure(entries_of(*runs), tmp_path / "compare.png")
+    happo, oappo, other = figures[0].axes[0].lines
+    assert happo.get_color() == ALGORITHMS["happo"].colour
+    assert oappo.get_color() == other.get_color() == ALGORITHMS["oappo"].colour
+    assert oappo.get_linestyle() == "-" != other.get_linestyle()
+    names = [text.get_text() for text in figures[0].legends[0].get_texts()]
+    assert names == ["happo", "oappo, actor_lr=0.0005", "oappo, actor_lr=0.01"]
 
 
 def test_what_one_seed_shows_has_no_interval():
@@ -118,7 +178,8 @@ def test_the_command_that_goes_on_can_be_pasted(tmp_path, capfd):
     directory = write(tmp_path / "my runs; a", "oappo")
     change_json(directory / "training.json", completed=False)
     assert main([str(directory), "--out", str(tmp_path / "compare.png")]) == 0
-    command = capfd.readouterr().err.partition("experiments/run.py ")[2]
+    warning = capfd.readouterr().err.splitlines()[0]
+    command = warning.partition("experiments/run.py ")[2]
     assert shlex.split(command) == ["--resume", str(directory), "goes", "on"]
 
 

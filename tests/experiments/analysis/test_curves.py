@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from experiments.analysis.curves import add_legend, draw_curve, draw_curves, save_curves
+from experiments.analysis.colours import Look, tell_apart
+from experiments.analysis.curves import add_legend, draw_curve, draw_curves
+from experiments.analysis.panels import save_curves
 from experiments.analysis.results import read_result
-from experiments.analysis.reuse import save_reuse
+from experiments.analysis.reuse import has_reuse, save_reuse
 from experiments.analysis.statistics import Curve
 from experiments.training.folder.files import write_json
 from tests.experiments.made_up_runs import SIZES, change_json, write_run
@@ -20,7 +22,7 @@ CURVE = Curve(RISE, RISE, RISE - 0.5, RISE + 0.5)
 @pytest.mark.parametrize(("num_points", "marker"), [(1, "o"), (2, "None")])
 def test_a_single_point_is_marked(num_points, marker):
     axes = Figure().subplots()
-    draw_curve(axes, Curve(*(values[:num_points] for values in CURVE)), 0, "")
+    draw_curve(axes, Curve(*(values[:num_points] for values in CURVE)), Look("red"))
     assert axes.lines[0].get_marker() in (marker, "")
     assert (axes.lines[0].get_marker() == "o") == (num_points == 1)
 
@@ -34,9 +36,10 @@ def test_a_single_point_is_marked(num_points, marker):
     ],
 )
 def test_a_legend_is_whole_and_leaves_the_panels_their_room(num_curves, length):
-    labels = [f"{index:0{length}d}" for index in range(num_curves)]
-    curves = {name: [CURVE] * num_curves for name in ("return", "length")}
-    figure = draw_curves(curves, labels, title="title")
+    looks = tell_apart([Look("red")] * num_curves)
+    entries = [(f"{index:0{length}d}", look) for index, look in enumerate(looks)]
+    lines = {name: [(CURVE, look) for look in looks] for name in ("return", "length")}
+    figure = draw_curves(lines, entries, title="title")
     figure.draw_without_rendering()
     box = figure.legends[0].get_window_extent().transformed(figure.dpi_scale_trans.inverted())
     width, height = figure.get_size_inches()
@@ -45,12 +48,27 @@ def test_a_legend_is_whole_and_leaves_the_panels_their_room(num_curves, length):
     assert figure.axes[0].get_window_extent().height / figure.dpi > 2.5
 
 
-def test_a_curve_without_a_name_needs_no_legend():
+def test_without_names_there_is_no_legend():
     figure = Figure(figsize=(4, 3))
-    axes = figure.subplots()
-    draw_curve(axes, CURVE, 0, "")
-    add_legend(figure, axes)
+    add_legend(figure, [])
     assert not figure.legends and tuple(figure.get_size_inches()) == (4, 3)
+
+
+def test_a_title_is_whole_above_a_single_panel():
+    lines = {"return": [(CURVE, Look("red"))]}
+    figure = draw_curves(lines, [], title="a title of many words that one panel is too narrow for")
+    figure.draw_without_rendering()
+    (title,) = (text for text in figure.texts if text.get_text().startswith("a title"))
+    box = title.get_window_extent()
+    assert box.x0 > 0 and box.x1 < figure.bbox.width
+
+
+def test_a_panel_without_a_curve_says_why():
+    nothing = Curve(*(values[:0] for values in CURVE))
+    figure = draw_curves({"return": [(nothing, Look("red"))]}, [], title="")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["too few episodes ended"]
+    figure = draw_curves({"return": [(CURVE, Look("red"))]}, [], title="")
+    assert not figure.axes[0].texts
 
 
 def titles_of(directory, monkeypatch) -> list[str]:
@@ -173,6 +191,33 @@ def test_of_reuse_is_drawn_what_the_run_measured(algorithm, drawn, tmp_path, mon
     panels = figures[0].axes
     labels = {axes.get_ylabel() for axes in panels} | {axes.get_title() for axes in panels}
     assert labels & {WEIGHT, DIVERGENCE, ADMITTED, SAMPLE_SIZE} == drawn
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("oappo", True),
+        ("oappo-auto", True),
+        ("fixed --reuse-matrix rr", True),
+        ("happo", False),
+        ("hatrpo", False),
+        ("ippo-separate", False),
+        ("mappo", False),
+        ("ippo", False),
+        ("happo --log-affinity", True),  # It is known how far policies are apart.
+        ("mappo --log-affinity", False),  # There is one policy.
+    ],
+)
+def test_reuse_is_drawn_where_experience_is_reused(options, expected, tmp_path):
+    argv = ["--env", "maze", *SIZES, "--algorithm", *options.split()]
+    write_run(argv, tmp_path / "run", lambda *_: 3.0)
+    assert has_reuse(read_result(tmp_path / "run")) == expected
+
+
+def test_of_a_rule_that_measures_nothing_reuse_is_drawn_once_anybody_is_admitted(tmp_path):
+    argv = ["--env", "maze", *SIZES, "--algorithm", "oappo-auto"]
+    write_run(argv, tmp_path / "run", lambda *_: 3.0, reuse__num_admitted=0.0)
+    assert not has_reuse(read_result(tmp_path / "run"))
 
 
 @pytest.mark.parametrize("algorithm", ["oappo", "mappo"])

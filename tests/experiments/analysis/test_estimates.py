@@ -13,6 +13,7 @@ from experiments.analysis.estimates import (
     Estimate,
     average,
     estimate,
+    improvement,
     log_mean_sum,
     mean_difference,
     mean_ratio,
@@ -152,3 +153,23 @@ def test_ties_count_half_in_the_probability_of_improvement():
     assert probability_of_improvement(first, second) == 3.5 / 4
     assert probability_of_improvement(second, first) == 0.5 / 4
     assert np.isnan(probability_of_improvement(first, second[2:]))
+
+
+def test_the_interval_of_an_improvement_is_that_of_seeds_drawn_anew():
+    # Every pair of draws of {1, 3} against {2}: (1, 1), (1, 3), (3, 1), (3, 3) win 0, 1/2, 1/2, 1.
+    found = improvement(np.array([1.0, 3.0]), np.array([2.0, 2.0]))
+    assert found == Estimate(0.5, 0.0, 1.0, 2)
+    sure = improvement(np.arange(5.0) + 9, np.arange(4.0))
+    assert sure == Estimate(1.0, 1.0, 1.0, 4)
+    first, second = np.arange(8.0), np.arange(8.0) + 0.5
+    found = improvement(first, second)
+    assert found.value == probability_of_improvement(first, second) == 28 / 64
+    assert found.low < found.value < found.high
+    # The same samples have the same interval, whatever else was drawn.
+    assert improvement(first, second) == found
+
+
+def test_the_improvement_of_one_seed_has_no_interval():
+    found = improvement(np.array([1.0, np.nan]), np.arange(3.0))
+    assert (found.value, found.num_seeds) == (0.5, 1) and not found.has_interval
+    assert improvement(np.array([np.nan]), np.arange(3.0)).num_seeds == 0

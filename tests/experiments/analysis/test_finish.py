@@ -43,7 +43,7 @@ def test_a_run_ends_with_pictures_a_summary_and_a_table(tmp_path):
     _, text = finished(tmp_path / "run")
     made = {path.name for path in (tmp_path / "run").iterdir()}
     assert made == {"config.json", "metrics.csv", "matrices.csv", "training.json"} | {
-        "summary.json", "curves.png", "reuse.png"
+        "evaluation.csv", "summary.json", "curves.png", "reuse.png"
     }  # fmt: skip
     lines = [line.strip() for line in text.splitlines()]
     assert lines[0] == "maze, oappo, seeds: 2"
@@ -75,6 +75,14 @@ def test_pictures_are_of_the_best_point_and_seed_of_the_summary(tmp_path, monkey
     summary, _ = finished(tmp_path / "run")
     assert (summary["best_point"], summary["points"][1]["best_seed"]) == (1, 8)
     assert shown == {"reuse.png": 1, "replay.gif": (1, 1)}
+
+
+def test_where_nothing_is_reused_there_is_no_picture_of_reuse(tmp_path):
+    write_run([*TINY, "--algorithm", "happo"], tmp_path / "run", lambda *_: 20)
+    _, text = finished(tmp_path / "run")
+    made = {path.name for path in (tmp_path / "run").iterdir()}
+    assert "curves.png" in made and "reuse.png" not in made
+    assert "no reuse.png: no policy reused the experience of another" in text
 
 
 def test_points_that_diverged_are_named(tmp_path):

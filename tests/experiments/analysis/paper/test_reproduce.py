@@ -180,7 +180,7 @@ def test_a_run_that_fails_is_missing_from_the_figure_and_the_exit_code_says_so(
     assert reproduce_in(tmp_path, "figure-3b", "--seeds", "2", "--budget", "0.05") == 1
     assert "oatrpo: did not finish (exit code 1)" in capfd.readouterr().out.replace("\n", " ")
     table = (tmp_path / "figure-3b" / "table.md").read_text()
-    assert "**Missing, as the run did not finish: oatrpo.**" in table
+    assert "**Missing, as the run did not finish, or too few episodes ended: oatrpo.**" in table
     claims = (tmp_path / "figure-3b" / "claims.md").read_text()
     assert "| no finished run of oatrpo | undecided |" in claims
 
@@ -200,10 +200,26 @@ def test_a_grid_point_that_diverged_is_missing_from_the_figure(
     assert reproduce_in(tmp_path, "figure-3c", "--seeds", "2", "--budget", "0.05") == 1
     assert "sigma = 10 diverged" in capfd.readouterr().out.replace("\n", " ")
     table = (tmp_path / "figure-3c" / "table.md").read_text()
-    assert "**Missing, as the run did not finish: sigma = 10.**" in table
+    assert "**Missing, as the run did not finish, or too few episodes ended: sigma = 10.**" in table
     assert "| sigma = 1 | 2 |" in table and "| sigma = 10 | 2 |" not in table
     claims = (tmp_path / "figure-3c" / "claims.md").read_text()
     assert "| no finished run of sigma = 10 | undecided |" in claims
+
+
+def test_where_no_episode_ended_nothing_is_drawn_and_the_exit_code_says_so(
+    tmp_path, launched, monkeypatch, capfd
+):
+    def launch(*arguments: str) -> int:
+        *options, _, directory = arguments
+        write_run(options, Path(directory), updates_needed, episode__count=0.0)
+        return 0
+
+    monkeypatch.setattr(cache, "_launch", launch)
+    assert reproduce_in(tmp_path, "figure-3d", "--seeds", "2", "--budget", "0.05") == 1
+    shown = capfd.readouterr().out.replace("\n", " ")
+    assert "lambda = 0.4 ended too few episodes" in shown
+    assert "figure-3d: no run has anything to draw" in shown
+    assert not (tmp_path / "figure-3d" / "figure.png").exists()
 
 
 def test_one_seed_works_and_says_that_there_is_no_interval(tmp_path, launched, capfd):
@@ -222,7 +238,7 @@ def test_one_seed_works_and_says_that_there_is_no_interval(tmp_path, launched, c
 def test_every_figure_can_be_drawn_and_only_names_curves_that_it_has(figure, tmp_path, drawn):
     name, *map_ = figure.name.split("-3m")
     options = ["--map", "3m"] if map_ else []
-    reproduce_in(tmp_path, name, *options, "--seeds", "2", "--budget", "0.01")
+    reproduce_in(tmp_path, name, *options, "--seeds", "2", "--budget", "0.03")
     page = json.loads((tmp_path / figure.name / "page.json").read_text())
     assert not page["missing"]
     labels = {row[0] for row in page["table"][1:]}
@@ -271,6 +287,7 @@ BAD_INPUT = {
     "map of another figure": (["figure-3b", "--map", "3m"], "only figure-4 has maps"),
     "no seeds": (["figure-3b", "--seeds", "0"], "seeds: expected at least 1"),
     "no budget": (["figure-3b", "--budget", "0"], "budget: expected a number above 0"),
+    "a budget too small": (["figure-3b", "--budget", "0.02"], "budget: expected at least 0.028"),
     "endless budget": (["figure-3b", "--budget", "inf"], "budget: expected a number above 0"),
     "folder is a file": (["figure-3b", "--out", "/etc/hostname"], "out"),
 }

@@ -1,0 +1,79 @@
+"""What runs side by side are called."""
+
+from experiments.analysis.entries import label_points
+from experiments.analysis.results import read_result
+from tests.experiments.made_up_runs import SIZES, write_run
+
+
+def write(directory, algorithm, *options, env="maze"):
+    argv = ["--env", env, "--algorithm", algorithm, *SIZES, *options]
+    write_run(argv, directory, lambda *_: 10)
+    return directory
+
+
+def labels_of(*directories):
+    return [entry.label for entry in label_points([read_result(each) for each in directories])]
+
+
+def test_runs_of_one_algorithm_are_called_by_what_differs_between_them(tmp_path):
+    first = write(tmp_path / "a", "oappo", "--actor-lr", "0.001")
+    second = write(tmp_path / "b", "oappo", "--hidden-sizes", "32", "16")
+    assert labels_of(first, second) == [
+        "oappo, actor_lr=0.001, hidden_sizes=64,64",
+        "oappo, actor_lr=0.0005, hidden_sizes=32,16",
+    ]
+
+
+def test_reuse_matrices_tell_runs_apart(tmp_path):
+    runs = [write(tmp_path / m, "fixed", "--reuse-matrix", m) for m in ("rr", "ar")]
+    happo = write(tmp_path / "c", "happo")
+    assert labels_of(*runs, happo) == ["fixed, reuse_matrix=rr", "fixed, reuse_matrix=ar", "happo"]
+
+
+def test_what_an_algorithm_does_not_read_or_has_by_default_is_not_in_a_label(tmp_path):
+    # SEAC has other defaults in nine settings, and no sigma.
+    runs = [write(tmp_path / name, name) for name in ("oappo", "happo", "seac")]
+    assert labels_of(*runs) == ["oappo", "happo", "seac"]
+
+
+def test_what_is_not_the_default_is_said_where_another_algorithm_has_it_otherwise(tmp_path):
+    oappo = write(tmp_path / "a", "oappo", "--actor-lr", "0.001")
+    happo = write(tmp_path / "b", "happo")
+    assert labels_of(oappo, happo) == ["oappo, actor_lr=0.001", "happo"]
+    assert labels_of(oappo, write(tmp_path / "c", "happo", "--actor-lr", "0.001")) == [
+        "oappo",
+        "happo",
+    ]
+
+
+def test_seeds_steps_and_logging_are_not_in_a_label(tmp_path):
+    first = write(tmp_path / "a", "oappo")
+    second = write(tmp_path / "b", "oappo", "--total-steps", "640", "--seed", "5", "--log-affinity")
+    assert labels_of(first, second) == ["oappo (a)", "oappo (b)"]
+
+
+def test_grid_points_are_called_by_the_coefficients_that_differ(tmp_path):
+    grid = write(tmp_path / "a", "oappo", "--reuse-sigma", "0.1", "10")
+    happo = write(tmp_path / "b", "happo")
+    assert labels_of(grid, happo) == ["oappo, reuse_sigma=0.1", "oappo, reuse_sigma=10", "happo"]
+
+
+def test_runs_that_differ_in_much_are_called_by_their_directories(tmp_path):
+    many = ["--actor-lr", "0.001", "--gamma", "0.9", "--clip-eps", "0.1", "--num-epochs", "2"]
+    first, second = write(tmp_path / "a", "oappo"), write(tmp_path / "b", "oappo", *many)
+    assert labels_of(first, second) == ["oappo (a)", "oappo (b)"]
+    # The points of a grid lie in one directory.
+    grid = write(tmp_path / "c", "oappo", *many, "--reuse-sigma", "0.1", "10")
+    assert labels_of(first, grid) == [
+        "oappo (a)",
+        "oappo, reuse_sigma=0.1 (c)",
+        "oappo, reuse_sigma=10 (c)",
+    ]
+
+
+def test_runs_that_do_not_differ_are_called_by_their_directories(tmp_path):
+    first, second = (write(tmp_path / name, "oappo") for name in ("a", "b"))
+    other = write(tmp_path / "c", "happo")
+    assert labels_of(first, second, other) == ["oappo (a)", "oappo (b)", "happo"]
+    namesake = write(tmp_path / "x" / "a", "oappo")
+    assert labels_of(first, namesake) == [f"oappo (a) ({first})", f"oappo (a) ({namesake})"]

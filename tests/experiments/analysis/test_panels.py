@@ -1,0 +1,108 @@
+"""Which panels curves.png has, and what is in them."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments.analysis.panels import evaluation_curve, save_curves
+from experiments.analysis.results import read_result
+from tests.experiments.made_up_runs import SIZES, change_json, write_run
+
+TINY = ["--env", "maze", *SIZES]
+
+
+def drawn(directory, monkeypatch) -> Figure:
+    """Returns the picture of a run."""
+    figures: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    save_curves(read_result(directory), directory / "curves.png")
+    return figures[0]
+
+
+def titles(figure: Figure) -> list[str]:
+    return [axes.get_title().removeprefix("episode ") for axes in figure.axes]
+
+
+def test_what_never_changes_is_left_out_and_said(tmp_path, monkeypatch):
+    constant = {"episode__length": 25.0, "episode__optimality": 0.0}
+    write_run(TINY, tmp_path / "run", lambda *_: 5, **constant)
+    figure = drawn(tmp_path / "run", monkeypatch)
+    assert titles(figure) == ["success", "return"]
+    assert figure.get_suptitle().endswith("\nnever changing: length 25, optimality 0")
+
+
+def test_where_all_is_constant_the_return_is_drawn(tmp_path, monkeypatch):
+    names = ("success", "return", "length", "optimality")
+    constant = {f"episode__{name}": 0.5 for name in names}
+    write_run(TINY, tmp_path / "run", lambda *_: 5, **constant)
+    figure = drawn(tmp_path / "run", monkeypatch)
+    assert titles(figure) == ["return"]
+    assert figure.get_suptitle().endswith("never changing: success 0.5, length 0.5, optimality 0.5")
+
+
+def test_what_is_constant_along_each_point_but_differs_between_them_is_drawn(tmp_path, monkeypatch):
+    # At the optimum from the first update on, or never anywhere near it.
+    argv = [*TINY, "--reuse-sigma", "0.1", "1"]
+    write_run(argv, tmp_path / "run", lambda _, p, __: 1 if p["reuse_sigma"] < 1 else 1e9)
+    assert "success" in titles(drawn(tmp_path / "run", monkeypatch))
+
+
+def test_where_no_episode_ended_a_single_panel_says_so(tmp_path, monkeypatch):
+    write_run(TINY, tmp_path / "run", lambda *_: 5, episode__count=0.0)
+    figure = drawn(tmp_path / "run", monkeypatch)
+    assert titles(figure) == ["return"]
+    assert figure.axes[0].texts[0].get_text() == "too few episodes ended"
+
+
+def test_of_a_single_update_everything_is_drawn(tmp_path, monkeypatch):
+    argv = [*TINY, "--total-steps", "32", "--seeds", "1"]
+    write_run(argv, tmp_path / "run", lambda *_: 5)
+    assert titles(drawn(tmp_path / "run", monkeypatch)) == [
+        "success",
+        "return",
+        "length",
+        "optimality",
+    ]
+
+
+def test_evaluations_stand_beside_training(tmp_path, monkeypatch):
+    write_run([*TINY, "--eval-every", "4"], tmp_path / "run", lambda *_: 10)
+    figure = drawn(tmp_path / "run", monkeypatch)
+    training, evaluation = figure.axes[0].lines
+    assert training.get_color() == evaluation.get_color() and evaluation.get_marker() == "o"
+    # After 4 and 8 of 10 updates of 32 steps, half of 4/10 and of 8/10.
+    steps, values = evaluation.get_data()
+    assert list(steps) == [128, 256]
+    np.testing.assert_allclose(values, [0.2, 0.4], rtol=1e-6)
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["training", "evaluation, likeliest actions"]
+
+
+def test_evaluations_that_change_where_training_does_not_are_drawn(tmp_path, monkeypatch):
+    write_run([*TINY, "--eval-every", "4"], tmp_path / "run", lambda *_: 10)
+    path = tmp_path / "run" / "metrics.csv"
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    place = rows[0].index("episode/length")
+    lines = [[*row[:place], "100.0", *row[place + 1 :]] for row in rows[1:]]
+    path.write_text("\n".join(map(",".join, [rows[0], *lines])) + "\n")
+    assert "length" in titles(drawn(tmp_path / "run", monkeypatch))
+
+
+def test_an_evaluation_after_a_point_diverged_is_not_drawn(tmp_path, monkeypatch):
+    argv = [*TINY, "--eval-every", "2", "--reuse-sigma", "0.1", "1"]
+    write_run(argv, tmp_path / "run", lambda *_: 10)
+    bad = {"point": 1, "seed": 0, "update": 6, "metric": "critic/loss"}
+    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    result = read_result(tmp_path / "run")
+    for point, updates in ((0, [2, 4, 6, 8, 10]), (1, [2, 4])):
+        curve = evaluation_curve(result, "return", point)
+        assert curve is not None and (curve.env_steps // 32).tolist() == updates
+    figure = drawn(tmp_path / "run", monkeypatch)
+    cross = next(line for line in figure.axes[0].lines if line.get_marker() == "X")
+    assert cross.get_xdata() == [5 * 32]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names[-1] == "diverged there"
+
+
+def test_a_run_without_evaluations_has_no_curve_of_them(tmp_path):
+    write_run(TINY, tmp_path / "run", lambda *_: 5)
+    assert evaluation_curve(read_result(tmp_path / "run"), "return", 0) is None
