@@ -144,18 +144,6 @@ def next_timestep(
     )
 
 
-def strongly_typed(tree: PyTree) -> PyTree:
-    """Returns the same arrays without JAX's weak types, so that reset and step agree."""
-
-    def strong(leaf: Any) -> Array:
-        leaf = jnp.asarray(leaf)
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return leaf
-        return jax.lax.convert_element_type(leaf, leaf.dtype)
-
-    return jax.tree.map(strong, tree)
-
-
 def in_types_of(tree: PyTree, example: PyTree) -> PyTree:
     """Returns a tree with the dtypes of another: that jax may count in 64 bits does not show."""
     return jax.tree.map(lambda x, like: jnp.asarray(x, like.dtype), tree, example)

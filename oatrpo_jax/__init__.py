@@ -2,6 +2,7 @@
 
 from oatrpo_jax.algorithms import ALGORITHMS, Algorithm, fixed_algorithm, get_algorithm
 from oatrpo_jax.config import Config, EnvSpec, Hyperparams
+from oatrpo_jax.env_check import check_env
 from oatrpo_jax.export import actor_parameters, export_actors
 from oatrpo_jax.learner import Learner, LearnerState, make_learner
 from oatrpo_jax.train import Trainer, TrainState, make_train, make_trainer
@@ -25,6 +26,7 @@ __all__ = [
     "Transition",
     "__version__",
     "actor_parameters",
+    "check_env",
     "export_actors",
     "fixed_algorithm",
     "get_algorithm",

@@ -26,6 +26,7 @@ FLOORS = (
 
 CORE_FLOORS = (
     ("types", "keys", "ranges"),
+    ("env_check",),
     ("config",),
     ("checks", "advantages", "optimiser", "clustering"),
     ("policies",),

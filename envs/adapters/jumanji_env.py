@@ -13,8 +13,8 @@ from jumanji import specs
 from jumanji.types import TimeStep, restart
 
 from envs.adapters.common import Adapter, with_clock_at_zero
-from envs.team import next_timestep, strongly_typed
-from oatrpo_jax.types import Observation, PyTree
+from envs.team import next_timestep
+from oatrpo_jax.types import Observation, PyTree, strongly_typed
 
 GOALS = {"percent_eaten": 100.0, "ratio_connections": 1.0, "ratio_dirty_tiles": 0.0}
 """By entry of jumanji's extras: its value when the team has reached its goal."""

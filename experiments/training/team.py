@@ -25,9 +25,8 @@ from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import Experiment, build
 from oatrpo_jax.keys import Purpose
 from oatrpo_jax.learner import LearnerState
-from oatrpo_jax.rollout import CUT_OFF
 from oatrpo_jax.train import Trainer
-from oatrpo_jax.types import PyTree
+from oatrpo_jax.types import CUT_OFF, PyTree
 
 MAX_REPLAY_STEPS = 1000
 """A replay is cut here if its episode is longer still."""

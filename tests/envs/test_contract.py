@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import envs
+import oatrpo_jax
 from tests.jax_settings import JAX_SETTINGS, type_names
 
 needs_engine = pytest.mark.skipif(
@@ -130,6 +131,10 @@ def test_names_are_registered(name):
 def test_every_adapted_environment_that_is_said_to_work_is_tested(family):
     named = {name for name in envs.registered_names() if name.startswith(f"{family}:")}
     assert named and named <= set(ENVIRONMENTS)
+
+
+def test_the_trainer_takes_it(name):
+    oatrpo_jax.check_env(compiled(name)[0])
 
 
 def test_sizes_and_types_describe_the_agents(name):
