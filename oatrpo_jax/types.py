@@ -21,6 +21,7 @@ learner ``g`` uses what agent ``n`` recorded.
 
 from __future__ import annotations
 
+import os
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -28,6 +29,9 @@ import jax.numpy as jnp
 
 PyTree = Any
 """Any tree of arrays; here parameters, gradients and optimiser states."""
+
+StrPath = str | os.PathLike[str]
+"""A path, as text or as a `pathlib.Path`."""
 
 
 def in_float32(tree: PyTree) -> PyTree:
