@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from envs import importing
+from envs.choices import check_choice
+from envs.importing import Maker
 from oatrpo_jax.installation import check_packages
 
 if TYPE_CHECKING:
@@ -48,8 +52,9 @@ def make(name: str, **options: Any) -> MultiAgentEnv:
     """Returns the environment called `name`.
 
     Args:
-        name: `family:scenario`, or a short name; see `registered_names`.
-        **options: handed to the family, such as `time_limit`.
+        name: `family:scenario`, or a short name; see `registered_names`.  Of your own:
+            `path/to/file.py:NAME` or `module:NAME`, a class or a function that returns one.
+        **options: handed to the family, class or function, such as `time_limit`.
     """
     module, scenario = find(name)
     return module.make(scenario, **options)
@@ -61,27 +66,62 @@ def option_names(name: str) -> tuple[str, ...]:
     >>> "time_limit" in option_names("maze")
     True
     """
-    return tuple(option_parameters(name))
+    parameters = option_parameters(name)
+    return tuple(name for name, each in parameters.items() if each.kind is not each.VAR_KEYWORD)
 
 
 def option_parameters(name: str) -> dict[str, inspect.Parameter]:
     """Returns the options that `make` takes for an environment, as the parameters they become."""
     module, scenario = find(name)
-    if hasattr(module, "option_parameters"):
+    if isinstance(module, Maker) or hasattr(module, "option_parameters"):
         return module.option_parameters(scenario)
     parameters = dict(inspect.signature(type(module.make(scenario))).parameters)
     del parameters[next(iter(parameters))]  # The scenario, which the name already says.
     return parameters
 
 
-def find(name: str) -> tuple[ModuleType, str]:
-    """Returns the family's module and the scenario; a ValueError lists the names there are."""
+def find(name: str) -> tuple[ModuleType | Maker, str]:
+    """Returns the family's module and the scenario, or what makes an environment of anybody's.
+
+    Raises:
+        ValueError: if there is none of that name, with the nearest there are.
+    """
     family, _, scenario = _DEFAULTS.get(name, name).partition(":")
-    module = _load(family) if family in _FAMILIES else None
-    if module and (scenario in module.SCENARIO_NAMES or (scenario and hasattr(module, "IS_OPEN"))):
-        return module, scenario
-    valid = ", ".join(registered_names())
-    raise ValueError(f"Expected the name of an environment, got {name!r}. Choose from: {valid}.")
+    if is_of_somebody(name):
+        if (maker := importing.find(name)) is None:
+            raise _unknown(name, f", and there is no module {family}")
+        return maker, name
+    if family not in _FAMILIES:
+        raise _unknown(name)
+    module = _load(family)
+    if not (scenario and hasattr(module, "IS_OPEN")):
+        check_choice(f"SCENARIO in {family}:SCENARIO", scenario, module.SCENARIO_NAMES)
+    return module, scenario
+
+
+def source(name: str) -> dict[str, str] | None:
+    """Returns the file that makes an environment and its digest; None for those of a family."""
+    module, _ = find(name)
+    return module.source() if isinstance(module, Maker) else None
+
+
+def is_of_somebody(name: str) -> bool:
+    """Returns whether a name is that of a file or a module: making it runs the code there.
+
+    >>> is_of_somebody("maze.py:make"), is_of_somebody("package:make"), is_of_somebody("maze:make")
+    (True, True, False)
+    """
+    return importing.is_file(name) or (family_of(name) is None and importing.is_module(name))
+
+
+def family_of(name: str) -> str | None:
+    """Returns the family that a name says; None for those of files and modules.
+
+    >>> family_of("maze"), family_of("smax:3m"), family_of("maze.py:make")
+    ('maze', 'smax', None)
+    """
+    family = name.partition(":")[0]
+    return family if family in _FAMILIES and not importing.is_file(name) else None
 
 
 def _load(family: str) -> ModuleType:
@@ -89,4 +129,31 @@ def _load(family: str) -> ModuleType:
     return import_module(_FAMILIES[family])
 
 
-__all__ = ["find", "make", "option_names", "option_parameters", "registered_names"]
+def _unknown(name: str, also: str = "") -> ValueError:
+    """Returns the error that says which names are near, in whatever part of them."""
+    full_names: dict[str, list[str]] = {family: [f"{family}:SCENARIO"] for family in _FAMILIES}
+    full_names |= {short: [short] for short in _DEFAULTS}
+    for full in registered_names():
+        for part in {full, full.partition(":")[2]} - {""}:
+            full_names.setdefault(part.lower(), []).append(full)
+    close = [name.lower()] if name.lower() in full_names else []
+    close = close or difflib.get_close_matches(name.lower(), full_names, n=2, cutoff=0.6)
+    near = list(dict.fromkeys(full for part in close for full in full_names[part]))[:3]
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return ValueError(
+        f"Expected the name of an environment, got {name!r}{also}.{hint} Expected is "
+        f"{', '.join(_DEFAULTS)}, {':SCENARIO, '.join(_FAMILIES)}:SCENARIO, or an environment of "
+        "your own as path/to/file.py:NAME or module:NAME."
+    )
+
+
+__all__ = [
+    "family_of",
+    "find",
+    "is_of_somebody",
+    "make",
+    "option_names",
+    "option_parameters",
+    "registered_names",
+    "source",
+]

@@ -75,13 +75,14 @@ def options_taken(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def check_options(name: str, options: Mapping[str, Any]) -> None:
     """Raises a ValueError that names the options there are not, or the first of another type."""
     parameters = envs.option_parameters(name)
-    if unknown := sorted(options.keys() - parameters.keys()):
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    if (unknown := sorted(options.keys() - parameters.keys())) and not takes_any:
         raise ValueError(
             f"env_option: {name} has no {', '.join(unknown)}; "
             f"expected one of {', '.join(parameters)}"
         )
     for option, value in options.items():
-        kinds = option_kinds(parameters[option])
+        kinds = option_kinds(parameters[option]) if option in parameters else ()
         if kinds and not any(_is_of(value, kind) for kind in kinds):
             expected = " or ".join(KINDS[kind][1] for kind in kinds if kind in KINDS)
             raise ValueError(

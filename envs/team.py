@@ -16,7 +16,7 @@ from jumanji import specs
 from jumanji.env import Environment
 from jumanji.types import StepType, TimeStep
 
-from oatrpo_jax.types import Observation, PyTree
+from oatrpo_jax.types import Observation, PyTree, StrPath
 
 
 class TeamEnvironment(Environment):
@@ -90,7 +90,7 @@ class DrawnEnvironment(TeamEnvironment):
     def viewer(self) -> Viewer:
         """Returns the renderer of this scenario."""
 
-    def render(self, state: Any, save_path: str | None = None) -> np.ndarray:
+    def render(self, state: Any, save_path: StrPath | None = None) -> np.ndarray:
         """Returns ``[H, W, 3]`` uint8: a picture of the state, written when a path is given."""
         picture = self.viewer.render(state)
         if save_path is not None:
@@ -100,7 +100,7 @@ class DrawnEnvironment(TeamEnvironment):
         return picture
 
     def animate(
-        self, states: Sequence[Any], interval: int | None = None, save_path: str | None = None
+        self, states: Sequence[Any], interval: int | None = None, save_path: StrPath | None = None
     ) -> np.ndarray:
         """Returns ``[F, H, W, 3]`` uint8 frames, written as a GIF when a path is given.
 
@@ -144,18 +144,6 @@ def next_timestep(
     )
 
 
-def strongly_typed(tree: PyTree) -> PyTree:
-    """Returns the same arrays without JAX's weak types, so that reset and step agree."""
-
-    def strong(leaf: Any) -> Array:
-        leaf = jnp.asarray(leaf)
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return leaf
-        return jax.lax.convert_element_type(leaf, leaf.dtype)
-
-    return jax.tree.map(strong, tree)
-
-
 def in_types_of(tree: PyTree, example: PyTree) -> PyTree:
     """Returns a tree with the dtypes of another: that jax may count in 64 bits does not show."""
     return jax.tree.map(lambda x, like: jnp.asarray(x, like.dtype), tree, example)
@@ -175,7 +163,7 @@ def rising_order(distance: Array) -> Array:
     return jnp.argmax(rank[None] == place[:, None], axis=1)
 
 
-def save_gif(frames: Sequence[np.ndarray], interval: int, path: str) -> None:
+def save_gif(frames: Sequence[np.ndarray], interval: int, path: StrPath) -> None:
     """Saves ``[H, W, 3]`` uint8 frames, ``interval`` ms each; it rests on the last for 1.5 s."""
     from PIL import Image  # Needed for pictures only.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oatrpo_jax.algorithms import ALGORITHMS, Algorithm, fixed_algorithm, get_algorithm
     from oatrpo_jax.config import Config, EnvSpec, Hyperparams
+    from oatrpo_jax.env_check import check_env
     from oatrpo_jax.export import actor_parameters, export_actors
     from oatrpo_jax.learner import Learner, LearnerState, make_learner
     from oatrpo_jax.train import Trainer, TrainState, make_train, make_trainer
@@ -29,6 +30,7 @@ __all__ = [
     "Transition",
     "__version__",
     "actor_parameters",
+    "check_env",
     "export_actors",
     "fixed_algorithm",
     "get_algorithm",
@@ -37,23 +39,30 @@ __all__ = [
     "make_trainer",
 ]
 
-_MODULES = ("types", "config", "algorithms", "learner", "train", "export")
-"""Where these names are.  They import JAX, most of a second: not before one is asked for."""
+_MODULE_OF = {
+    **dict.fromkeys(("ALGORITHMS", "Algorithm", "fixed_algorithm", "get_algorithm"), "algorithms"),
+    **dict.fromkeys(("Config", "EnvSpec", "Hyperparams"), "config"),
+    "check_env": "env_check",
+    **dict.fromkeys(("actor_parameters", "export_actors"), "export"),
+    **dict.fromkeys(("Learner", "LearnerState", "make_learner"), "learner"),
+    **dict.fromkeys(("Trainer", "TrainState", "make_train", "make_trainer"), "train"),
+    **dict.fromkeys(("MultiAgentEnv", "Observation", "TimeStep", "Transition"), "types"),
+}
+"""Where each name is.  Its module imports JAX, most of a second: not before it is asked for."""
 
 
 if not TYPE_CHECKING:  # A type checker would take whatever name stands there.
 
     def __getattr__(name: str) -> Any:
         """Returns a name of `__all__`, or one of the modules that hold them."""
-        if name in _MODULES:
+        if name in _MODULE_OF.values():
             return import_module(f"{__name__}.{name}")
-        if name in __all__:
-            modules = (import_module(f"{__name__}.{each}") for each in _MODULES)
-            globals()[name] = next(getattr(each, name) for each in modules if hasattr(each, name))
-            return globals()[name]
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = found = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        return found
 
 
 def __dir__() -> list[str]:
     """Returns the names that a user may complete."""
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*globals(), *__all__, *_MODULE_OF.values()})

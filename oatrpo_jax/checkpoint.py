@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from oatrpo_jax.types import PyTree
+from oatrpo_jax.types import PyTree, StrPath
 
 Arrays = dict[str, np.ndarray]
 """A tree's arrays on the host, by path: ``learner/critics/params/...``."""
@@ -43,7 +43,7 @@ def to_host(tree: PyTree) -> Arrays:
     return {name: np.array(_plain(leaf)) for name, leaf in _named_leaves(tree)}
 
 
-def save_checkpoint(path: Path, arrays: Arrays, about: Mapping[str, Any] | None = None) -> None:
+def save_checkpoint(path: StrPath, arrays: Arrays, about: Mapping[str, Any] | None = None) -> None:
     """Writes a new checkpoint; raises whatever keeps it from being written.
 
     Args:
@@ -55,6 +55,7 @@ def save_checkpoint(path: Path, arrays: Arrays, about: Mapping[str, Any] | None 
         ValueError: if the directory's own name holds any of ``*?[]\\`` or ``gs:``; those above it
             may have any name.
     """
+    path = Path(path)
     if _ODD.search(path.name):
         raise ValueError(
             rf"path: expected a checkpoint's name without * ? [ ] \ and gs:, got {path.name!r}; "
@@ -75,16 +76,16 @@ def save_checkpoint(path: Path, arrays: Arrays, about: Mapping[str, Any] | None 
         )
 
 
-def read_about(path: Path) -> dict[str, Any]:
+def read_about(path: StrPath) -> dict[str, Any]:
     """Returns the facts beside the arrays; `load_checkpoint` is what verifies them.
 
     Raises:
         DamagedCheckpointError: if there is no readable checkpoint.
     """
-    return _read_metadata(path)[1]["about"]
+    return _read_metadata(Path(path))[1]["about"]
 
 
-def load_checkpoint(path: Path, like: PyTree) -> PyTree:
+def load_checkpoint(path: StrPath, like: PyTree) -> PyTree:
     """Returns the tree that was saved, on the default device.
 
     Args:
@@ -95,6 +96,7 @@ def load_checkpoint(path: Path, like: PyTree) -> PyTree:
         DamagedCheckpointError: if it cannot be read or is not what was saved.
         ValueError: if its arrays do not fit ``like``, naming those that differ.
     """
+    path = Path(path)
     shapes, metadata = _read_metadata(path)
     leaves = _named_leaves(like)
     wanted = {name: jax.eval_shape(_plain, leaf) for name, leaf in leaves}

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.core
 import jax.numpy as jnp
+import numpy as np
 
 from oatrpo_jax.config import EnvSpec, Hyperparams
 from oatrpo_jax.types import Observation, Transition
+
+READ_TO_ACT = ("agents_view", "action_mask", "active")
+"""Fields of an observation that policies look at."""
+READ_TO_VALUE = {True: ("global_state",), False: ("agents_view", "active")}
+"""The same of critics, by whether there is a central one."""
 
 
 def check_labels(labels: jax.Array, num_agents: int, num_policies: int) -> None:
@@ -32,23 +40,26 @@ def check_labels(labels: jax.Array, num_agents: int, num_policies: int) -> None:
         )
 
 
-def check_update_input(spec: EnvSpec, trajectory: Transition, hparams: Hyperparams) -> None:
-    """Raises a ValueError unless a trajectory and coefficients are of the shapes that update needs.
+def check_update_input(
+    spec: EnvSpec, state: Any, trajectory: Transition, hparams: Hyperparams
+) -> None:
+    """Raises a ValueError unless what an update is given is of the shapes that it needs.
 
     Shapes and kinds of number only, so that it costs nothing once traced.
 
     Args:
         spec: the sizes of the environment.
+        state: to be that of one learner.
         trajectory: to be a Transition with leading axes ``[T, E]``.
         hparams: to be scalars.
     """
-    for field in dataclasses.fields(hparams):
-        shape = jnp.shape(getattr(hparams, field.name))
-        if shape:
-            raise ValueError(
-                f"{field.name}: expected a scalar, got shape {shape}. To sweep it, vmap over "
-                "Hyperparams."
-            )
+    _check_state(state, spec.num_agents)
+    _check_scalars(hparams)
+    if not isinstance(trajectory, Transition):
+        raise ValueError(
+            f"trajectory: expected a Transition, got {type(trajectory).__name__}; make it "
+            f"Transition({', '.join(Transition._fields)})"
+        )
     found = jnp.shape(trajectory.action)
     if len(found) != 3 or found[2] != spec.num_agents:
         raise ValueError(
@@ -58,15 +69,81 @@ def check_update_input(spec: EnvSpec, trajectory: Transition, hparams: Hyperpara
     _check("trajectory", trajectory._asdict(), _expected(spec, (length, num_envs)))
 
 
-def _expected(spec: EnvSpec, leading: tuple[int, int]) -> dict:
-    """Returns the shape and the kind of number of each field."""
+def check_observation(
+    spec: EnvSpec, state: Any, observation: Observation, reads: Sequence[str]
+) -> None:
+    """Raises a ValueError unless state and observation are of the shapes that a network needs.
+
+    Args:
+        spec: the sizes of the environment.
+        state: to be that of one learner.
+        observation: to have any leading axes, the same in all fields.
+        reads: names of the fields that are looked at.
+    """
+    _check_state(state, spec.num_agents)
+    if not isinstance(observation, Observation):
+        raise ValueError(_no_observation("observation", observation))
+    # All but the global state have an axis of agents; views and masks one more.
+    num_own = {"global_state": 1, "active": 1}.get(reads[0], 2)
+    shape = jnp.shape(getattr(observation, reads[0]))
+    wanted = _observation(spec, shape[: max(len(shape) - num_own, 0)])
+    _check("observation", observation._asdict(), {name: wanted[name] for name in reads})
+
+
+def _check_state(state: Any, num_agents: int) -> None:
+    """Raises a ValueError unless a state is a LearnerState with labels ``[N]``."""
+    if not hasattr(state, "labels"):
+        raise ValueError(
+            f"state: expected a LearnerState, got {type(state).__name__}; a TrainState holds one "
+            "as .learner"
+        )
+    if (shape := jnp.shape(state.labels)) != (num_agents,):
+        raise ValueError(
+            f"state: expected that of one learner, with labels [{num_agents}], got labels "
+            f"{list(shape)}; choose one by jax.tree.map(lambda x: x[0], state), or vmap"
+        )
+
+
+def _check_scalars(hparams: Hyperparams) -> None:
+    """Raises a ValueError that names what was swept, unless all coefficients are scalars."""
+    if not isinstance(hparams, Hyperparams):
+        raise ValueError(
+            f"hparams: expected Hyperparams, got {type(hparams).__name__}; make them by "
+            "Hyperparams.create(gamma=0.9)"
+        )
+    values = {field.name: getattr(hparams, field.name) for field in dataclasses.fields(hparams)}
+    shaped = {name: value for name, value in values.items() if jnp.shape(value)}
+    if not shaped:
+        return
+    # `create` gives all fields the shape of those that were set.
+    set_ones = shaped if len(shaped) < len(values) else [n for n, v in shaped.items() if _varies(v)]
+    shape = jnp.shape(next(iter(shaped.values())))
+    raise ValueError(
+        f"{', '.join(set_ones) or 'hparams'}: expected a scalar, got shape {shape}. To sweep it, "
+        "vmap over Hyperparams, in which all fields have the shape of those that are swept."
+    )
+
+
+def _varies(value: jax.Array) -> bool:
+    """Returns whether entries are known to differ: inside a jit nothing is."""
+    return not isinstance(value, jax.core.Tracer) and np.ptp(np.asarray(value)) > 0
+
+
+def _observation(spec: EnvSpec, leading: tuple[int, ...]) -> dict[str, Any]:
+    """Returns the shape and the kind of number of each field of an observation."""
     each = (*leading, spec.num_agents)
-    observation = {
+    return {
         "agents_view": ((*each, spec.view_size), jnp.floating),
         "action_mask": ((*each, spec.num_actions), jnp.bool_),
         "global_state": ((*leading, spec.state_size), jnp.floating),
         "active": (each, jnp.bool_),
     }
+
+
+def _expected(spec: EnvSpec, leading: tuple[int, int]) -> dict[str, Any]:
+    """Returns the same of each field of a transition."""
+    each = (*leading, spec.num_agents)
+    observation = _observation(spec, leading)
     return {
         "observation": observation,
         "action": (each, jnp.integer),
@@ -81,7 +158,9 @@ def _expected(spec: EnvSpec, leading: tuple[int, int]) -> dict:
 def _check(name: str, found: dict, expected: dict) -> None:
     for field, wanted in expected.items():
         value, path = found[field], f"{name}.{field}"
-        if isinstance(value, Observation):
+        if isinstance(wanted, dict):
+            if not isinstance(value, Observation):
+                raise ValueError(_no_observation(path, value))
             _check(path, value._asdict(), wanted)
             continue
         shape, kind = wanted
@@ -90,3 +169,10 @@ def _check(name: str, found: dict, expected: dict) -> None:
                 f"{path}: expected {kind.__name__} {list(shape)}, got "
                 f"{jax.dtypes.result_type(value)} {list(jnp.shape(value))}"
             )
+
+
+def _no_observation(name: str, value: Any) -> str:
+    return (
+        f"{name}: expected an Observation, got {type(value).__name__}; make it "
+        f"Observation({', '.join(Observation._fields)})"
+    )

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from oatrpo_jax.env_check import trace_reset
 from oatrpo_jax.ranges import (
     AT_LEAST_ONE,
     BELOW_ONE,
@@ -41,9 +42,12 @@ class EnvSpec:
 
     @classmethod
     def from_env(cls, env: MultiAgentEnv) -> EnvSpec:
-        """Returns the sizes of an environment's observation, without running it."""
-        _, timestep = jax.eval_shape(env.reset, jax.random.key(0))
-        observation = timestep.observation
+        """Returns the sizes of an environment's observation, without running it.
+
+        Raises:
+            ValueError: if what a reset shows is not as it must be, naming the field.
+        """
+        observation = trace_reset(env).observation
         return cls(
             num_agents=env.num_agents,
             num_actions=env.num_actions,

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from oatrpo_jax import checks
 from oatrpo_jax.advantages import trajectory_advantage
 from oatrpo_jax.algorithms import Algorithm, get_algorithm
-from oatrpo_jax.checks import check_labels, check_update_input
 from oatrpo_jax.config import Config, EnvSpec, Hyperparams
 from oatrpo_jax.critics.critic import Critic, ValueNorm, critic_features
 from oatrpo_jax.critics.shared_values import importance_ratio, own_judgement
@@ -101,7 +101,7 @@ class Learner:
                 else is a ValueError.
         """
         labels = jnp.asarray(labels, jnp.int32)
-        check_labels(labels, self.spec.num_agents, self.num_policies)
+        checks.check_labels(labels, self.spec.num_agents, self.num_policies)
         return state._replace(labels=labels)
 
     def act(
@@ -116,7 +116,11 @@ class Learner:
             observation: with any leading axes.
             key: consumed; without effect if greedy.
             greedy: take the likeliest action instead of drawing one.
+
+        Raises:
+            ValueError: if state or observation do not have the sizes in ``spec``.
         """
+        checks.check_observation(self.spec, state, observation, checks.READ_TO_ACT)
         mask = observation.action_mask
         policy = policy_distribution(self.logits(state, observation.active_views, mask))
         action = policy.mode() if greedy else policy.sample(seed=key)
@@ -138,8 +142,10 @@ class Learner:
     def value(self, state: LearnerState, observation: Observation) -> jax.Array:
         """Returns ``[..., M]`` values: M = 1 for a central critic, else one per agent.
 
-        Before the first update they are 0, unless values are not normalised.
+        Before the first update they are 0, unless values are not normalised.  Raises as `act`.
         """
+        reads = checks.READ_TO_VALUE[self.algorithm.has_central_critic]
+        checks.check_observation(self.spec, state, observation, reads)
         return state.value_norm.denormalise(self._critic_output(state, observation))
 
     def _critic_output(self, state: LearnerState, observation: Observation) -> jax.Array:
@@ -165,7 +171,7 @@ class Learner:
             ValueError: if a shape or a kind of number is not the one said here, naming the field,
                 or if ``num_minibatches`` does not divide E.
         """
-        check_update_input(self.spec, trajectory, hparams)
+        checks.check_update_input(self.spec, state, trajectory, hparams)
         trajectory = in_float32(trajectory)
         seen = trajectory.observation
         output = self._critic_output(state, seen)

@@ -10,13 +10,20 @@ import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.advantages import masked_mean
-from oatrpo_jax.types import MultiAgentEnv, Observation, PyTree, Transition, in_float32
+from oatrpo_jax.types import (
+    COUNT,
+    LENGTH,
+    RETURN,
+    MultiAgentEnv,
+    Observation,
+    PyTree,
+    Transition,
+    in_float32,
+    strongly_typed,
+)
 
 Act = Callable[[Observation, jax.Array], tuple[jax.Array, jax.Array]]
 """(observation, key) -> actions and their log-probabilities."""
-
-OWN_METRICS = RETURN, LENGTH, COUNT, CUT_OFF = "return", "length", "count", "cut_off"
-"""Metrics of episodes that are measured here; an environment's extras have other names."""
 
 MAX_EPISODE_STEPS = 10_000
 """An episode that is played to its end is cut off here by default: some never end."""
@@ -50,27 +57,11 @@ class Episodes(NamedTuple):
     metrics: dict[str, jax.Array]
 
 
-def check_extras(env: MultiAgentEnv) -> None:
-    """Raises a ValueError if an environment's extras would replace what rollouts measure.
-
-    Traces a step, and runs nothing.
-    """
-    state, _ = jax.eval_shape(env.reset, jax.random.key(0))
-    action = jax.ShapeDtypeStruct((env.num_agents,), jnp.int32)
-    _, timestep = jax.eval_shape(env.step, state, action)
-    if clashing := [name for name in OWN_METRICS if name in timestep.extras]:
-        theirs, ours = (", ".join(names) for names in (clashing, OWN_METRICS))
-        raise ValueError(
-            f"extras: expected other names than {ours}, which the trainer measures itself, got "
-            f"{theirs}; rename what the environment tells of its episodes, to env_{clashing[0]} say"
-        )
-
-
 def init_rollout(env: MultiAgentEnv, num_envs: int, key: jax.Array) -> RolloutState:
     """Returns freshly reset environments; the key is consumed."""
     state, timestep = jax.vmap(env.reset)(jax.random.split(key, num_envs))
     return RolloutState(
-        env=state,
+        env=strongly_typed(state),
         observation=in_float32(timestep.observation),
         episode_return=jnp.zeros(num_envs, jnp.float32),
         episode_length=jnp.zeros(num_envs, jnp.int32),

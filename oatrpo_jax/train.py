@@ -11,22 +11,20 @@ import jax.numpy as jnp
 
 from oatrpo_jax.algorithms import Algorithm
 from oatrpo_jax.config import Config, EnvSpec, Hyperparams
+from oatrpo_jax.env_check import check_env
 from oatrpo_jax.grouping import Grouping, group_agents
 from oatrpo_jax.keys import Purpose, branch
 from oatrpo_jax.learner import Learner, LearnerState, make_learner
 from oatrpo_jax.ranges import MAX_COUNT, check_count
 from oatrpo_jax.rollout import (
-    COUNT,
-    CUT_OFF,
     MAX_EPISODE_STEPS,
     RolloutState,
-    check_extras,
     init_rollout,
     play_episodes,
     rollout,
     summarise_episodes,
 )
-from oatrpo_jax.types import MultiAgentEnv, Observation
+from oatrpo_jax.types import COUNT, CUT_OFF, MultiAgentEnv, Observation
 
 Metrics = dict[str, jax.Array]
 
@@ -56,7 +54,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.config.check_rollout()
-        check_extras(self.env)
+        check_env(self.env)
 
     @property
     def config(self) -> Config:
@@ -154,8 +152,8 @@ def make_trainer(
         config: static settings; the defaults if not given.
 
     Raises:
-        ValueError: for an unknown algorithm, if rollouts do not split evenly, or if the
-            environment's extras have names of the trainer's own metrics.
+        ValueError: for an unknown algorithm, if rollouts do not split evenly, or if `check_env`
+            finds something wrong with the environment.
     """
     return Trainer(env, make_learner(EnvSpec.from_env(env), algorithm, config))
 

@@ -21,6 +21,7 @@ learner ``g`` uses what agent ``n`` recorded.
 
 from __future__ import annotations
 
+import os
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -28,6 +29,9 @@ import jax.numpy as jnp
 
 PyTree = Any
 """Any tree of arrays; here parameters, gradients and optimiser states."""
+
+StrPath = str | os.PathLike[str]
+"""A path, as text or as a `pathlib.Path`."""
 
 
 def in_float32(tree: PyTree) -> PyTree:
@@ -38,6 +42,18 @@ def in_float32(tree: PyTree) -> PyTree:
         return jnp.asarray(x, jnp.float32) if is_float else x
 
     return jax.tree.map(narrow, tree)
+
+
+def strongly_typed(tree: PyTree) -> PyTree:
+    """Returns the same arrays without JAX's weak types, so that reset and step agree."""
+
+    def strong(leaf: Any) -> jax.Array:
+        leaf = jnp.asarray(leaf)
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return leaf
+        return jax.lax.convert_element_type(leaf, leaf.dtype)
+
+    return jax.tree.map(strong, tree)
 
 
 class Observation(NamedTuple):
@@ -90,13 +106,17 @@ class Transition(NamedTuple):
     next_observation: Observation
 
 
+OWN_METRICS = RETURN, LENGTH, COUNT, CUT_OFF = "return", "length", "count", "cut_off"
+"""Metrics of episodes that the trainer measures; an environment's extras have other names."""
+
+
 class TimeStep(Protocol):
     """The part of ``jumanji.types.TimeStep`` that the trainer reads.
 
     ``last()`` with ``discount == 0`` is a termination, with ``discount > 0`` a truncation.
     ``extras`` holds scalars that describe the episode so far; their values on the last step
-    become the metrics ``episode/<name>``.  ``return``, ``length``, ``count`` and ``cut_off`` are
-    measured by the trainer, and refused there.  ``success`` in [0, 1] is expected of every
+    become the metrics ``episode/<name>``, and none may be called as one of ``OWN_METRICS``.
+    ``success`` in [0, 1] is expected of every
     environment that has a goal: did the team reach it?
     """
 

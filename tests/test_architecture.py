@@ -27,6 +27,7 @@ FLOORS = (
 CORE_FLOORS = (
     ("installation",),
     ("types", "keys", "ranges"),
+    ("env_check",),
     ("config",),
     ("checks", "advantages", "optimiser", "clustering"),
     ("policies",),

@@ -19,8 +19,8 @@ from envs.adapters.jaxmarl_agents import (
     num_actions,
 )
 from envs.jaxmarl_import import quiet_stdout
-from envs.team import next_timestep, strongly_typed
-from oatrpo_jax.types import Observation, PyTree
+from envs.team import next_timestep
+from oatrpo_jax.types import Observation, PyTree, strongly_typed
 
 SUCCESS: dict[str, Callable[[Any, PyTree, Array], Array]] = {
     "SwitchRiddle": lambda game, state, rewards: rewards[0] == game.reward_all_live,

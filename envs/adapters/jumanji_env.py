@@ -13,8 +13,8 @@ from jumanji import specs
 from jumanji.types import TimeStep, restart
 
 from envs.adapters.common import Adapter, with_clock_at_zero
-from envs.team import next_timestep, strongly_typed
-from oatrpo_jax.types import Observation, PyTree
+from envs.team import next_timestep
+from oatrpo_jax.types import Observation, PyTree, StrPath, strongly_typed
 
 GOALS = {"percent_eaten": 100.0, "ratio_connections": 1.0, "ratio_dirty_tiles": 0.0}
 """By entry of jumanji's extras: its value when the team has reached its goal."""
@@ -90,7 +90,7 @@ class JumanjiEnv(Adapter):
         )
 
     def animate(
-        self, states: list[State], interval: int = 200, save_path: str | None = None
+        self, states: list[State], interval: int = 200, save_path: StrPath | None = None
     ) -> Any:
         """Returns jumanji's animation of an episode, written as a GIF when a path is given."""
         games = [jax.device_get(state.game) for state in states]

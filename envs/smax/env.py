@@ -20,8 +20,8 @@ from envs.smax.observing import FastViewEnemySMAX, nearest_first
 from envs.smax.scenarios import ROSTERS, STOCK_MAX_STEPS
 from envs.smax.types import State
 from envs.smax.viewer import SmaxViewer, UnitTables
-from envs.team import DrawnEnvironment, next_timestep, strongly_typed
-from oatrpo_jax.types import Observation
+from envs.team import DrawnEnvironment, next_timestep
+from oatrpo_jax.types import Observation, strongly_typed
 
 AllyOrder = Literal["nearest", "index"]
 

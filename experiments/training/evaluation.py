@@ -17,8 +17,9 @@ from experiments.training.settings.experiment import Experiment
 from oatrpo_jax.export import actor_parameters
 from oatrpo_jax.keys import Purpose, branch
 from oatrpo_jax.learner import LearnerState
-from oatrpo_jax.rollout import CUT_OFF, MAX_EPISODE_STEPS
+from oatrpo_jax.rollout import MAX_EPISODE_STEPS
 from oatrpo_jax.train import Metrics, Trainer
+from oatrpo_jax.types import CUT_OFF
 
 Evaluate = Callable[[LearnerState, jax.Array], Metrics]
 """(learners ``[P, K]``, keys ``[K]``) -> metrics ``[P, K]``."""

@@ -12,7 +12,6 @@ from experiments.training.program import check_episodes
 from experiments.training.settings.experiment import Experiment
 from oatrpo_jax.config import EnvSpec
 from oatrpo_jax.train import Trainer
-from oatrpo_jax.types import MultiAgentEnv
 
 
 @dataclass(frozen=True)
@@ -47,15 +46,15 @@ def find_places(
         env_options = {**inherited, **parse_options(assignments)}
         env = make_with_options(name, env_options)
         check_episodes(env, side_by_side)
+        check_sizes(home, name, EnvSpec.from_env(env))
+        return [home, Place(name, env_options, Trainer(env, home.trainer.learner))]
     except ValueError as error:
         raise UsageError(f"env: {error}") from error
-    check_sizes(home, name, env)
-    return [home, Place(name, env_options, Trainer(env, home.trainer.learner))]
 
 
-def check_sizes(home: Place, name: str, other: MultiAgentEnv) -> None:
-    """Raises a UsageError unless policies trained in one environment can play in the other."""
-    ours, theirs = home.trainer.learner.spec, EnvSpec.from_env(other)
+def check_sizes(home: Place, name: str, theirs: EnvSpec) -> None:
+    """Raises a UsageError unless policies trained in one environment can play in another."""
+    ours = home.trainer.learner.spec
     sizes = {"agents": "num_agents", "actions": "num_actions", "features of a view": "view_size"}
     differ = [
         f"{getattr(theirs, size)} {what}, not {getattr(ours, size)}"

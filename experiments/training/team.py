@@ -25,9 +25,8 @@ from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import Experiment, build
 from oatrpo_jax.keys import Purpose
 from oatrpo_jax.learner import LearnerState
-from oatrpo_jax.rollout import CUT_OFF
 from oatrpo_jax.train import Trainer
-from oatrpo_jax.types import PyTree
+from oatrpo_jax.types import CUT_OFF, PyTree, StrPath
 
 MAX_REPLAY_STEPS = 1000
 """A replay is cut here if its episode is longer still."""
@@ -101,12 +100,13 @@ class Team:
         )
 
 
-def load_team(directory: Path, which: Literal["latest", "best"] = "latest") -> Team:
+def load_team(directory: StrPath, which: Literal["latest", "best"] = "latest") -> Team:
     """Returns a run's policies as it last saved them, or each seed's as it played best.
 
     Raises:
         UsageError: if there is no run, no checkpoint that can be loaded, or no evaluation.
     """
+    directory = Path(directory)
     experiment = build(stored_options(directory))
     restored = restore(directory, RunState.like(abstract_state(experiment), experiment))
     if restored is None:

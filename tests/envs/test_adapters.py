@@ -392,7 +392,7 @@ def test_types_are_names_without_numbers(agent, expected):
         ("jumanji:SearchAndRescue-v0", {}, r"one discrete action for each of 2 agents"),
         ("jumanji:Cleaner-v0", {"reward": "max"}, r"reward to be one of sum, mean, got 'max'"),
         ("jumanji:LevelBasedForaging-v0", {"grid_size": 2}, r"Grid size must be"),
-        ("jumanji:", {}, r"Expected the name of an environment.*jumanji:Connector-v3"),
+        ("jumanji:", {}, r"SCENARIO in jumanji:SCENARIO .*Connector-v3"),
         (
             "jaxmarl:MPE_simple_spred_v3",
             {},

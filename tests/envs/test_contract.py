@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import envs
+import oatrpo_jax
 from tests.jax_settings import JAX_SETTINGS, type_names
 
 needs_engine = pytest.mark.skipif(
@@ -130,6 +131,10 @@ def test_names_are_registered(name):
 def test_every_adapted_environment_that_is_said_to_work_is_tested(family):
     named = {name for name in envs.registered_names() if name.startswith(f"{family}:")}
     assert named and named <= set(ENVIRONMENTS)
+
+
+def test_the_trainer_takes_it(name):
+    oatrpo_jax.check_env(compiled(name)[0])
 
 
 def test_sizes_and_types_describe_the_agents(name):
@@ -286,10 +291,31 @@ def test_the_key_decides_the_episode(name):
     assert any((other != state).any() for other in others)
 
 
-@pytest.mark.parametrize("wrong", ["", "maz", "maze:", "maze:green", "smax", "smax:nothing"])
-def test_an_unknown_name_is_refused_with_the_valid_ones(wrong):
-    with pytest.raises(ValueError, match="maze:black-blue-red"):
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ("", "maze, maze:SCENARIO, smax:SCENARIO"),
+        ("mase", "Did you mean maze"),
+        ("MAZE", "Did you mean maze"),
+        ("3m", r"Did you mean smax:3m\?"),
+        ("SMAX:3m", r"Did you mean smax:3m\?"),
+        ("smacs:3m", "Did you mean smax:3m or"),
+        ("smacs:MMM", r"there is no module smacs. Did you mean smax:MMM"),
+        ("MPE_simple_spread_v3", r"Did you mean jaxmarl:MPE_simple_spread_v3\?"),
+        ("LevelBasedForaging", r"Did you mean jumanji:LevelBasedForaging-v0"),
+        ("academy_3_vs_1_with_keeper", "Did you mean football:academy_3.* or grf:academy_3"),
+        ("maze:", "of black-red, black-blue-red, got ''"),
+        ("maze:green", "of black-red, black-blue-red, got 'green'"),
+        ("smax", "SCENARIO in smax:SCENARIO to be one of .*MMM2.*, got ''"),
+        ("smax:3mm", r"MMM2.* Did you mean 3m"),
+        ("jaxmarl:MPE_simple_spred_v3", "Did you mean MPE_simple_spread_v3"),
+        ("jumanji:", "Connector-v3"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_those_that_are_near(wrong, expected):
+    with pytest.raises(ValueError, match=expected) as caught:
         envs.make(wrong)
+    assert len(str(caught.value)) < 500  # All names together would be 1,300 characters.
 
 
 def test_the_short_name_is_black_and_red():

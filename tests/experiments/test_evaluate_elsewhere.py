@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -93,6 +94,18 @@ def test_more_matches_than_engines_are_refused_before_they_are_played(
     assert "episodes = 4: Expected at most max_engines = 3 episodes in progress, got 4" in errors
 
 
+WRONG_REWARD = """
+import jax.numpy as jnp
+from envs.maze import Maze
+
+class Wrong(Maze):
+    def __init__(self, num_per_colour: int = 1):
+        super().__init__("black-red", num_per_colour=num_per_colour)
+
+    def reset(self, key):
+        state, timestep = super().reset(key)
+        return state, timestep.replace(reward=jnp.zeros(2))
+"""
 BAD_INPUT = {
     "other agents": (["--env", "maze:black-blue-red"], "which has 3 agents, not 2; choose"),
     "other views": (
@@ -100,7 +113,9 @@ BAD_INPUT = {
         "65 features of a view, not 63",
     ),
     "other family": (["--env", FOOTBALL], "which has 3 agents, not 2 and"),
-    "no such environment": (["--env", "football:none"], "Expected the name of an environment"),
+    "no such environment": (["--env", "footbal:none"], "Expected the name of an environment"),
+    "no such scenario": (["--env", "football:none"], "SCENARIO in football:SCENARIO"),
+    "not as it must be": (["--env", "mine.py:Wrong"], "reward from reset: expected a floating"),
     "no such option": (["--env", "maze", "--env-option", "weather=wet"], "has no weather"),
     "no engine": (["--env", f"grf:{SCENARIO}"], "gfootball==2.10.2"),
     "no episode": (["--env", "maze", "--episodes", "0"], "got 0"),
@@ -109,8 +124,10 @@ BAD_INPUT = {
 
 
 @pytest.mark.parametrize(("argv", "expected"), BAD_INPUT.values(), ids=BAD_INPUT.keys())
-def test_bad_input_is_a_usage_error(in_maze, argv, expected, monkeypatch, capfd):
+def test_bad_input_is_a_usage_error(in_maze, argv, expected, monkeypatch, tmp_path, capfd):
     monkeypatch.setitem(sys.modules, "gfootball_engine", None)
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(WRONG_REWARD)
     with pytest.raises(SystemExit) as exit_:
         evaluate.main([str(in_maze), *argv])
     errors = " ".join(capfd.readouterr().err.replace("│", " ").split())

@@ -68,6 +68,16 @@ def test_what_comes_back_is_the_same_to_the_bit(saved: Path):
     assert read_about(saved) == {"num_updates": 12, "score": 0.1}
 
 
+def test_a_path_may_be_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    save_checkpoint("folder/one", to_host(make_tree()), {"score": 1})
+    for path in ("folder/one", str(tmp_path / "folder/one"), Path("folder/one")):
+        assert same_bits(load_checkpoint(path, shapes_of(make_tree())), make_tree())
+        assert read_about(path) == {"score": 1}
+    with pytest.raises(DamagedCheckpointError, match="folder/none"):
+        read_about("folder/none")
+
+
 def test_the_arrays_are_named_by_their_path():
     names = {"weights/kernel", "weights/mask", "weights/large", "opt_state/1", "opt_state/2", "key"}
     assert to_host(make_tree()).keys() == names

@@ -279,9 +279,74 @@ def test_views_of_another_width_and_unmapped_sweeps_are_refused():
     narrow = trajectory._replace(observation=seen._replace(agents_view=seen.agents_view[..., 1:]))
     with pytest.raises(ValueError, match=r"observation.agents_view: expected"):
         learner_of("oappo").update(state, narrow, HPARAMS, jax.random.key(0))
-    many = HPARAMS.replace(gamma=jnp.array([0.9, 0.95]))
-    with pytest.raises(ValueError, match=r"gamma: expected a scalar, .* vmap"):
-        learner_of("oappo").update(state, trajectory, many, jax.random.key(0))
+    update = learner_of("oappo").update
+    for many, named in (
+        (HPARAMS.replace(gamma=jnp.array([0.9, 0.95])), "gamma"),
+        (Hyperparams.create(reuse_sigma=[0.1, 1.0]), "reuse_sigma"),
+        (Hyperparams.create(reuse_sigma=[0.1, 1.0], gamma=[0.9, 0.95]), "gamma, reuse_sigma"),
+        (Hyperparams.create(gamma=[0.9, 0.9]), "hparams"),
+    ):
+        with pytest.raises(ValueError, match=rf"^{named}: expected a scalar, .* vmap"):
+            update(state, trajectory, many, jax.random.key(0))
+    with pytest.raises(ValueError, match=r"^hparams: expected a scalar, got shape \(2,\)"):
+        jax.eval_shape(update, state, trajectory, many, jax.random.key(0))
+    with pytest.raises(ValueError, match=r"^hparams: expected Hyperparams, got dict"):
+        update(state, trajectory, {"gamma": 0.9}, jax.random.key(0))
+    with pytest.raises(ValueError, match=r"^trajectory: expected a Transition, got dict"):
+        update(state, trajectory._asdict(), HPARAMS, jax.random.key(0))
+    plain = trajectory._replace(observation=tuple(seen))
+    with pytest.raises(ValueError, match=r"^trajectory.observation: expected an Observation, got"):
+        update(state, plain, HPARAMS, jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "complaint"),
+    [
+        ("agents_view", jnp.zeros((2, 3, 5)), r"agents_view: expected floating \[2, 3, \d\], got"),
+        ("agents_view", jnp.zeros(2), r"agents_view: expected floating"),
+        ("agents_view", jnp.zeros((2, 3, 2), int), r"agents_view: expected floating .* got int32"),
+        ("action_mask", jnp.ones((2, 3, 4), bool), r"action_mask: expected bool"),
+        ("action_mask", jnp.ones((4, 3, 3), bool), r"action_mask: expected bool"),
+        ("active", jnp.ones((2, 3)), r"active: expected bool \[2, 3\], got float32"),
+        ("active", jnp.ones(2, bool), r"active: expected bool \[2, 3\]"),
+        ("global_state", jnp.zeros((2, 99)), r"global_state: expected floating"),
+    ],
+)
+def test_acting_and_valuing_refuse_an_observation_of_other_shapes(field, value, complaint):
+    (state, trajectory), learner = collected("oappo"), learner_of("oappo")
+    seen = jax.tree.map(lambda x: x[0, :2], trajectory.observation)
+    wrong = seen._replace(**{field: value})
+    act = functools.partial(learner.act, key=jax.random.key(0))
+    with pytest.raises(ValueError, match=rf"^observation\.{complaint}"):
+        (learner.value if field == "global_state" else act)(state, wrong)
+
+
+@pytest.mark.parametrize("name", ["oappo", "ippo"])
+def test_what_is_not_read_may_have_any_shape(name):
+    learner, seen = learner_of(name), collected("oappo")[1].observation
+    state = jax.eval_shape(learner.init, jax.random.key(0))
+    no_state, no_views = (
+        seen._replace(global_state=jnp.zeros(1)),
+        seen._replace(agents_view=jnp.zeros(1), active=jnp.zeros(1, bool)),
+    )
+    jax.eval_shape(learner.act, state, no_state, jax.random.key(0))
+    jax.eval_shape(learner.value, state, no_views if name == "oappo" else no_state)
+
+
+def test_a_state_that_is_not_that_of_one_learner_is_refused():
+    (state, trajectory), learner = collected("oappo"), learner_of("oappo")
+    several = jax.tree.map(lambda x: x[None], state)
+    given = trajectory.observation, jax.random.key(0)
+    with pytest.raises(ValueError, match=r"^state: .*with labels \[3\], got labels \[1, 3\]"):
+        learner.act(several, *given)
+    with pytest.raises(ValueError, match=r"^state: expected a LearnerState, got dict"):
+        learner.value(state._asdict(), trajectory.observation)
+    with pytest.raises(ValueError, match=r"^state: "):
+        learner.update(several, trajectory, HPARAMS, jax.random.key(0))
+    with pytest.raises(ValueError, match=r"^observation: expected an Observation, got dict"):
+        learner.act(state, trajectory.observation._asdict(), jax.random.key(0))
+    acting = jax.vmap(learner.act, in_axes=(0, None, None))
+    assert jax.eval_shape(acting, several, *given)[0].shape == (1, NUM_STEPS, NUM_ENVS, 3)
 
 
 def test_the_second_learner_of_happo_is_corrected_for_the_first():

@@ -164,14 +164,14 @@ def test_evaluation_is_the_same_alone_and_beside_others():
 
 
 class Telling(SlowWin):
-    """Tells of one thing more, once an episode has begun."""
+    """Tells of one thing more."""
 
     def __init__(self, name):
         self.name = name
 
-    def step(self, state, action):
-        state, timestep = super().step(state, action)
-        return state, timestep._replace(extras=timestep.extras | {self.name: jnp.float32(-99)})
+    def _timestep(self, is_heads, step):
+        timestep = super()._timestep(is_heads, step)
+        return timestep._replace(extras=timestep.extras | {self.name: jnp.float32(-99)})
 
 
 @pytest.mark.parametrize("name", ["return", "length", "count", "cut_off"])

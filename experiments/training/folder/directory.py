@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import tempfile
 import time
 from contextlib import suppress
@@ -14,9 +15,14 @@ from experiments.training.naming import command
 
 
 def default_directory(name: str) -> Path:
-    """Returns ``runs/<name>-<time>``; a name may hold colons and slashes."""
-    stamped = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    return Path("runs") / stamped.replace(":", "-").replace(os.sep, "-")
+    """Returns ``runs/<name>-<time>``: of a path its last part, and what a file's name may hold.
+
+    >>> default_directory("/home/me/my maze.py:make-oappo").name.rpartition("-")[0][:-9]
+    'my-maze.make-oappo'
+    """
+    last = name.rpartition(os.sep)[2].replace(".py:", ".")
+    plain = re.sub(r"[^\w.+=-]+", "-", last)
+    return Path("runs") / f"{plain}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def check_out(out: Path | None, name: str) -> None:

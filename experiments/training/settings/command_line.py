@@ -129,7 +129,7 @@ def _groups(settings: Settings) -> dict[str, Any]:
 
 def _defaults(choice: _Choice) -> Settings:
     """Returns the layers below the command line of a new run."""
-    of_file = Layer() if choice.preset is None else read_preset(choice.preset)
+    of_file = Layer() if choice.preset is None else read_preset(choice.preset, choice.env)
     chosen = Run(
         **{name: of_file.run[name] for name in ("env", "algorithm") if name in of_file.run}
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import json
 import platform
 import subprocess
 import sys
@@ -13,8 +14,10 @@ from typing import Any
 
 import jax
 
+import envs
 import oatrpo_jax
 from experiments.training.errors import UsageError
+from experiments.training.folder.files import json_bytes
 from experiments.training.settings.experiment import Experiment
 from experiments.training.settings.options import OF_THE_PROCESS
 from oatrpo_jax.installation import ROOT
@@ -30,11 +33,14 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
     options, learner = experiment.options, experiment.trainer.learner
     run, env = options.run, experiment.trainer.env
     of_run = {k: v for k, v in dataclasses.asdict(run).items() if k not in OF_THE_PROCESS}
+    name = envs.importing.absolute(run.env)
     return {
-        "run": of_run,
-        "environment": run.env,
+        "run": {**of_run, "env": name},
+        "environment": name,
+        "environment_source": envs.source(name),
         "env_options": experiment.env_options,
-        "env_settings": getattr(env, "settings", {}),
+        "env_settings": _settings(env),
+        "env_spec": {k: int(v) for k, v in dataclasses.asdict(learner.spec).items()},
         "agent_types": list(env.agent_types),
         "policy_of_agent": learner.policy_of.tolist(),
         "num_policies": int(learner.num_policies),
@@ -100,6 +106,15 @@ def compare_versions(config: Mapping[str, Any]) -> None:
 def _differences(before: Any, now: Mapping[str, str]) -> Iterable[str]:
     known = before if isinstance(before, dict) else {}
     return (f"{k} {known[k]}, now {v}" for k, v in now.items() if known.get(k, v) != v)
+
+
+def _settings(env: Any) -> dict[str, Any]:
+    """Returns what an environment's options came to, if it tells of that in plain values."""
+    settings = getattr(env, "settings", {})
+    try:
+        return json.loads(json_bytes(settings)) if isinstance(settings, dict) else {}
+    except (TypeError, ValueError):
+        return {}
 
 
 def _optimal_length(env: Any) -> float | None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import envs
+
 AlgorithmName = Literal[
     "oappo",
     "oatrpo",
@@ -157,7 +159,7 @@ def get_preset(env: str, algorithm: str) -> Preset:
     >>> get_preset("maze:black-blue-red", "oappo").config["num_envs"]
     32
     """
-    found = [DEFAULT, PRESETS.get(env.partition(":")[0]), PRESETS.get(env)]
+    found = [DEFAULT, PRESETS.get(envs.family_of(env) or ""), PRESETS.get(env)]
     layers = [layer for layer in found if layer is not None]
     ours = [layer.algorithms[algorithm] for layer in layers if algorithm in layer.algorithms]
     return functools.reduce(_add, [*layers, *ours], Preset())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
 import typeguard
 
+import envs
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import read_json
 from experiments.training.settings.options import (
@@ -57,6 +59,7 @@ def stored_options(directory: Path) -> Options:
         settings = Settings().with_layer(
             typed_layer(content["run"], program, content["hyperparameters"])
         )
+        _find_environment(settings.run.env, content.get("environment_source"))
         options = Options(settings.run, settings.program, settings.coefficients)
         if content.get("sweep") is None:
             return options
@@ -77,13 +80,41 @@ def stored_options(directory: Path) -> Options:
         ) from error
 
 
-def read_preset(path: Path) -> Layer:
+def _find_environment(name: str, source: dict[str, str] | None) -> None:
+    """Sees to it that a file or module which makes a run's environment is found again.
+
+    Says on stderr if it has changed.
+
+    Raises:
+        UsageError: if it is missing.
+    """
+    if source is None:
+        return
+    try:
+        changed = envs.importing.find_again(name, source)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if changed:
+        print(f"Warning: {changed}; nothing else was compared.", file=sys.stderr)
+
+
+def read_preset(path: Path, env: str | None = None) -> Layer:
     """Returns the settings of a preset file.
+
+    Args:
+        path: the file.
+        env: the environment that counts more than the preset's, which may then be any.
 
     Raises:
         UsageError: if it is no preset, saying what is wrong with it.
     """
     content = _read_preset(path)
+    theirs = content.get("env")
+    if env is None and isinstance(theirs, str) and envs.is_of_somebody(theirs):
+        raise UsageError(
+            f"preset: {path}: env: expected an environment of the library, as a preset runs no "
+            f"code, got {theirs!r}; if that is yours, give --env {theirs} beside it"
+        )
     program, coefficients = (content.pop(name, {}) for name in ("config", "hyperparameters"))
     try:
         for name, group in (("config", program), ("hyperparameters", coefficients)):

@@ -31,8 +31,8 @@ class Run:
     """What to run, and where to leave it.
 
     Attributes:
-        env: family or family:scenario, such as maze, maze:black-blue-red or smax:3m; a wrong name
-            lists all
+        env: family or family:scenario, such as maze, maze:black-blue-red or smax:3m; of your own
+            path/to/file.py:NAME or module:NAME, a class or a function that returns one
         env_option: options of the environment, such as num_per_colour=4; a wrong name lists all
         algorithm: who learns from whom, and how
         reuse_matrix: with --algorithm fixed: no reuse, unreasonable, reasonable, all reuse; or rows
