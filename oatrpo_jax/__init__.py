@@ -5,6 +5,7 @@ from oatrpo_jax.config import Config, EnvSpec, Hyperparams
 from oatrpo_jax.env_check import check_env
 from oatrpo_jax.export import actor_parameters, export_actors
 from oatrpo_jax.learner import Learner, LearnerState, make_learner
+from oatrpo_jax.runs import TrainedRun, load_run
 from oatrpo_jax.train import Trainer, TrainState, make_train, make_trainer
 from oatrpo_jax.types import MultiAgentEnv, Observation, TimeStep, Transition
 
@@ -22,6 +23,7 @@ __all__ = [
     "Observation",
     "TimeStep",
     "TrainState",
+    "TrainedRun",
     "Trainer",
     "Transition",
     "__version__",
@@ -30,6 +32,7 @@ __all__ = [
     "export_actors",
     "fixed_algorithm",
     "get_algorithm",
+    "load_run",
     "make_learner",
     "make_train",
     "make_trainer",

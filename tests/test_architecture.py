@@ -39,6 +39,8 @@ CORE_FLOORS = (
     ("rollout", "identity"),
     ("grouping",),
     ("train", "export", "checkpoint"),
+    ("run_folder",),
+    ("runs",),
 )
 """The same inside the core, by rooms."""
 
