@@ -82,8 +82,10 @@ def _find_environment(name: str, source: dict[str, str] | None) -> None:
     Raises:
         UsageError: if it is missing.
     """
-    if source is None:
+    if not envs.is_of_somebody(name):
         return
+    if source is None:
+        raise UsageError(f"env: {name} is not the library's, and the run does not say which file's")
     try:
         changed = envs.importing.find_again(name, source)
     except ValueError as error:
