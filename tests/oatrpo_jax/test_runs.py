@@ -1,10 +1,12 @@
 """A run's learner without its environment: the same as the command line's, to the bit."""
 
+import functools
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +15,7 @@ import pytest
 
 import envs
 import oatrpo_jax as oa
-from experiments.training.team import load_team
+from experiments.training.team import Team, load_team
 from oatrpo_jax.checkpoint import DamagedCheckpointError
 from tests.experiments.faults import damage
 from tests.experiments.trained_run import LANES, TINY, make_trained_run
@@ -46,8 +48,9 @@ def seen() -> oa.Observation:
     return oa.Observation(view, mask, jnp.zeros((16, 1)), jnp.ones((16, 2), bool))
 
 
-def lane_of(directory: Path, point: int, place: int, which: str):
-    return jax.tree.map(lambda x: x[point, place], load_team(directory, which).learner)
+@functools.cache
+def team_of(directory: Path, which: Literal["latest", "best"] = "latest") -> Team:
+    return load_team(directory, which)
 
 
 @pytest.mark.parametrize(
@@ -63,13 +66,14 @@ def lane_of(directory: Path, point: int, place: int, which: str):
 def test_it_is_the_learner_that_evaluation_and_export_take(trained, given, place, which):
     run = oa.load_run(trained, which=which, **given)
     assert (run.point, run.seed) == (place[0], 3 + place[1])
-    assert tree_equal(run.state, lane_of(trained, *place, which))
+    team = team_of(trained, which)
+    assert tree_equal(run.state, jax.tree.map(lambda x: x[place], team.learner))
     assert run.num_updates == {"latest": 3, "best": 2}[which]
     assert float(run.hparams.reuse_sigma) == pytest.approx([0.1, 10][place[0]])
 
 
 def test_its_parts_are_those_of_the_run(trained):
-    run, experiment = oa.load_run(str(trained)), load_team(trained).experiment
+    run, experiment = oa.load_run(str(trained)), team_of(trained).experiment
     learner = experiment.trainer.learner
     assert (run.learner.spec, run.config) == (learner.spec, learner.config)
     assert run.learner.algorithm is learner.algorithm
