@@ -55,6 +55,15 @@ def absolute(name: str) -> str:
     return f"{os.path.abspath(os.path.expanduser(path))}{colon}{attribute}"
 
 
+def without_folder(name: str) -> str:
+    """Returns the name without where on this machine the file lies.
+
+    >>> without_folder("/home/me/a.py:make"), without_folder("smax:3m")
+    ('a.py:make', 'smax:3m')
+    """
+    return os.path.basename(name) if is_file(name) else name
+
+
 def find(name: str) -> Maker | None:
     """Returns what makes the environment of that name; None if there is no such module.
 

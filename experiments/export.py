@@ -169,13 +169,14 @@ def describe_export(
         seed: the seed's place.
         evaluation: what evaluation.json says.
     """
+    from envs.importing import without_folder
     from experiments.training.settings.config_file import git_commit, versions
 
     experiment = team.experiment
     update = int(team.updates[point, seed])
     labels = team.learner.labels[point, seed]
     return {
-        "environment": experiment.options.run.env,
+        "environment": without_folder(experiment.options.run.env),
         "env_options": experiment.env_options,
         "agents": [
             {"type": kind, "policy": int(policy)}

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from oatrpo_jax.env_check import check_env
     from oatrpo_jax.export import actor_parameters, export_actors
     from oatrpo_jax.learner import Learner, LearnerState, make_learner
+    from oatrpo_jax.runs import TrainedRun, load_run
     from oatrpo_jax.train import Trainer, TrainState, make_train, make_trainer
     from oatrpo_jax.types import MultiAgentEnv, Observation, TimeStep, Transition
 
@@ -26,6 +27,7 @@ __all__ = [
     "Observation",
     "TimeStep",
     "TrainState",
+    "TrainedRun",
     "Trainer",
     "Transition",
     "__version__",
@@ -34,6 +36,7 @@ __all__ = [
     "export_actors",
     "fixed_algorithm",
     "get_algorithm",
+    "load_run",
     "make_learner",
     "make_train",
     "make_trainer",
@@ -45,6 +48,7 @@ _MODULE_OF = {
     "check_env": "env_check",
     **dict.fromkeys(("actor_parameters", "export_actors"), "export"),
     **dict.fromkeys(("Learner", "LearnerState", "make_learner"), "learner"),
+    **dict.fromkeys(("TrainedRun", "load_run"), "runs"),
     **dict.fromkeys(("Trainer", "TrainState", "make_train", "make_trainer"), "train"),
     **dict.fromkeys(("MultiAgentEnv", "Observation", "TimeStep", "Transition"), "types"),
 }

@@ -85,12 +85,13 @@ def read_about(path: StrPath) -> dict[str, Any]:
     return _read_metadata(Path(path))[1]["about"]
 
 
-def load_checkpoint(path: StrPath, like: PyTree) -> PyTree:
+def load_checkpoint(path: StrPath, like: PyTree, is_part: bool = False) -> PyTree:
     """Returns the tree that was saved, on the default device.
 
     Args:
         path: the checkpoint's directory.
         like: a tree of the same structure, shapes and dtypes; `jax.ShapeDtypeStruct` will do.
+        is_part: whether more may have been saved than that, which is verified but not returned.
 
     Raises:
         DamagedCheckpointError: if it cannot be read or is not what was saved.
@@ -101,8 +102,10 @@ def load_checkpoint(path: StrPath, like: PyTree) -> PyTree:
     leaves = _named_leaves(like)
     wanted = {name: jax.eval_shape(_plain, leaf) for name, leaf in leaves}
     stored = {name: leaf for name, leaf in wanted.items() if leaf.size}
-    _check_fits(path, shapes, {name: (leaf.shape, leaf.dtype) for name, leaf in stored.items()})
-    arrays = _read_arrays(path, stored)
+    found = {name: shapes[name] for name in shapes if name in stored or not is_part}
+    _check_fits(path, found, {name: (leaf.shape, leaf.dtype) for name, leaf in stored.items()})
+    every = {name: jax.ShapeDtypeStruct(*each) for name, each in shapes.items()}
+    arrays = _read_arrays(path, every)
     if _digest(arrays, metadata["about"]) != metadata["sha256"]:
         raise DamagedCheckpointError(f"{path}: the content is not what was saved")
     for name in wanted.keys() - stored.keys():

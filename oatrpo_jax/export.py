@@ -26,6 +26,13 @@ def actor_parameters(state: LearnerState) -> dict[str, jax.Array]:
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
+def with_actors(state: LearnerState, actors: Mapping[str, jax.Array]) -> LearnerState:
+    """Returns the learner acting by other parameters, in the form of `actor_parameters`."""
+    tree = jax.tree.structure(state.policies.params)
+    params = jax.tree.unflatten(tree, [actors[name] for name in actor_parameters(state)])
+    return state._replace(policies=state.policies._replace(params=params))
+
+
 def export_actors(
     learner: Learner, state: LearnerState, platforms: Sequence[str] = PLATFORMS
 ) -> Exported:
@@ -49,14 +56,11 @@ def export_actors(
 
     check_labels(state.labels, learner.spec.num_agents, learner.num_policies)
     names = actor_parameters(state)
-    tree = jax.tree.structure(state.policies.params)
 
     def act(
         params: Mapping[str, jax.Array], agents_view: jax.Array, action_mask: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        actors = jax.tree.unflatten(tree, [params[name] for name in names])
-        team = state._replace(policies=state.policies._replace(params=actors))
-        logits = learner.logits(team, agents_view, action_mask)
+        logits = learner.logits(with_actors(state, params), agents_view, action_mask)
         return logits, jnp.argmax(logits, axis=-1).astype(jnp.int32)
 
     (rows,) = export.symbolic_shape("b")

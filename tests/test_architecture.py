@@ -40,6 +40,8 @@ CORE_FLOORS = (
     ("rollout", "identity"),
     ("grouping",),
     ("train", "export", "checkpoint"),
+    ("run_folder",),
+    ("runs",),
     ("oatrpo_jax",),
     ("__main__",),
 )

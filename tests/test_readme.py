@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).parents[1] / "README.md"
-(EXPORTED,) = re.findall(r"```py\n(.*?)```", README.read_text(), flags=re.DOTALL)
+(EXPORTED, _) = re.findall(r"```py\n(.*?)```", README.read_text(), flags=re.DOTALL)
 """What is shown of an exported team."""
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from experiments.training.folder.metrics import Log, Rows
 from experiments.training.settings.experiment import Experiment
-from oatrpo_jax.export import actor_parameters
+from oatrpo_jax.export import actor_parameters, with_actors
 from oatrpo_jax.keys import Purpose, branch
 from oatrpo_jax.learner import LearnerState
 from oatrpo_jax.rollout import MAX_EPISODE_STEPS
@@ -77,13 +77,6 @@ def keep_better(best: Best, learner: LearnerState, metrics: Metrics, update: jax
         return jnp.where(is_better.reshape(*is_better.shape, *[1] * (new.ndim - 2)), new, old)
 
     return jax.tree.map(choose, new, best)
-
-
-def with_actors(learner: LearnerState, actors: Mapping[str, jax.Array]) -> LearnerState:
-    """Returns the learner acting by other parameters."""
-    tree = jax.tree.structure(learner.policies.params)
-    params = jax.tree.unflatten(tree, [actors[name] for name in actor_parameters(learner)])
-    return learner._replace(policies=learner.policies._replace(params=params))
 
 
 def episode_keys(seeds: Sequence[int], purpose: Purpose, number: int = 0) -> jax.Array:

@@ -49,7 +49,8 @@ def find_places(
         check_sizes(home, name, EnvSpec.from_env(env))
         return [home, Place(name, env_options, Trainer(env, home.trainer.learner))]
     except ValueError as error:
-        raise UsageError(f"env: {error}") from error
+        text = str(error)
+        raise UsageError(text if text.startswith("env") else f"env: {text}") from error
 
 
 def check_sizes(home: Place, name: str, theirs: EnvSpec) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -15,16 +16,17 @@ from experiments.training.evaluation import (
     make_evaluate,
     short_names,
     warn_of_cut_off,
-    with_actors,
 )
 from experiments.training.folder.checkpoints import restore
-from experiments.training.folder.files import read_json
 from experiments.training.loop import RunState
 from experiments.training.program import abstract_state
 from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import Experiment, build
+from oatrpo_jax import run_folder
+from oatrpo_jax.export import with_actors
 from oatrpo_jax.keys import Purpose
 from oatrpo_jax.learner import LearnerState
+from oatrpo_jax.runs import NOT_EVALUATED
 from oatrpo_jax.train import Trainer
 from oatrpo_jax.types import CUT_OFF, PyTree, StrPath
 
@@ -54,15 +56,9 @@ class Team:
         Raises:
             UsageError: if there is no such point, or none is known to be the best.
         """
-        last = len(self.experiment.points) - 1
-        if asked is not None and not 0 <= asked <= last:
-            raise UsageError(f"point: expected a number in [0, {last}], got {asked}")
-        if asked is not None or last == 0:
-            return asked or 0
-        best = self._decided("point", lambda summary: summary["best_point"])
-        if best not in range(last + 1):
-            raise self._unknown("point", f"it speaks of number {best}")
-        return best
+        return _in_words(
+            run_folder.choose_point, self.directory, len(self.experiment.points), asked
+        )
 
     def choose_seed(self, point: int, asked: int | None) -> int:
         """Returns the place among the seeds of the one asked for, else of the point's best.
@@ -71,14 +67,7 @@ class Team:
             UsageError: if there is no such seed, or none is known to be the best.
         """
         seeds = self.experiment.seeds
-        if asked is not None and asked not in seeds:
-            raise UsageError(f"seed: expected one of {', '.join(map(str, seeds))}, got {asked}")
-        if asked is not None or len(seeds) == 1:
-            return seeds.index(seeds[0] if asked is None else asked)
-        best = self._decided("seed", lambda summary: summary["points"][point]["best_seed"])
-        if best not in seeds:
-            raise self._unknown("seed", f"it speaks of seed {best}")
-        return seeds.index(best)
+        return _in_words(run_folder.choose_seed, self.directory, seeds, point, asked)
 
     def best_seed(self, point: int) -> int:
         """Returns the place of a point's best seed in summary.json, the first if none is known."""
@@ -87,17 +76,13 @@ class Team:
         except UsageError:
             return 0
 
-    def _decided(self, name: str, read: Any) -> Any:
-        try:
-            return read(read_json(self.directory / "summary.json"))
-        except (OSError, LookupError, TypeError, ValueError) as error:
-            raise self._unknown(name, str(error)) from error
 
-    def _unknown(self, name: str, problem: str) -> UsageError:
-        return UsageError(
-            f"{name}: {self.directory} has no summary.json that tells the best {name} ({problem}); "
-            f"choose one with --{name}"
-        )
+def _in_words(choose: Callable[..., int], *arguments: Any) -> int:
+    """Returns what is chosen; what cannot be is a UsageError."""
+    try:
+        return choose(*arguments)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def load_team(directory: StrPath, which: Literal["latest", "best"] = "latest") -> Team:
@@ -115,10 +100,7 @@ def load_team(directory: StrPath, which: Literal["latest", "best"] = "latest") -
     if which == "latest":
         return Team(directory, experiment, learner, np.full(experiment.lanes, restored.num_updates))
     if best is None or not np.any(best.update):
-        raise UsageError(
-            f"checkpoint: {directory} was trained without --eval-every, or not yet evaluated, so "
-            "that no policies are known to be the best; take the latest"
-        )
+        raise UsageError(f"checkpoint: {directory} {NOT_EVALUATED}")
     return Team(directory, experiment, with_actors(learner, best.actors), np.asarray(best.update))
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from experiments import evaluate, run
+from experiments.export import describe_export
 from experiments.training.errors import UsageError
 from experiments.training.folder.directory import default_directory
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.defaults import get_preset
 from experiments.training.settings.documents import read_preset, stored_options
 from experiments.training.settings.experiment import build
+from experiments.training.team import load_team
 from tests.experiments.trained_run import LANES, TINY, make_trained_run
 
 TEXT = """
@@ -50,6 +52,8 @@ def test_the_record_says_where_it_came_from_and_a_run_finds_it_from_anywhere(own
     assert evaluate.main([str(own / "run"), "--episodes", "4"]) == 0
     told = json.loads((own / "run" / "evaluation.json").read_text())
     assert told["environment"] == name
+    about = describe_export(load_team(own / "run"), 0, 0, None)
+    assert about["environment"] == "mine.py:make" and str(own) not in json.dumps(about)
 
 
 def test_a_file_that_has_changed_is_said_and_one_that_is_missing_named(own, tmp_path, capfd):

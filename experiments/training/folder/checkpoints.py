@@ -10,43 +10,24 @@ import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from experiments.training.errors import UsageError
+from oatrpo_jax import run_folder
 from oatrpo_jax.checkpoint import (
     Arrays,
     DamagedCheckpointError,
-    load_checkpoint,
-    read_about,
     save_checkpoint,
     to_host,
 )
+from oatrpo_jax.run_folder import FOLDER, Restored, find_checkpoints
 from oatrpo_jax.types import PyTree
 
-FOLDER = "checkpoints"
 DEFAULT_SECONDS = 60.0
 """Time between two checkpoints if no number of updates is asked for; no result depends on it."""
-
-
-@dataclass(frozen=True)
-class Restored:
-    """A checkpoint that could be loaded.
-
-    Attributes:
-        state: of the structure that was asked for.
-        num_updates: updates done by then.
-        about: the facts saved beside the state.
-        passed_over: newer checkpoints that could not be loaded.
-    """
-
-    state: PyTree
-    num_updates: int
-    about: Mapping[str, Any]
-    passed_over: tuple[Path, ...] = ()
 
 
 def restore(directory: Path, like: PyTree) -> Restored | None:
@@ -58,30 +39,13 @@ def restore(directory: Path, like: PyTree) -> Restored | None:
         UsageError: if there are some but none can be loaded.
     """
     _silence_orbax()
-    found = find_checkpoints(directory)
-    if not found:
-        return None
-    problems: dict[Path, str] = {}
-    for number in sorted(found, reverse=True):
-        path = found[number]
-        try:
-            state, about = load_checkpoint(path, like), read_about(path)
-        except (DamagedCheckpointError, ValueError) as error:
-            problems[path] = str(error)
-            continue
-        for problem in problems.values():
-            _warn(f"a checkpoint cannot be loaded, the one before is used: {problem}")
-        return Restored(state, number, about, tuple(problems))
-    newest = problems[found[max(found)]]
-    raise UsageError(
-        f"no checkpoint in {directory / FOLDER} can be loaded; nothing was changed. {newest}"
-    )
-
-
-def find_checkpoints(directory: Path) -> dict[int, Path]:
-    """Returns the paths of a run's checkpoints by the updates done, damaged ones included."""
-    paths = (directory / FOLDER).glob("[0-9]" * 9)
-    return {int(path.name): path for path in sorted(paths)}
+    try:
+        restored = run_folder.restore(directory, like)
+    except DamagedCheckpointError as error:
+        raise UsageError(str(error)) from error
+    for problem in restored.problems if restored else ():
+        _warn(problem)
+    return restored
 
 
 def set_aside(paths: Sequence[Path]) -> None:

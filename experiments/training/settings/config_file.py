@@ -19,7 +19,8 @@ import oatrpo_jax
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import json_bytes
 from experiments.training.settings.experiment import Experiment
-from experiments.training.settings.options import OF_THE_PROCESS
+from experiments.training.settings.options import OF_THE_PROCESS, Run
+from experiments.training.settings.reuse_matrix import reuse_rows
 from oatrpo_jax.installation import ROOT
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "jumanji")
@@ -47,6 +48,7 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
         "optimal_episode_length": _optimal_length(env),
         "algorithm": run.algorithm,
         "reuse_matrix": run.reuse_matrix,
+        **_reuse_rows(run, env),
         "seeds": list(experiment.seeds),
         "total_steps_asked": run.total_steps,
         "total_steps": experiment.total_steps,
@@ -106,6 +108,13 @@ def compare_versions(config: Mapping[str, Any]) -> None:
 def _differences(before: Any, now: Mapping[str, str]) -> Iterable[str]:
     known = before if isinstance(before, dict) else {}
     return (f"{k} {known[k]}, now {v}" for k, v in now.items() if known.get(k, v) != v)
+
+
+def _reuse_rows(run: Run, env: Any) -> dict[str, Any]:
+    """Returns the matrix that ``reuse_matrix`` stands for in this environment, if it is given."""
+    if run.reuse_matrix is None:
+        return {}
+    return {"reuse_rows": reuse_rows(run.reuse_matrix, run.env, env.agent_types)}
 
 
 def _settings(env: Any) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import typeguard
 
 import envs
 from experiments.training.errors import UsageError
-from experiments.training.folder.files import read_json
 from experiments.training.settings.options import (
     OF_THE_PROCESS,
     Coefficients,
@@ -23,6 +22,7 @@ from experiments.training.settings.options import (
     Run,
     Settings,
 )
+from oatrpo_jax import run_folder
 from oatrpo_jax.config import Config
 
 OF_A_PRESET = ("env", "env_option", "algorithm", "reuse_matrix", "total_steps")
@@ -35,16 +35,10 @@ def read_config(directory: Path) -> dict[str, Any]:
     Raises:
         UsageError: if there is none that can be read.
     """
-    path = directory / "config.json"
     try:
-        content = read_json(path)
-    except FileNotFoundError as error:
-        raise UsageError(f"{directory} holds no run: it has no config.json") from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise UsageError(f"{path} is damaged: expected an object, got {type(content).__name__}")
-    return content
+        return run_folder.read_config(directory)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def stored_options(directory: Path) -> Options:
@@ -88,8 +82,10 @@ def _find_environment(name: str, source: dict[str, str] | None) -> None:
     Raises:
         UsageError: if it is missing.
     """
-    if source is None:
+    if not envs.is_of_somebody(name):
         return
+    if source is None:
+        raise UsageError(f"env: {name} is not the library's, and the run does not say which file's")
     try:
         changed = envs.importing.find_again(name, source)
     except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -39,9 +40,15 @@ def parse_reuse(text: str, env: str, agent_types: Sequence[str]) -> ReuseRule:
         env: the environment's name, which says what is reasonable there.
         agent_types: each agent's kind.
     """
+    rows = reuse_rows(text, env, agent_types)
+    return allowed_reuse(rows) if isinstance(rows[0][0], bool) else fixed_reuse(rows)
+
+
+def reuse_rows(text: str, env: str, agent_types: Sequence[str]) -> list[list[Any]]:
+    """Returns the same as ``[N, N]`` truths, who may use whose experience, or as the weights."""
     if text.lower() in NAMES:
-        return allowed_reuse(named_matrix(text.lower(), env, agent_types).tolist())
-    return fixed_reuse(parse_matrix(text, len(agent_types)))
+        return named_matrix(text.lower(), env, agent_types).tolist()
+    return parse_matrix(text, len(agent_types))
 
 
 def named_matrix(name: str, env: str, agent_types: Sequence[str]) -> np.ndarray:
