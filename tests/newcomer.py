@@ -14,7 +14,7 @@ from typing import Protocol
 from tests.test_readme import EXAMPLES, EXPORTED
 
 SIZE = ("--num-envs", "4", "--rollout-length", "8", "--hidden-sizes", "8", "--seeds", "2")
-MAZE = ("--env", "maze", *SIZE)
+MAZE = ("--env", "maze", "--env-option", "time_limit=20", *SIZE)
 
 
 class Shell(Protocol):
