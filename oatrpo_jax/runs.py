@@ -121,7 +121,9 @@ def load_run(
 
 def _learner(about: Mapping[str, Any]) -> Learner:
     """Returns the functions of a run's learners."""
-    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()}
+    settings: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()
+    }
     return make_learner(EnvSpec(**about["env_spec"]), _algorithm(about), Config(**settings))
 
 
