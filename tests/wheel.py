@@ -40,8 +40,8 @@ class Shell:
         return other
 
     def fails(self, program: str, *arguments: str) -> str:
-        """Returns what a command says, which is to end with the exit code 2."""
-        return self(program, *arguments, code=2)
+        """Returns what a command says in one line, without a frame; it is to exit with code 2."""
+        return " ".join(self(program, *arguments, code=2).replace("│", " ").split())
 
     def __call__(self, program: str, *arguments: str, code: int = 0) -> str:
         """Returns what a command prints; its exit code is to be `code`."""

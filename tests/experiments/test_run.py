@@ -183,7 +183,7 @@ BAD_INPUT = {
     "text for a count": (["--env-option", "time_limit=x"], "to be a whole number, got x"),
     "text for a switch": (["--env-option", "observe_agent_id=no"], "to be true or false, got no"),
     "text for a cost": (["--env-option", "step_cost=low"], "to be a number, got low"),
-    "unknown environment": (["--env", "maize"], "maze:black-red"),
+    "unknown environment": (["--env", "maize"], "Did you mean maze?"),
     "unknown algorithm": (["--algorithm", "ppo"], "oatrpo"),
     "unknown option": (["--sigma", "1"], "--sigma"),
     "too few steps": (["--total-steps", "63"], "at least one update"),
