@@ -20,6 +20,7 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from experiments.analysis.paper import figures
+from experiments.analysis.paper.budgets import check_budget
 from experiments.training.errors import UsageError, check_counts, exit_code_of
 from experiments.training.naming import command
 from experiments.training.settings.whole_numbers import registry
@@ -65,6 +66,10 @@ def read(argv: Sequence[str] | None) -> Reproduce:
 def reproduce(options: Reproduce) -> int:
     """Makes what the options ask for; returns the exit code."""
     check(options)
+    chosen = figures.get_figures(
+        options.figure, options.map or "3m", options.scenario or "academy_3_vs_1_with_keeper"
+    )
+    check_budget(chosen, options.budget)
     if options.out.exists():
         check_file("out", options.out / "report.html")
     start_jax_elsewhere()
@@ -76,9 +81,6 @@ def reproduce(options: Reproduce) -> int:
 
     # Runs have processes of their own, which want the accelerator for themselves.
     jax.config.update("jax_platforms", "cpu")
-    chosen = figures.get_figures(
-        options.figure, options.map or "3m", options.scenario or "academy_3_vs_1_with_keeper"
-    )
     size = options.seeds, options.budget
     try:
         return workflow.reproduce(chosen, *size, options.out, make_console())

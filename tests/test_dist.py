@@ -87,6 +87,13 @@ def test_its_metadata_say_what_it_is_under_which_licence_and_for_whom(built: Bui
 
 
 def test_the_sources_hold_what_it_takes_to_test_them(built: Built):
-    names = ("LICENSE", "CITATION.cff", "Makefile", "requirements.lock", "CHANGELOG.md")
+    names = (
+        "LICENSE",
+        "CITATION.cff",
+        "Makefile",
+        "requirements.lock",
+        "CHANGELOG.md",
+        ".gitignore",
+    )
     assert {*names, "tests/golden/maze.json", "docs/metrics.md"} <= built.source
     assert not [name for name in built.source if name.endswith((".pyc", ".venv"))]

@@ -10,10 +10,6 @@ from typing import NamedTuple
 from experiments.analysis.paper.figures import Figure, Plan
 from experiments.training.errors import UsageError
 from experiments.training.settings.command_line import parse
-from experiments.training.settings.experiment import build
-
-LIMITS = ("time_limit", "max_steps")
-"""What environments call the number of steps after which an episode ends in any case."""
 
 
 class Size(NamedTuple):
@@ -23,13 +19,11 @@ class Size(NamedTuple):
         usual_steps: per seed, if nothing else is said.
         num_envs: environments of a seed.
         rollout_length: per environment and update.
-        longest_episode: after so many every episode has ended; None where nobody knows.
     """
 
     usual_steps: int
     num_envs: int
     rollout_length: int
-    longest_episode: int | None
 
     @property
     def update_steps(self) -> int:
@@ -40,11 +34,9 @@ class Size(NamedTuple):
 @functools.cache
 def size_of(program: tuple[str, ...]) -> Size:
     """Returns what a run with these options of experiments/run.py takes."""
-    experiment = build(parse(program))
-    config, env = experiment.config, experiment.trainer.env
-    limits = [getattr(env, name) for name in LIMITS if hasattr(env, name)]
-    usual_steps = experiment.options.run.total_steps
-    return Size(usual_steps, config.num_envs, config.rollout_length, limits[0] if limits else None)
+    options = parse(program)
+    config = options.program
+    return Size(options.run.total_steps, config["num_envs"], config["rollout_length"])
 
 
 def program_of(figure: Figure, plan: Plan) -> tuple[str, ...]:
@@ -66,7 +58,7 @@ def least_budget(figure: Figure) -> float:
     least = 0.0
     for plan in figure.plans:
         size = size_of(program_of(figure, plan))
-        num_updates = math.ceil((size.longest_episode or 0) / size.rollout_length)
+        num_updates = math.ceil(figure.longest_episode / size.rollout_length)
         usual_steps = plan.total_steps or size.usual_steps
         least = max(least, num_updates * size.update_steps / usual_steps)
     return _rounded_up(least)
@@ -78,8 +70,6 @@ def _rounded_up(number: float) -> float:
     >>> _rounded_up(0.02731), _rounded_up(0.5), _rounded_up(1.31)
     (0.028, 0.5, 1.4)
     """
-    if not number:
-        return number
     place = 1 - math.floor(math.log10(number))
     # As much as rounding of the quotient may add is none.
     return round(math.ceil(number * 10**place - 1e-9) / 10**place, place)

@@ -69,6 +69,7 @@ class Figure:
         metric: the episode metric in which 1 is the optimum.
         swept: the symbol of the coefficient of reuse that its grid varies.
         pairs: with ``sizes``: by number of agents, the labels of the fast and the slow curve.
+        longest_episode: steps after which every episode of the environment has ended.
         evaluated: whether ends are those of the likeliest actions in new episodes at the end,
             instead of the last tenth of training.
     """
@@ -82,6 +83,7 @@ class Figure:
     metric: str = "path_optimality"
     swept: str | None = None
     pairs: tuple[tuple[int, tuple[str, str]], ...] = ()
+    longest_episode: int = 100
     evaluated: bool = False
 
 
@@ -219,6 +221,7 @@ def table_6b(scenario: ScenarioName) -> Figure:
         name=f"table-6b-{scenario.removeprefix('academy_')}",
         title=f"academy (JAX), {scenario}: score rate",
         env=f"football:{scenario}",
+        longest_episode=401,
         plans=_compared(*ours, *rivals),
         metric="success",
         claims=(

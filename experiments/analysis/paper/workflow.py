@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.analysis.paper import cache
-from experiments.analysis.paper.budgets import check_budget, program_of, size_of, total_steps
+from experiments.analysis.paper.budgets import program_of, size_of, total_steps
 from experiments.analysis.paper.drawing import save_figure
 from experiments.analysis.paper.evidence import Outcome, series_of
 from experiments.analysis.paper.exchange import save_data, save_marl_eval
@@ -64,11 +64,9 @@ def reproduce(
         console: for what is done.
 
     Raises:
-        UsageError: if the budget is too small to end an episode, or a folder holds results of other
-            code or configuration, before anything runs.
+        UsageError: if a folder holds results of other code or configuration, before anything runs.
         KeyboardInterrupt: if a run was interrupted.
     """
-    check_budget(figures, budget)
     code = cache.code_state()
     jobs = [plan_job(figure, seeds, budget, code, root) for figure in figures]
     for job in jobs:

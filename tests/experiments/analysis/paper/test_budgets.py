@@ -1,7 +1,10 @@
 """Budgets with which episodes end."""
 
+from typing import Any
+
 import pytest
 
+import envs
 from experiments.analysis.paper import budgets, figures
 from experiments.training.errors import UsageError
 
@@ -31,7 +34,10 @@ def test_at_the_least_budget_every_environment_sees_an_episode_end(figure):
     for plan in figure.plans:
         size = budgets.size_of(budgets.program_of(figure, plan))
         num_updates = budgets.total_steps(figure, plan, least) // size.update_steps
-        assert size.longest_episode and num_updates * size.rollout_length >= size.longest_episode
+        assert num_updates * size.rollout_length >= figure.longest_episode
+    env: Any = envs.make(figure.env)
+    limit = env.time_limit if hasattr(env, "time_limit") else env.max_steps
+    assert figure.longest_episode == limit
 
 
 def test_a_budget_that_is_too_small_is_refused_with_the_smallest_that_is_not():
@@ -43,10 +49,3 @@ def test_a_budget_that_is_too_small_is_refused_with_the_smallest_that_is_not():
         UsageError, match=r"0.018 for figure-5b, got 0.01; .* --budget 0.028 or more"
     ):
         budgets.check_budget([figures.FIGURE_3B, figures.FIGURE_5B], 0.01)
-
-
-def test_where_nobody_knows_how_long_an_episode_is_any_budget_will_do(monkeypatch):
-    size = budgets.size_of(budgets.program_of(figures.FIGURE_5B, figures.FIGURE_5B.plans[0]))
-    unknown = size._replace(longest_episode=None)
-    monkeypatch.setattr(budgets, "size_of", lambda _: unknown)
-    budgets.check_budget([figures.FIGURE_5B], 1e-6)
