@@ -17,6 +17,9 @@ from rich.console import Console
 
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from oatrpo_jax.__main__ import start
+
+    sys.exit(start("bench"))
 
 from envs.jaxmarl_import import require_jaxmarl
 from experiments.training.errors import UsageError, exit_code_of
@@ -110,7 +113,3 @@ def find_measurable(names: Sequence[Name], console: Console) -> Sequence[Name]:
         console.print(f"Left out: {error}")
         return [name for name in wanted if name not in lacking]
     return wanted
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -16,6 +16,9 @@ import tyro
 
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from oatrpo_jax.__main__ import start
+
+    sys.exit(start("compare"))
 
 from experiments.training.errors import UsageError, exit_code_of, shown
 from experiments.training.naming import command
@@ -115,7 +118,3 @@ def read_comparable(directories: Sequence[Path]) -> list[Result]:
                 file=sys.stderr,
             )
     return results
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,6 +13,9 @@ from tyro.conf import FlagCreatePairsOff, arg, create_mutex_group
 
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from oatrpo_jax.__main__ import start
+
+    sys.exit(start("evaluate"))
 
 from experiments.training.errors import UsageError, check_counts, check_once, exit_code_of
 from experiments.training.naming import command
@@ -230,7 +233,3 @@ def make_rows(
     for name in (*first, *sorted(set(shared) - set(first))):
         rows.append([name, *(cell for each in metrics for cell in cells(name, each[name]))])
     return rows
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,6 +15,9 @@ from tyro.conf import arg
 
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from oatrpo_jax.__main__ import start
+
+    sys.exit(start("export"))
 
 from experiments.training.errors import UsageError, exit_code_of
 from experiments.training.naming import command
@@ -222,7 +225,3 @@ def read_evaluation(directory: Path) -> dict[str, Any] | None:
         return read_json(path) if path.exists() else None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read ({error}); evaluate again") from error
-
-
-if __name__ == "__main__":
-    sys.exit(main())

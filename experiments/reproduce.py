@@ -18,6 +18,9 @@ import tyro
 
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from oatrpo_jax.__main__ import start
+
+    sys.exit(start("reproduce"))
 
 from experiments.analysis.paper import figures
 from experiments.analysis.paper.budgets import check_budget
@@ -99,7 +102,3 @@ def check(options: Reproduce) -> None:
     check_counts(seeds=options.seeds)
     if not (math.isfinite(options.budget) and options.budget > 0):
         raise UsageError(f"budget: expected a number above 0, such as 0.1, got {options.budget}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from oatrpo_jax.__main__ import start
+
+    sys.exit(start("run"))
 
 from experiments.training.errors import UsageError, check_once, exit_code_of
 from experiments.training.naming import command
@@ -64,7 +67,3 @@ def describe_size(options: Options) -> int:
     experiment, console = build(options), make_console()
     report(experiment, trace_program(experiment, console), console)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -17,6 +17,9 @@ import tyro
 
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from oatrpo_jax.__main__ import start
+
+    sys.exit(start("sweep"))
 
 from experiments.training.errors import UsageError, check_once, exit_code_of
 from experiments.training.naming import command
@@ -85,7 +88,7 @@ def read(arguments: Sequence[str]) -> tuple[Sweep, Options]:
         if not exit_.code:
             print(FOOTER.format(run=command("run"), sweep=command("sweep")))
         raise
-    return sweep, parse(others)
+    return sweep, parse(others, [each.name for each in dataclasses.fields(Sweep)])
 
 
 def search(sweep: Sweep, options: Options) -> int:
@@ -128,7 +131,3 @@ def episode_metrics(env) -> tuple[str, ...]:
 
     _, timestep = jax.eval_shape(env.reset, jax.random.key(0))
     return ("return", "length", *timestep.extras)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -42,6 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         guess = f"; did you mean {' or '.join(close)}?" if close else f"; see {command} --help"
         return fail(f"{command}: expected one of {', '.join(PROGRAMS)}, got {name!r}{guess}")
     os.environ[STARTED_BY] = command
+    return start(name, arguments)
+
+
+def start(name: str, arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code of a program; a package that it lacks is a usage error.
+
+    Args:
+        name: one of `PROGRAMS`.
+        arguments: its options, by default those that Python was started with.
+    """
     try:
         check_ours("experiments")
         program = import_module(f"experiments.{name}")

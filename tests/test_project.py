@@ -22,7 +22,7 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Says what make would do in a clone that has nothing but what a test has put there."""
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
-    command = ["make", "--dry-run", "PYTHON=python3", *arguments]
+    command = ["make", "--dry-run", "--no-print-directory", "PYTHON=python3", *arguments]
     kept = {name: value for name, value in os.environ.items() if name not in ("JAX", "MAKEFLAGS")}
     return subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True)
 

@@ -15,13 +15,12 @@ from experiments.training.evaluation import Evaluator, no_best
 from experiments.training.folder.checkpoints import (
     Checkpoints,
     Restored,
-    find_checkpoints,
     restore,
     set_aside,
 )
 from experiments.training.folder.directory import check_is_empty, check_out, make_directory
-from experiments.training.folder.files import locked, read_json, write_json
-from experiments.training.folder.loggers import OnChunk, open_loggers
+from experiments.training.folder.files import locked, write_json
+from experiments.training.folder.loggers import OnChunk, check_logs, open_loggers
 from experiments.training.folder.metrics import Log, Rows, make_logs
 from experiments.training.grouping import save_grouping
 from experiments.training.loop import Instruments, Position, RunState, save_first, train
@@ -34,7 +33,7 @@ from experiments.training.settings.documents import read_config
 from experiments.training.settings.experiment import Experiment, build
 from experiments.training.settings.options import Options
 from experiments.training.signals import StopRequest, stop_on_signals
-from experiments.training.stopping import Ending, explain, say_stopped
+from experiments.training.stopping import Ending, explain, is_finished, say_stopped
 
 Finish = Callable[[Path, Console], Mapping[str, Any]]
 """(directory, console) -> summary.json: what is made of a run's files once training has ended."""
@@ -42,6 +41,7 @@ Finish = Callable[[Path, Console], Mapping[str, Any]]
 
 def run(options: Options, finish: Finish, on_chunk: OnChunk | None = None) -> int:
     """Trains what the options ask for, from the beginning or on, and returns the exit code."""
+    check_logs(options.run.log)
     begin = start if options.run.resume is None else resume
     return begin(options, finish, make_console(), on_chunk)
 
@@ -238,13 +238,3 @@ class Part:
             "absolute": absolute,
         }
         write_json(self.directory / "training.json", content)
-
-
-def is_finished(experiment: Experiment, directory: Path) -> bool:
-    """Returns whether all updates are done, the last state is saved and every file is written."""
-    try:
-        summary = read_json(directory / "summary.json")  # The last file of all.
-        is_whole = summary["completed"] and summary["env_steps"] == experiment.total_steps
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return is_whole and max(find_checkpoints(directory), default=0) == experiment.config.num_updates

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.training.errors import shown
+from experiments.training.folder.checkpoints import find_checkpoints
+from experiments.training.folder.files import read_json
 from experiments.training.naming import command
 from experiments.training.settings.experiment import Experiment
 from experiments.training.signals import StopRequest
@@ -88,6 +90,16 @@ def advice(experiment: Experiment, directory: Path) -> str:
             f"{MASKS}"
         )
     return f"Start anew with lower values of {' or '.join([*experiment.swept, *names])}. {MASKS}"
+
+
+def is_finished(experiment: Experiment, directory: Path) -> bool:
+    """Returns whether all updates are done, the last state is saved and every file is written."""
+    try:
+        summary = read_json(directory / "summary.json")  # The last file of all.
+        is_whole = summary["completed"] and summary["env_steps"] == experiment.total_steps
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return is_whole and max(find_checkpoints(directory), default=0) == experiment.config.num_updates
 
 
 class Ending(NamedTuple):

@@ -31,6 +31,7 @@ def share_programs() -> Iterator[None]:
 
 BAD_SWEEPS = {
     "out of range": (["--search", "gamma=uniform:0.5:1.5"], "gamma"),
+    "no option": (["--search", "gamma=0.9,1", "--point", "3"], "Did you mean --points?"),
     "not read": (["--search", "kl_threshold=log:0.01:1"], "not read by oappo"),
     "given as well": (["--search", "gamma=0.9,0.95", "--gamma", "0.9"], "it is searched"),
     "a grid beside it": (["--search", "gamma=0.9,0.95", "--ent-coef", "0", "1"], "one value"),

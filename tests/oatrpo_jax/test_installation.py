@@ -1,6 +1,7 @@
 """What is said where a package is missing, or where another one hides ours."""
 
 import os
+import os
 import re
 import subprocess
 import sys
@@ -202,3 +203,19 @@ def test_packages_that_lie_elsewhere_as_a_whole_are_ours(monkeypatch, tmp_path):
     monkeypatch.setattr(installation, "find_spec", lambda name: None)
     with pytest.raises(NotInstalled, match="found none; install oatrpo-jax anew"):
         check_ours("envs")
+
+
+@pytest.mark.parametrize("script", ["run", "evaluate"])
+def test_a_script_without_a_package_that_it_needs_says_what_to_install(script, tmp_path):
+    hide = "import importlib.util as i\nfind = i.find_spec\n"
+    hide += "i.find_spec = lambda name, *more: None if name == 'tyro' else find(name, *more)\n"
+    (tmp_path / "sitecustomize.py").write_text(hide)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "experiments" / f"{script}.py"), "--help"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("experiments: expected the package tyro, which is not installed")
+    assert done.stderr.count("\n") == 1

@@ -8,15 +8,26 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.training.errors import UsageError
 from experiments.training.folder.tensorboard import Boards
 from experiments.training.folder.wandb_runs import WandbRuns
 from experiments.training.settings.experiment import Experiment
+from oatrpo_jax.installation import NotInstalled, check_packages
 
 OnChunk = Callable[[Mapping[str, np.ndarray], Sequence[int]], None]
 """(metrics ``[U, P, K, ...]`` by name, the numbers of those updates) -> None.
 
 It is called after each chunk of updates, and after each evaluation with its metrics.
 """
+
+
+def check_logs(names: Sequence[str]) -> None:
+    """Raises a UsageError that says what to install unless there is what a ``--log`` needs."""
+    try:
+        if "wandb" in names:
+            check_packages(("wandb",), "wandb", "log")
+    except NotInstalled as error:
+        raise UsageError(f"{error}, or choose others with --log") from error
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.training.errors import UsageError
+from experiments.training.errors import UsageError, shown
 from experiments.training.folder.metrics import mean_over_seeds
 from experiments.training.settings.experiment import Experiment
 
@@ -36,8 +36,8 @@ class WandbRuns:
         group, labels = self._directory.resolve().name, self._experiment.labels
         key = _key_of(self._directory / "wandb")
         try:
-            self._runs = [
-                wandb.init(
+            for point, label in enumerate(labels):
+                run = wandb.init(
                     project=None if wandb.Settings().project else PROJECT,
                     dir=self._directory,
                     group=group,
@@ -48,16 +48,15 @@ class WandbRuns:
                     config=self._config(point),
                     settings=wandb.Settings(console="off", silent=True),
                 )
-                for point, label in enumerate(labels)
-            ]
+                self._runs.append(run)
+                run.define_metric("env_steps")
+                run.define_metric("*", step_metric="env_steps")
         except wandb.errors.Error as error:
+            self._finish(1)
             raise UsageError(
                 f"log: wandb does not start ({error}); log in to it, set WANDB_MODE=offline, or "
-                "leave it out of --log"
+                f"leave it out of --log: --resume {shown(self._directory)} goes on"
             ) from error
-        for run in self._runs:
-            run.define_metric("env_steps")
-            run.define_metric("*", step_metric="env_steps")
         return self
 
     def __exit__(
@@ -66,8 +65,11 @@ class WandbRuns:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._finish(int(error is not None))
+
+    def _finish(self, exit_code: int) -> None:
         for run in self._runs:
-            run.finish(exit_code=int(error is not None))
+            run.finish(exit_code=exit_code)
 
     def write(self, metrics: Mapping[str, np.ndarray], updates: Sequence[int]) -> None:
         """Logs the scalars among metrics ``[U, P, K, ...]`` of so many updates."""

@@ -80,8 +80,12 @@ class _Choice:
     resume: Path | None = None
 
 
-def parse(argv: Sequence[str]) -> Options:
+def parse(argv: Sequence[str], others: Sequence[str] = ()) -> Options:
     """Returns the options of a command line; shows help or a usage error and exits if need be.
+
+    Args:
+        argv: the command line.
+        others: names of a program's own options, one of which a wrong name may have meant.
 
     Raises:
         UsageError: if there is no such option or algorithm, or if a preset or a stored run cannot
@@ -89,7 +93,8 @@ def parse(argv: Sequence[str]) -> Options:
     """
     typed = typed_names(argv)
     given = frozenset(typed)
-    check_known([name for name in typed if name != "help"], _meanings())
+    meanings = _meanings() | dict.fromkeys(others, "")
+    check_known([name for name in typed if name != "help"], meanings)
     choice, _ = tyro.cli(
         _Choice, prog=command("run"), args=list(argv), add_help=False, return_unknown_args=True
     )
@@ -209,7 +214,7 @@ def _shown(name: str, argv: Sequence[str]) -> frozenset[str]:
     """Returns the settings and coefficients to offer.
 
     Help lists those that the algorithm reads under some configuration.  Parsing takes all, as tyro
-    would call the others unknown, where `experiment.check_reads` has something better to say.
+    would call the others unknown, where `experiment.without_unread` has something better to say.
     """
     if not {"-h", "--help"} & set(argv):
         return frozenset(each.name for kind in (Program, Coefficients) for each in kind.declared())

@@ -15,11 +15,10 @@ from envs.options import make_with_options, parse_options
 from experiments.training.errors import MAX_COUNT, UsageError, check_counts
 from experiments.training.settings.grid import Point, make_points
 from experiments.training.settings.labels import name_points
-from experiments.training.settings.options import Coefficients, Options, Program, Run
+from experiments.training.settings.options import Coefficients, Options, Program, Run, Settings
 from experiments.training.settings.reuse_matrix import parse_reuse
 from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.installation import NotInstalled, check_packages
 from oatrpo_jax.train import Trainer, make_trainer
 
 MAX_SEED = 2**31 - 1
@@ -108,13 +107,11 @@ def _build(options: Options) -> Experiment:
     _check_log(run)
     config = make_config(options.program, run.total_steps)
     _check_evaluation(options, config.num_updates)
-    points, swept = make_points(options)
     env_options = parse_options(run.env_option)
     env = make_with_options(run.env, env_options)
     algorithm = make_algorithm(run.algorithm, run.reuse_matrix, run.env, env.agent_types)
-    # What is searched was asked for as well.
-    searched = swept if options.sweep else ()
-    check_reads(algorithm, config, options.given | frozenset(searched), run.lenient)
+    options = without_unread(options, algorithm, config)
+    points, swept = make_points(options)
     experiment = Experiment(
         options=options,
         env_options=env_options,
@@ -172,26 +169,33 @@ def _without_unread_matrix(options: Options) -> Options:
     return dataclasses.replace(options, run=dataclasses.replace(run, reuse_matrix=None))
 
 
-def check_reads(
-    algorithm: Algorithm, config: Config, given: frozenset[str], is_lenient: bool = False
-) -> None:
-    """Raises a UsageError if an option was given that the algorithm does not read.
+def without_unread(options: Options, algorithm: Algorithm, config: Config) -> Options:
+    """Returns the options without coefficients that the algorithm does not read.
 
-    If lenient, says so on stderr instead.
+    Raises:
+        UsageError: if such an option was given, unless that is allowed; if one is searched, always.
     """
-    reads = algorithm.reads(config)
+    searched = frozenset(options.points[0] if options.sweep is not None else ())
+    ignored = unread(algorithm, config, options.given | searched)
+    if not ignored:
+        return options
+    verb, them = ("is", "it") if len(ignored) == 1 else ("are", "them")
+    problem = f"{', '.join(ignored)} {verb} not read by {algorithm.name} with these settings"
+    if searched & set(ignored) or not options.run.lenient:
+        listed = ", ".join(sorted(algorithm.reads(config) - {"num_updates"}))
+        lenient = "" if searched else ", or let --lenient warn of that"
+        raise UsageError(f"{problem}; it reads {listed}. Leave {them} out{lenient}.")
+    print(f"Warning: {problem}, and changes nothing", file=sys.stderr)
+    defaults = Settings().coefficients
+    left_out = {name: defaults[name] for name in ignored if name in defaults}
+    coefficients = Coefficients({**options.coefficients, **left_out})
+    return dataclasses.replace(options, coefficients=coefficients)
+
+
+def unread(algorithm: Algorithm, config: Config, given: frozenset[str]) -> list[str]:
+    """Returns those of the options given that the algorithm does not read."""
     known = {each.name for kind in (Program, Coefficients) for each in kind.declared()}
-    if ignored := sorted(given & (known - reads)):
-        listed = ", ".join(sorted(reads - {"num_updates"}))
-        verb = "is" if len(ignored) == 1 else "are"
-        problem = f"{', '.join(ignored)} {verb} not read by {algorithm.name} with these settings"
-        if is_lenient:
-            print(f"Warning: {problem}, and changes nothing", file=sys.stderr)
-            return
-        raise UsageError(
-            f"{problem}; it reads {listed}. Leave {'it' if verb == 'is' else 'them'} out, or let "
-            "--lenient warn of it, so that one line serves several algorithms."
-        )
+    return sorted(given & (known - algorithm.reads(config)))
 
 
 def _seed_numbers(first: int, count: int) -> tuple[int, ...]:
@@ -218,12 +222,6 @@ def _check_saving(run: Run) -> None:
 def _check_log(run: Run) -> None:
     if len(set(run.log)) < len(run.log):
         raise UsageError(f"log: expected each name once, got {' '.join(run.log)}")
-    if "wandb" not in run.log:
-        return
-    try:
-        check_packages(("wandb",), "wandb", "log")
-    except NotInstalled as error:
-        raise UsageError(f"{error}, or leave it out") from error
 
 
 def _check_evaluation(options: Options, num_updates: int) -> None:

@@ -35,13 +35,13 @@ class FakeWandb(SimpleNamespace):
 
     def __init__(self) -> None:
         error = type("Error", (Exception,), {})
-        super().__init__(runs=[], errors=SimpleNamespace(Error=error), refuses=False)
+        super().__init__(runs=[], errors=SimpleNamespace(Error=error), most=2)
 
     def Settings(self, **settings: Any) -> Any:
         return SimpleNamespace(project=None, **settings)
 
     def init(self, **arguments: Any) -> Any:
-        if self.refuses:
+        if len(self.runs) == self.most:
             raise self.errors.Error("no API key")
         rows: list[dict[str, float]] = []
         made = SimpleNamespace(
@@ -80,6 +80,7 @@ def test_wandb_has_a_run_per_point_with_means_over_seeds(tmp_path: Path, wandb: 
 
 
 def test_a_resumed_run_goes_on_in_the_same_runs_of_wandb(tmp_path: Path, wandb: FakeWandb):
+    wandb.most = 4
     for _ in range(2):
         with open_loggers(experiment("wandb"), tmp_path, 1, None):
             pass
@@ -89,18 +90,30 @@ def test_a_resumed_run_goes_on_in_the_same_runs_of_wandb(tmp_path: Path, wandb: 
 
 
 def test_why_wandb_does_not_start_is_said(tmp_path: Path, wandb: FakeWandb):
-    wandb.refuses = True
+    wandb.most = 1
     with (
-        pytest.raises(UsageError, match=r"log: wandb does not start \(no API key\)"),
+        pytest.raises(UsageError, match=r"log: wandb does not start \(no API key\).* --resume"),
         open_loggers(experiment("wandb"), tmp_path, 1, None),
     ):
         pass
+    assert [each.exit_code for each in wandb.runs] == [1]
 
 
 def test_an_error_while_training_is_the_end_of_its_runs(tmp_path: Path, wandb: FakeWandb):
     with pytest.raises(KeyError), open_loggers(experiment("wandb"), tmp_path, 1, None):
         raise KeyError
     assert [each.exit_code for each in wandb.runs] == [1, 1]
+
+
+def test_who_trains_needs_wandb_but_not_who_reads_the_run(tmp_path: Path, monkeypatch, capfd):
+    argv = [*TINY, *LANES, "--total-steps", "128", "--log", "wandb", "--out", str(tmp_path / "a")]
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as exit_:
+        patch.setattr("oatrpo_jax.installation.find_spec", lambda name: None)
+        run.main(argv)
+    assert exit_.value.code == 2 and not (tmp_path / "a").exists()
+    errors = " ".join(capfd.readouterr().err.replace("│", " ").split())
+    assert "log: expected the package wandb" in errors and "[wandb]" in errors
+    assert build(parse(argv)).options.run.log == ("wandb",)
 
 
 @pytest.mark.parametrize(("log", "number"), [(["csv"], 0), (["csv", "tensorboard"], 1)])
