@@ -49,7 +49,7 @@ CORE_FLOORS = (
 
 DOOR = "oatrpo_jax.__main__"
 """The installed command.  It starts a program of `experiments` that is named on the command line,
-which is the one way up; it imports it by that name while it runs.  Scripts start themselves by it."""
+which is the one way up; it imports it by that name while it runs.  Scripts start by it, too."""
 
 
 def module_name(path: Path) -> str:

@@ -1,7 +1,6 @@
 """What is said where a package is missing, or where another one hides ours."""
 
 import os
-import os
 import re
 import subprocess
 import sys

@@ -107,9 +107,10 @@ def test_an_error_while_training_is_the_end_of_its_runs(tmp_path: Path, wandb: F
 
 def test_who_trains_needs_wandb_but_not_who_reads_the_run(tmp_path: Path, monkeypatch, capfd):
     argv = [*TINY, *LANES, "--total-steps", "128", "--log", "wandb", "--out", str(tmp_path / "a")]
-    with monkeypatch.context() as patch, pytest.raises(SystemExit) as exit_:
+    with monkeypatch.context() as patch:
         patch.setattr("oatrpo_jax.installation.find_spec", lambda name: None)
-        run.main(argv)
+        with pytest.raises(SystemExit) as exit_:
+            run.main(argv)
     assert exit_.value.code == 2 and not (tmp_path / "a").exists()
     errors = " ".join(capfd.readouterr().err.replace("│", " ").split())
     assert "log: expected the package wandb" in errors and "[wandb]" in errors
