@@ -58,7 +58,7 @@ class Options:
         arg(
             metavar="NAME",
             help_behavior_hint="(default: the run's own alone)",
-            help="family:scenario to play in besides the run's own",
+            help="another environment to play in besides the run's own",
         ),
     ] = None
     env_option: Annotated[

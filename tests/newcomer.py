@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from tests.test_readme import EXAMPLES, EXPORTED
+from tests.test_readme import EXAMPLES, EXPORTED, LOADED
 
 SIZE = ("--num-envs", "4", "--rollout-length", "8", "--hidden-sizes", "8", "--seeds", "2")
 MAZE = ("--env", "maze", "--env-option", "time_limit=20", *SIZE)
@@ -115,25 +115,18 @@ def export(shell: Shell) -> None:
     assert "(8, 4) []" in shell("python", "-c", ACT)
 
 
-LOAD = """
-import jax, oatrpo_jax as oa
-run = oa.load_run("runs/a")
-seen = oa.Observation(
-    *(jax.numpy.ones((run.learner.spec.num_agents, size), kind) for size, kind in (
-        (run.learner.spec.view_size, float), (run.learner.spec.num_actions, bool))),
-    jax.numpy.ones(run.learner.spec.state_size),
-    jax.numpy.ones(run.learner.spec.num_agents, bool),
-)
-action, _ = run.learner.act(run.state, seen, jax.random.key(0), greedy=True)
-import envs
-env = envs.make(run.env_name, **run.env_options)
-print(action.shape, run.config.num_envs, run.hparams.reuse_sigma, env.agent_types)
+LOAD = f"""
+import jax, oatrpo_jax as oa, envs
+key = jax.random.key(0)
+observation = envs.make("maze").reset(key)[1].observation
+{LOADED.replace("runs/DIR", "runs/a")}
+print(action.shape, run.config.num_envs, run.hparams.reuse_sigma, env.time_limit)
 """
 
 
 def load(shell: Shell) -> None:
     """Load a trained run in Python, and its environment."""
-    assert "(4,) 4 0.1" in shell("python", "-c", LOAD)
+    assert "(4,) 4 0.1 20" in shell("python", "-c", LOAD)
 
 
 AGREE = EXAMPLES[2].partition("\n\noa.check_env(")[0]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).parents[1] / "README.md"
-(EXPORTED, _) = re.findall(r"```py\n(.*?)```", README.read_text(), flags=re.DOTALL)
-"""What is shown of an exported team."""
+EXPORTED, LOADED = re.findall(r"```py\n(.*?)```", README.read_text(), flags=re.DOTALL)
+"""What is shown of an exported team, and of a run that is loaded; `tests.newcomer` runs both."""
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
 
 
