@@ -130,7 +130,7 @@ def test_a_sweep_without_a_score_says_so_in_its_summary(tmp_path, undrawn):
     )
     change_json(tmp_path / "run" / "config.json", sweep=SWEEP | {"rank_by": "return"})
     summary, text = finished(tmp_path / "run")
-    assert summary["best_score"] is None and "no episode ended" in text
+    assert summary["best_score"] is None and "no episode to count" in text
 
 
 def test_a_sweep_that_was_stopped_is_not_ranked(tmp_path, undrawn):
