@@ -1,7 +1,7 @@
 """Puts runs side by side: ``python experiments/compare.py runs/a runs/b --out compare.png``.
 
-Draws the learning curves of runs on one environment in one figure, and prints two tables in
-Markdown: how each ends, and how far each is from the run that is named first.
+Draws the learning curves of runs on one environment in one figure, those of training, and prints
+two tables in Markdown: how each ends, and how far each is from the run that is named first.
 """
 
 from __future__ import annotations
@@ -82,6 +82,11 @@ def check(options: Compare) -> None:
     """Raises a UsageError for options that make no sense."""
     if not options.runs:
         raise UsageError("runs: expected one or several directories, got none. Name some.")
+    places = [directory.resolve() for directory in options.runs]
+    if again := [str(place) for place in sorted({*places}) if places.count(place) > 1]:
+        raise UsageError(
+            f"runs: expected each directory once, got {', '.join(again)} again. Leave it out once."
+        )
     if not 0 < options.threshold <= 1:  # NaN is refused as well.
         raise UsageError(
             f"threshold: expected a success rate in (0, 1], got {options.threshold}. Choose "
@@ -113,7 +118,7 @@ def read_comparable(directories: Sequence[Path]) -> list[Result]:
         if not result.is_complete:
             print(
                 f"Warning: {result.directory} is not complete: what is shown ends after "
-                f"{result.env_steps:,} environment steps per seed; "
+                f"{result.steps_after(result.num_updates):,} environment steps per seed; "
                 f"{command('run')} --resume {shown(result.directory)} goes on",
                 file=sys.stderr,
             )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from envs.importing import without_folder
 from experiments.analysis.colours import tell_apart
-from experiments.analysis.curves import draw_curves
+from experiments.analysis.curves import draw_curves, looks_shown
 from experiments.analysis.entries import Entry
 from experiments.analysis.estimates import (
     MEAN,
@@ -17,8 +18,22 @@ from experiments.analysis.estimates import (
     show,
     show_steps,
 )
-from experiments.analysis.grids import run_look
-from experiments.analysis.panels import choose_metrics, find_marks
+from experiments.analysis.grids import (
+    MAX_BANDS,
+    THIN,
+    PointLooks,
+    has_curve,
+    point_looks,
+    run_look,
+)
+from experiments.analysis.panels import (
+    CROSS,
+    CROSS_NAME,
+    DrawnPoint,
+    choose_metrics,
+    find_marks,
+    training_lines,
+)
 from experiments.analysis.results import Result
 from experiments.analysis.summary import DECISIVE
 from experiments.analysis.tables import markdown
@@ -28,9 +43,9 @@ METRICS = ("success", "return", "length")
 
 
 def environment(result: Result) -> str:
-    """Returns an environment with its options, as a user tells them apart."""
-    options = sorted(result.config["env_options"].items())
-    return " ".join([result.config["environment"], *(f"{k}={v}" for k, v in options)])
+    """Returns an environment with its options, as a user tells them apart: a file by its name."""
+    name, options = result.config["environment"], sorted(result.config["env_options"].items())
+    return " ".join([without_folder(name), *(f"{k}={v}" for k, v in options)])
 
 
 def shared_metrics(entries: Sequence[Entry]) -> list[str]:
@@ -39,16 +54,21 @@ def shared_metrics(entries: Sequence[Entry]) -> list[str]:
 
 
 def warnings(results: Sequence[Result]) -> list[str]:
-    """Returns what limits a comparison of these runs: too few seeds, budgets that differ."""
-    found = []
-    steps = sorted((result.env_steps, str(result.directory)) for result in results)
+    """Returns what limits a comparison of these runs: code or budgets that differ, few seeds.
+
+    As in the table and the picture, steps are all that a seed took: SEPS' grouping counts.
+    """
+    found = _changed_environment(results)
+    steps = sorted(
+        (result.steps_after(result.num_updates), str(result.directory)) for result in results
+    )
     # By less than an update runs of the same length differ as well, as they have whole updates.
     if steps[-1][0] - steps[0][0] >= max(result.steps_per_update for result in results):
         (least, shortest), (most, longest) = steps[0], steps[-1]
         found.append(
             f"steps: expected runs of the same length, got {least:,} environment steps per seed "
-            f"in {shortest} and {most:,} in {longest}; their ends are not after the same "
-            "training. Train the shorter on: --resume with --total-steps."
+            f"in {shortest} and {most:,} in {longest}{_of_grouping(results)}; their ends are not "
+            "after the same experience. Train the shorter on: --resume with --total-steps."
         )
     counts = {str(result.directory): result.num_seeds for result in results}
     if few := [f"{count} in {path}" for path, count in counts.items() if count < MIN_SEEDS]:
@@ -59,26 +79,47 @@ def warnings(results: Sequence[Result]) -> list[str]:
     return found
 
 
+def _of_grouping(results: Sequence[Result]) -> str:
+    """Returns how many of the steps were before training, in words; "" if none were."""
+    counts = sorted({result.steps_before_training for result in results} - {0})
+    listed = " or ".join(f"{count:,}" for count in counts)
+    return f", {listed} of SEPS' grouping among them" if counts else ""
+
+
+def _changed_environment(results: Sequence[Result]) -> list[str]:
+    """Returns a warning if the file that makes the environment was not the same in all runs."""
+    first_of: dict[str, Result] = {}
+    for result in results:
+        if source := result.config.get("environment_source"):
+            first_of.setdefault(source["sha256"], result)
+    if len(first_of) < 2:
+        return []
+    one, other, *_ = first_of.values()
+    return [
+        f"environment: expected one {environment(one)}, got other code in {other.directory} than "
+        f"in {one.directory}: its file was changed between the runs, or is another of that name. "
+        "They may have learnt different tasks. Train one of them again."
+    ]
+
+
 def save_figure(entries: Sequence[Entry], path: Path) -> None:
     """Saves one panel per metric that changes, with one curve per run and grid point.
+
+    The curves are those of training, whose ends the tables state.
 
     Raises:
         UsageError: if the file cannot be written.
     """
-    counts = sorted({entry.result.num_seeds for entry in entries})
-    first, looks = entries[0].result, tell_apart([run_look(one.result) for one in entries])
+    first, drawn = entries[0].result, entry_looks(entries)
     chosen = choose_metrics(shared_metrics(entries), [entry[1:] for entry in entries])
-    title = f"{environment(first)}: {describe_statistic(counts)}"
+    points = [DrawnPoint(*entries[place][1:], drawn.looks[place]) for place in drawn.order]
+    lines = {name: training_lines(name, points) for name in chosen.metrics}
+    counts = sorted({entry.result.num_seeds for entry in entries})
+    title = f"{environment(first)}: {describe_statistic(counts, has_bands=drawn.has_bands)}"
     figure = draw_curves(
-        {
-            name: [
-                (entry.result.curve(name, entry.point), look)
-                for entry, look in zip(entries, looks, strict=True)
-            ]
-            for name in chosen.metrics
-        },
-        [(entry.label, look) for entry, look in zip(entries, looks, strict=True)],
-        title="\n".join(filter(None, [title, chosen.remark])),
+        lines,
+        [*drawn.entries, *[(CROSS_NAME, CROSS)] * (CROSS in looks_shown(lines))],
+        title="\n".join(filter(None, [title, drawn.remark, chosen.remark])),
         marks=find_marks(first),
     )
     try:
@@ -90,7 +131,26 @@ def save_figure(entries: Sequence[Entry], path: Path) -> None:
         ) from error
 
 
-def describe_statistic(counts: Sequence[int]) -> str:
+def entry_looks(entries: Sequence[Entry]) -> PointLooks:
+    """Returns how runs are drawn: by their algorithms; a single grid as in its own picture."""
+    results = [entry.result for entry in entries]
+    if all(result is results[0] for result in results):
+        drawn = point_looks(results[0])
+        if drawn.entries:
+            return drawn
+    has_band = len(entries) <= MAX_BANDS
+    width = None if has_band else THIN
+    looks = [
+        look._replace(width=width, has_band=has_band)
+        for look in tell_apart([run_look(result) for result in results])
+    ]
+    names = [
+        entry.label + ", no curve" * (not has_curve(entry.result, entry.point)) for entry in entries
+    ]
+    return PointLooks(looks, [*zip(names, looks, strict=True)], [*range(len(looks))])
+
+
+def describe_statistic(counts: Sequence[int], *, has_bands: bool = True) -> str:
     """Returns what the curves are over so many seeds.
 
     >>> describe_statistic([1]), describe_statistic([1, 5])
@@ -98,8 +158,9 @@ def describe_statistic(counts: Sequence[int]) -> str:
     """
     if list(counts) == [1]:
         return "one seed, no interval"
-    texts = [f"{count}{' (no interval)' * (count == 1)}" for count in counts]
-    return f"mean and 95% interval over {' or '.join(texts)} seeds"
+    lacking = " (no interval)" * has_bands
+    texts = [f"{count}{lacking * (count == 1)}" for count in counts]
+    return f"mean{' and 95% interval' * has_bands} over {' or '.join(texts)} seeds"
 
 
 def table(entries: Sequence[Entry], threshold: float) -> str:

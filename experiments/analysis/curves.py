@@ -75,6 +75,12 @@ def draw_curves(
     return figure
 
 
+def looks_shown(lines: Mapping[str, Sequence[Line]]) -> set[Look]:
+    """Returns the looks of the curves that have points: a legend need not name others."""
+    every = (line for each in lines.values() for line in each)
+    return {look for curve, look in every if len(curve.env_steps)}
+
+
 def draw_curve(axes: Axes, curve: Curve, look: Look) -> None:
     """Draws a curve and its band; a dot and a bar of a single point."""
     is_single = len(curve.env_steps) == 1
@@ -125,7 +131,7 @@ def add_legend(figure: Figure, entries: Entries) -> None:
 
 def _say_empty(axes: Axes) -> None:
     """Says in a panel why it has no curve."""
-    axes.text(0.5, 0.5, "too few episodes ended", ha="center", transform=axes.transAxes)
+    axes.text(0.5, 0.5, "too few episodes to draw", ha="center", transform=axes.transAxes)
     axes.set_xticks([])
     axes.set_yticks([])
 

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from experiments.analysis.results import Result
 from experiments.training.settings.defaults import get_preset
 from experiments.training.settings.labels import value_texts
+from oatrpo_jax.algorithms import ALGORITHMS
 from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.reuse.rules import DIVERGENCE
 
 MAX_NAMES = 3
 """Settings in a label at most, beside those that are swept within the run."""
@@ -77,12 +79,19 @@ def label_points(results: Sequence[Result]) -> list[Entry]:
 
 
 def _settings(result: Result, point: int) -> dict[str, Any]:
-    """Returns what a point's algorithm reads, by name, coefficients first."""
+    """Returns what a point's algorithm reads to learn, and what is swept, coefficients first."""
     config = result.config
-    reads = set(config["reads"]) - NO_DIFFERENCE
+    to_log = _read_to_log(config["algorithm"]) - set(config["swept"])
+    reads = set(config["reads"]) - NO_DIFFERENCE - to_log
     found = {k: _plain(v) for k, v in (config["points"][point] | config["config"]).items()}
     by_hand = {} if config["reuse_matrix"] is None else {"reuse_matrix": config["reuse_matrix"]}
     return {k: v for k, v in found.items() if k in reads} | by_hand
+
+
+def _read_to_log(algorithm: str) -> frozenset[str]:
+    """Returns the settings that are read, if at all, for what ``log_affinity`` logs."""
+    row = ALGORITHMS.get(algorithm)  # The one without a row has a matrix set by hand.
+    return DIVERGENCE - (row.reuse.reads if row else frozenset())
 
 
 def _plain(value: Any) -> Any:
@@ -132,7 +141,7 @@ def _label(row: _Row, within: Sequence[str], texts: Mapping[str, Mapping[Any, st
     names = [
         name
         for name in texts
-        if name in within or (name in own and own[name] != defaults.get(name))
+        if name in own and (name in within or own[name] != defaults.get(name))
     ]
     is_short = sum(name not in swept for name in names) <= MAX_NAMES
     shown = [name for name in names if is_short or name in swept]

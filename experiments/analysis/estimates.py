@@ -206,7 +206,7 @@ def show(quantity: Estimate, style: str = ".3f") -> str:
     ('0.500 [0.400, 0.600]', '0.500')
     """
     if quantity.num_seeds == 0:
-        return "no episode ended"
+        return "no episode to count"
     value, low, high = (f"{x:{style}}" for x in quantity[:3])
     return f"{value} [{low}, {high}]" if quantity.has_interval else value
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from envs.importing import without_folder
 from experiments.analysis.estimates import MEAN, estimate, show
 from experiments.analysis.panels import save_curves
 from experiments.analysis.ranking import save_ranking
@@ -57,7 +58,8 @@ def draw(result: Result, point: int, seed: int, console: Console) -> None:
     team = load_team(result.directory)
     lane = point, result.seeds.index(seed)
     if not save_replay(team, team.experiment.trainer, lane, result.directory / "replay.gif"):
-        console.print(f"no replay.gif: {result.config['environment']} has no viewer")
+        name = without_folder(result.config["environment"])
+        console.print(f"no replay.gif: {name} has no viewer")
 
 
 def print_summary(result: Result, summary: Mapping[str, Any], console: Console) -> None:
@@ -70,7 +72,8 @@ def print_summary(result: Result, summary: Mapping[str, Any], console: Console) 
         rows.append(
             [number + result.labels[point], *(_cell(result.ends(name, point)) for name in shown)]
         )
-    title = f"{summary['environment']}, {summary['algorithm']}, seeds: {result.num_seeds}"
+    name = without_folder(summary["environment"])
+    title = f"{name}, {summary['algorithm']}, seeds: {result.num_seeds}"
     interval = "mean and 95% interval over seeds, last tenth of the run"
     print_table(console, rows, title, interval if result.num_seeds > 1 else None)
     for bad in summary["diverged"]:

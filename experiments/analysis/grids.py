@@ -75,9 +75,15 @@ def run_look(result: Result) -> Look:
     return look_of(result.config["algorithm"], result.config["reuse_matrix"])
 
 
+def has_curve(result: Result, point: int) -> bool:
+    """Returns whether episodes enough ended for a learning curve, before the point diverged."""
+    return len(result.curve("return", point).env_steps) > 0
+
+
 def point_name(result: Result, point: int) -> str:
-    """Returns a point's label, and that it diverged if it did."""
-    return f"{result.labels[point]}{', diverged' * (point in result.diverged)}"
+    """Returns a point's label, that it diverged if it did, and whether there is no curve of it."""
+    diverged = ", diverged" * (point in result.diverged)
+    return result.labels[point] + diverged + ", no curve" * (not has_curve(result, point))
 
 
 def _by_colour(result: Result, name: str, values: Sequence[float]) -> PointLooks:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 
+from envs.importing import without_folder
 from experiments.analysis.estimates import Estimate, estimate, show
 from experiments.analysis.results import Result
 from experiments.analysis.tables import Rows, markdown, print_table
@@ -70,7 +71,8 @@ def save_ranking(result: Result, console: Console) -> None:
     text = f"Interquartile mean and 95% interval over {result.num_seeds} seeds."
     content = f"{text}\n\n{markdown(rows)}\n"
     replace_bytes(result.directory / "table.md", content.encode())
-    print_table(console, rows, f"{result.config['environment']}, {result.config['algorithm']}")
+    name = without_folder(result.config["environment"])
+    print_table(console, rows, f"{name}, {result.config['algorithm']}")
     best = ranked[0]
     if not best.score.num_seeds:
         print(

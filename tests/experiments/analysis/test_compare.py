@@ -18,9 +18,12 @@ from experiments.analysis.comparison import (
 )
 from experiments.analysis.entries import label_points
 from experiments.analysis.estimates import mean_difference, show
+from experiments.analysis.grids import MAX_BANDS, point_looks
+from experiments.analysis.panels import save_curves
 from experiments.analysis.results import read_result
 from experiments.compare import main
 from experiments.training.errors import UsageError
+from experiments.training.folder.files import write_json
 from tests.experiments.faults import full_disk
 from tests.experiments.made_up_runs import SIZES, change_json, write_run
 
@@ -81,7 +84,8 @@ def test_the_first_run_named_is_what_the_others_differ_from(tmp_path):
     # 13 of 16 pairs: 10/21 is below 10/20, and 10/31 below 10/20 and 10/30.
     share = "0.81 ["
     assert row.startswith(f"| oappo | {gain} | {share}") and row.count(gain) == 2
-    assert "| oappo | " not in difference_table(entries_of(fast))
+    # A run is not set against itself: a head and the line below it.
+    assert len(difference_table(entries_of(fast)).splitlines()) == 2
 
 
 def test_runs_of_other_lengths_are_warned_of(tmp_path):
@@ -94,6 +98,53 @@ def test_runs_of_other_lengths_are_warned_of(tmp_path):
     other = write(tmp_path / "c", "happo", options=[*seeds, "--rollout-length", "12"])
     assert read_result(other).env_steps == 288
     assert not warnings([read_result(one), read_result(other)])
+
+
+def test_the_warning_counts_the_steps_that_the_table_shows(tmp_path):
+    seeds = ["--seeds", "4"]
+    one = write(tmp_path / "a", "oappo", options=seeds)
+    seps = write(tmp_path / "b", "seps", options=seeds)
+    labels = [{"seed": seed, "labels": [0, 0, 1, 1]} for seed in range(4)]
+    write_json(seps / "clusters.json", {"env_steps": 8192, "seeds": labels})
+    (warning,) = warnings([read_result(one), read_result(seps)])
+    # 320 steps of training each.
+    assert f"got 320 environment steps per seed in {one} and 8,512 in {seps}, 8,192 of" in warning
+    rows = table(entries_of(one, seps), threshold=0.9).splitlines()[2:]
+    assert [row.split(" | ")[2] for row in rows] == ["320", "8,512"]
+
+
+def of_file(directory, folder, sha256="0" * 64, name="agree.py:Agree"):
+    """A run of an environment that somebody's file makes."""
+    source = {"file": f"{folder}/agree.py", "sha256": sha256}
+    options = ["--seeds", "4"]
+    write(directory, "oappo", options=options)
+    changes = {"environment": f"{folder}/{name}", "environment_source": source}
+    change_json(directory / "config.json", **changes)
+    return directory
+
+
+def test_an_environment_of_a_file_is_the_same_in_another_folder(tmp_path, capfd):
+    runs = of_file(tmp_path / "a", "/home/me"), of_file(tmp_path / "b", "/home/you/x")
+    assert main([*map(str, runs), "--out", str(tmp_path / "compare.png")]) == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_an_environment_whose_file_was_changed_is_warned_of(tmp_path):
+    one, other = of_file(tmp_path / "a", "/me"), of_file(tmp_path / "b", "/me", "1" * 64)
+    (warning,) = warnings([read_result(one), read_result(other)])
+    assert warning.startswith("environment: expected one agree.py:Agree, got other code in")
+    assert "was changed between the runs" in warning and str(one) in warning
+
+
+def test_another_environment_of_the_same_file_is_refused(tmp_path, monkeypatch, capfd):
+    runs = of_file(tmp_path / "a", "/me"), of_file(tmp_path / "b", "/me", name="agree.py:Other")
+    assert "got agree.py:Agree; agree.py:Other." in refused(monkeypatch, capfd, *runs)
+
+
+def test_a_directory_that_is_named_twice_is_refused(tmp_path, monkeypatch, capfd):
+    run = write(tmp_path / "a", "oappo")
+    again = tmp_path / "x" / ".." / "a"
+    assert f"once, got {run} again" in refused(monkeypatch, capfd, run, again)
 
 
 def test_few_seeds_are_warned_of(tmp_path):
@@ -114,9 +165,15 @@ def test_the_command_prints_both_tables_and_its_warnings(tmp_path, capfd):
     assert "Warning: seeds: expected at least 4" in errors and "Warning: steps" not in errors
 
 
-def test_curves_have_the_colours_of_their_algorithms(tmp_path, monkeypatch):
-    figures: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+@pytest.fixture
+def figures(monkeypatch) -> list[Figure]:
+    """The pictures that are saved."""
+    saved: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: saved.append(figure))
+    return saved
+
+
+def test_curves_have_the_colours_of_their_algorithms(tmp_path, figures):
     runs = [write(tmp_path / name, name) for name in ("happo", "oappo")]
     runs.append(write(tmp_path / "b", "oappo", options=["--actor-lr", "0.01"]))
     save_figure(entries_of(*runs), tmp_path / "compare.png")
@@ -126,6 +183,62 @@ def test_curves_have_the_colours_of_their_algorithms(tmp_path, monkeypatch):
     assert oappo.get_linestyle() == "-" != other.get_linestyle()
     names = [text.get_text() for text in figures[0].legends[0].get_texts()]
     assert names == ["happo", "oappo, actor_lr=0.0005", "oappo, actor_lr=0.01"]
+
+
+def test_a_single_grid_is_drawn_as_in_its_own_picture(tmp_path, figures):
+    grid = ["--reuse-sigma", "0.1", "1", "10", "--reuse-lambda", "0.4", "0.7"]
+    entries = entries_of(write(tmp_path / "a", "oappo", options=grid))
+    save_figure(entries, tmp_path / "compare.png")
+    looks = [(line.get_color(), line.get_linestyle()) for line in figures[0].axes[0].lines]
+    own = point_looks(entries[0].result)
+    assert [colour for colour, _ in looks] == [look.colour for look in own.looks]
+    assert len(set(looks)) == 6
+    names = [text.get_text() for text in figures[0].legends[0].get_texts()]
+    assert names == [name for name, _ in own.entries]
+
+
+def test_of_many_curves_no_intervals_are_drawn(tmp_path, figures):
+    grid = ["--reuse-sigma", *(f"{value / 10:g}" for value in range(1, MAX_BANDS + 1))]
+    entries = entries_of(
+        write(tmp_path / "a", "oappo", options=grid), write(tmp_path / "b", "happo")
+    )
+    save_figure(entries[1:], tmp_path / "compare.png")
+    save_figure(entries, tmp_path / "compare.png")
+    few, many = figures
+    assert len(few.axes[0].collections) == MAX_BANDS and not many.axes[0].collections
+    assert few.get_suptitle() == "maze: mean and 95% interval over 2 seeds"
+    assert many.get_suptitle() == "maze: mean over 2 seeds"
+
+
+def test_evaluations_which_are_not_drawn_choose_no_panel(tmp_path, figures):
+    options, constant = ["--eval-every", "4"], {"episode__success": 0.5}
+    run = write(tmp_path / "a", "oappo", options=options, **constant)
+    path = run / "evaluation.csv"
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    place = rows[0].index("evaluation/success")
+    for number, row in enumerate(rows[1:]):
+        row[place] = str(number / 100)
+    path.write_text("\n".join(map(",".join, rows)) + "\n")
+    entries = entries_of(run)
+    save_figure(entries, tmp_path / "compare.png")
+    save_curves(entries[0].result, tmp_path / "curves.png")
+    compared, own = ([axes.get_title() for axes in figure.axes] for figure in figures)
+    assert "episode success" in own and "episode success" not in compared
+
+
+def test_a_run_that_diverged_has_a_cross_and_one_without_a_curve_says_so(tmp_path, figures):
+    runs = [write(tmp_path / name, name) for name in ("oappo", "happo", "mappo")]
+    for run, update in zip(runs[1:], (6, 1), strict=True):
+        bad = {"point": 0, "seed": 0, "update": update, "metric": "critic/loss"}
+        change_json(run / "training.json", diverged=[bad])
+    entries = entries_of(*runs)
+    save_figure(entries, tmp_path / "compare.png")
+    names = [text.get_text() for text in figures[0].legends[0].get_texts()]
+    assert names == ["oappo", "happo, diverged", "mappo, diverged, no curve", "diverged there"]
+    crosses = [line for line in figures[0].axes[0].lines if line.get_marker() == "X"]
+    assert [list(cross.get_xdata()) for cross in crosses] == [[5 * 32], []]
+    # Its episodes ended, but those of no sound update.
+    assert "| mappo, diverged | 2 | 0 | no episode to count |" in table(entries, threshold=0.9)
 
 
 def test_what_one_seed_shows_has_no_interval():

@@ -66,7 +66,7 @@ def test_a_title_is_whole_above_a_single_panel():
 def test_a_panel_without_a_curve_says_why():
     nothing = Curve(*(values[:0] for values in CURVE))
     figure = draw_curves({"return": [(nothing, Look("red"))]}, [], title="")
-    assert [text.get_text() for text in figure.axes[0].texts] == ["too few episodes ended"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["too few episodes to draw"]
     figure = draw_curves({"return": [(CURVE, Look("red"))]}, [], title="")
     assert not figure.axes[0].texts
 

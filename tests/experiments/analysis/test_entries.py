@@ -77,3 +77,37 @@ def test_runs_that_do_not_differ_are_called_by_their_directories(tmp_path):
     assert labels_of(first, second, other) == ["oappo (a)", "oappo (b)", "happo"]
     namesake = write(tmp_path / "x" / "a", "oappo")
     assert labels_of(first, namesake) == [f"oappo (a) ({first})", f"oappo (a) ({namesake})"]
+
+
+def test_a_setting_that_one_run_alone_reads_is_in_its_label_alone(tmp_path):
+    plain = write(tmp_path / "a", "oappo")
+    clipped = write(
+        tmp_path / "b", "oappo", "--value-loss", "clipped", "--value-clip-eps", "0.1", "0.3"
+    )
+    assert labels_of(plain, clipped) == [
+        "oappo, value_loss=huber",
+        "oappo, value_loss=clipped, value_clip_eps=0.1",
+        "oappo, value_loss=clipped, value_clip_eps=0.3",
+    ]
+    quantile = ["--divergence", "quantile", "--divergence-quantile"]
+    assert labels_of(plain, write(tmp_path / "c", "oappo", *quantile, "0.5", "0.9")) == [
+        "oappo, divergence=mean",
+        "oappo, divergence=quantile, divergence_quantile=0.5",
+        "oappo, divergence=quantile, divergence_quantile=0.9",
+    ]
+
+
+def test_runs_that_differ_in_what_they_log_alone_do_not_differ(tmp_path):
+    plain, logged = write(tmp_path / "a", "happo"), write(tmp_path / "b", "happo", "--log-affinity")
+    options = ["--log-affinity", "--divergence", "max", "--divergence-rows", "64"]
+    other = write(tmp_path / "c", "happo", *options)
+    assert labels_of(plain, logged, other) == ["happo (a)", "happo (b)", "happo (c)"]
+    # What oappo's rule asks for is no log.
+    oappo = [write(tmp_path / "d", "oappo"), write(tmp_path / "e", "oappo", *options[1:3])]
+    assert labels_of(*oappo) == ["oappo, divergence=mean", "oappo, divergence=max"]
+
+
+def test_points_of_a_grid_are_told_apart_even_by_what_is_logged(tmp_path):
+    quantile = ["--divergence", "quantile", "--divergence-quantile", "0.5", "0.9"]
+    grid = write(tmp_path / "a", "happo", "--log-affinity", *quantile)
+    assert labels_of(grid) == ["happo, divergence_quantile=0.5", "happo, divergence_quantile=0.9"]

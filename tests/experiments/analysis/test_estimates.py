@@ -140,7 +140,7 @@ def test_one_seed_has_no_interval():
 
 def test_seeds_that_are_not_finite_are_left_out():
     assert show(estimate(np.array([np.nan, 1.0, np.inf]))) == "1.000"
-    assert show(estimate(np.array([np.nan]))) == "no episode ended"
+    assert show(estimate(np.array([np.nan]))) == "no episode to count"
     assert mean_difference(np.array([np.nan]), np.arange(3.0)).num_seeds == 0
     assert mean_ratio(np.array([np.nan]), np.arange(1.0, 3.0)).num_seeds == 0
     known = mean_difference(np.array([1.0, 2.0, np.nan]), np.array([0.0, 1.0]))

@@ -130,7 +130,7 @@ def test_a_sweep_without_a_score_says_so_in_its_summary(tmp_path, undrawn):
     )
     change_json(tmp_path / "run" / "config.json", sweep=SWEEP | {"rank_by": "return"})
     summary, text = finished(tmp_path / "run")
-    assert summary["best_score"] is None and "no episode ended" in text
+    assert summary["best_score"] is None and "no episode to count" in text
 
 
 def test_a_sweep_that_was_stopped_is_not_ranked(tmp_path, undrawn):
@@ -139,3 +139,14 @@ def test_a_sweep_that_was_stopped_is_not_ranked(tmp_path, undrawn):
     change_json(tmp_path / "run" / "training.json", completed=False)
     summary, _ = finished(tmp_path / "run")
     assert "best_score" not in summary and not (tmp_path / "run" / "table.md").exists()
+
+
+def test_what_is_printed_names_an_environments_file_without_its_folder(tmp_path, undrawn):
+    write_run([*TINY, "--reuse-sigma", "0.1", "0.2"], tmp_path / "run", lambda *_: 5)
+    changes = {"environment": "/home/me/agree.py:Agree", "sweep": SWEEP | {"rank_by": "return"}}
+    change_json(tmp_path / "run" / "config.json", **changes)
+    _, text = finished(tmp_path / "run")
+    lines = [line.strip() for line in text.splitlines()]
+    assert "agree.py:Agree, oappo, seeds: 2" in lines  # Above the ends.
+    assert "agree.py:Agree, oappo" in lines  # Above the ranking.
+    assert "/home/me" not in text

@@ -10,6 +10,9 @@ from tests.experiments.made_up_runs import SIZES, change_json, write_run
 TINY = ["--env", "maze", *SIZES]
 
 
+SIGMAS = ["0.01", "0.02", "0.05", "0.1", "0.2"]
+
+
 def drawn(directory, monkeypatch) -> Figure:
     """Returns the picture of a run."""
     figures: list[Figure] = []
@@ -50,7 +53,7 @@ def test_where_no_episode_ended_a_single_panel_says_so(tmp_path, monkeypatch):
     write_run(TINY, tmp_path / "run", lambda *_: 5, episode__count=0.0)
     figure = drawn(tmp_path / "run", monkeypatch)
     assert titles(figure) == ["return"]
-    assert figure.axes[0].texts[0].get_text() == "too few episodes ended"
+    assert figure.axes[0].texts[0].get_text() == "too few episodes to draw"
 
 
 def test_of_a_single_update_everything_is_drawn(tmp_path, monkeypatch):
@@ -85,6 +88,65 @@ def test_evaluations_that_change_where_training_does_not_are_drawn(tmp_path, mon
     lines = [[*row[:place], "100.0", *row[place + 1 :]] for row in rows[1:]]
     path.write_text("\n".join(map(",".join, [rows[0], *lines])) + "\n")
     assert "length" in titles(drawn(tmp_path / "run", monkeypatch))
+
+
+def legend(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def updates_of_grid(_, point, __) -> float:
+    return 20 + 20 * point["reuse_sigma"] - point["reuse_lambda"]
+
+
+def test_evaluations_of_a_grid_have_the_colour_and_style_of_their_training(tmp_path, monkeypatch):
+    grid = ["--reuse-sigma", "0.1", "1", "--reuse-lambda", "0.4", "0.7", "--eval-every", "4"]
+    write_run([*TINY, *grid], tmp_path / "run", updates_of_grid)
+    figure = drawn(tmp_path / "run", monkeypatch)
+    lines = figure.axes[0].lines
+    training, evaluation = lines[:4], lines[4:]
+    looks = [
+        [(one.get_color(), one.get_linestyle()) for one in each] for each in (training, evaluation)
+    ]
+    assert looks[0] == looks[1] and len(set(looks[0])) == 4
+    assert all(one.get_marker() == "o" for one in evaluation)
+    assert max(one.get_linewidth() for one in evaluation) < training[0].get_linewidth()
+    assert legend(figure)[-1] == "evaluation, likeliest actions"
+
+
+def test_of_many_points_only_the_best_has_its_evaluations_drawn(tmp_path, monkeypatch):
+    grid = ["--reuse-sigma", *SIGMAS, "--reuse-lambda", "0.4", "0.7", "--eval-every", "4"]
+    write_run([*TINY, *grid], tmp_path / "run", updates_of_grid)
+    figure = drawn(tmp_path / "run", monkeypatch)
+    *training, evaluation = figure.axes[0].lines
+    assert len(training) == 10 and all(one.get_marker() != "o" for one in training)
+    best = max(training, key=lambda one: one.get_ydata()[-1])
+    assert evaluation.get_marker() == "o" and evaluation.get_color() == best.get_color()
+    assert legend(figure)[-1] == "evaluation of the best: reuse_sigma=0.01, reuse_lambda=0.7"
+
+
+def test_of_a_run_that_diverged_at_once_the_picture_is_empty_and_true(tmp_path, monkeypatch):
+    write_run([*TINY, "--eval-every", "4"], tmp_path / "run", lambda *_: 10)
+    bad = {"point": 0, "seed": 0, "update": 1, "metric": "critic/loss"}
+    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    figure = drawn(tmp_path / "run", monkeypatch)
+    # Episodes ended; but those of no sound update.
+    assert figure.axes[0].texts[0].get_text() == "too few episodes to draw"
+    assert not figure.legends
+
+
+def test_a_point_of_a_grid_that_has_no_curve_is_named_so(tmp_path, monkeypatch):
+    write_run([*TINY, "--reuse-sigma", "0.1", "1"], tmp_path / "run", lambda *_: 10)
+    bad = {"point": 1, "seed": 0, "update": 1, "metric": "critic/loss"}
+    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    figure = drawn(tmp_path / "run", monkeypatch)
+    assert legend(figure) == ["reuse_sigma=0.1", "reuse_sigma=1, diverged, no curve"]
+
+
+def test_the_title_names_an_environments_file_without_its_folder(tmp_path, monkeypatch):
+    write_run(TINY, tmp_path / "run", lambda *_: 10)
+    change_json(tmp_path / "run" / "config.json", environment="/home/me/agree.py:Agree")
+    title = drawn(tmp_path / "run", monkeypatch).get_suptitle()
+    assert title.startswith("agree.py:Agree, oappo, 2 seeds")
 
 
 def test_an_evaluation_after_a_point_diverged_is_not_drawn(tmp_path, monkeypatch):

@@ -180,7 +180,9 @@ def test_a_run_that_fails_is_missing_from_the_figure_and_the_exit_code_says_so(
     assert reproduce_in(tmp_path, "figure-3b", "--seeds", "2", "--budget", "0.05") == 1
     assert "oatrpo: did not finish (exit code 1)" in capfd.readouterr().out.replace("\n", " ")
     table = (tmp_path / "figure-3b" / "table.md").read_text()
-    assert "**Missing, as the run did not finish, or too few episodes ended: oatrpo.**" in table
+    assert (
+        "**Missing, as it did not finish, diverged, or ended too few episodes: oatrpo.**" in table
+    )
     claims = (tmp_path / "figure-3b" / "claims.md").read_text()
     assert "| no finished run of oatrpo | undecided |" in claims
 
@@ -200,7 +202,10 @@ def test_a_grid_point_that_diverged_is_missing_from_the_figure(
     assert reproduce_in(tmp_path, "figure-3c", "--seeds", "2", "--budget", "0.05") == 1
     assert "sigma = 10 diverged" in capfd.readouterr().out.replace("\n", " ")
     table = (tmp_path / "figure-3c" / "table.md").read_text()
-    assert "**Missing, as the run did not finish, or too few episodes ended: sigma = 10.**" in table
+    assert (
+        "**Missing, as it did not finish, diverged, or ended too few episodes: sigma = 10.**"
+        in table
+    )
     assert "| sigma = 1 | 2 |" in table and "| sigma = 10 | 2 |" not in table
     claims = (tmp_path / "figure-3c" / "claims.md").read_text()
     assert "| no finished run of sigma = 10 | undecided |" in claims
