@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
-from experiments.training.errors import UsageError
+from experiments.training.errors import UsageError, shown
 from experiments.training.evaluation import (
     episode_keys,
     make_evaluate,
@@ -20,6 +20,7 @@ from experiments.training.evaluation import (
 )
 from experiments.training.folder.checkpoints import restore
 from experiments.training.loop import RunState
+from experiments.training.naming import command
 from experiments.training.program import abstract_state
 from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import Experiment, build
@@ -179,8 +180,8 @@ def save_replay(
     except Exception as error:
         raise UsageError(
             f"replay: expected animate of {type(env).__name__} to draw an episode, got "
-            f"{type(error).__name__}: {error}; correct it, and the episode is "
-            "drawn by evaluate.py --replay"
+            f"{type(error).__name__}: {error}; correct it, then {command('evaluate')} "
+            f"{shown(team.directory)} --replay GIF draws one"
         ) from error
     return True
 
