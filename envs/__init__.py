@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import inspect
+from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from envs import importing
 from envs.choices import check_choice
 from envs.importing import Maker
+from oatrpo_jax.hints import did_you_mean
 from oatrpo_jax.installation import check_packages
 
 if TYPE_CHECKING:
@@ -57,7 +61,15 @@ def make(name: str, **options: Any) -> MultiAgentEnv:
         **options: handed to the family, class or function, such as `time_limit`.
     """
     module, scenario = find(name)
-    return module.make(scenario, **options)
+    return make_of(module, scenario, **options)
+
+
+def make_of(module: ModuleType | Maker, scenario: str, **options: Any) -> MultiAgentEnv:
+    """Returns the environment that `find` has found."""
+    if isinstance(module, Maker) or scenario in module.SCENARIO_NAMES:
+        return module.make(scenario, **options)
+    with _own_file_named(module.__name__.rpartition(".")[2], scenario):
+        return module.make(scenario, **options)
 
 
 def option_names(name: str) -> tuple[str, ...]:
@@ -72,7 +84,11 @@ def option_names(name: str) -> tuple[str, ...]:
 
 def option_parameters(name: str) -> dict[str, inspect.Parameter]:
     """Returns the options that `make` takes for an environment, as the parameters they become."""
-    module, scenario = find(name)
+    return option_parameters_of(*find(name))
+
+
+def option_parameters_of(module: ModuleType | Maker, scenario: str) -> dict[str, inspect.Parameter]:
+    """Returns the same of the environment that `find` has found."""
     if isinstance(module, Maker) or hasattr(module, "option_parameters"):
         return module.option_parameters(scenario)
     parameters = dict(inspect.signature(type(module.make(scenario))).parameters)
@@ -95,14 +111,9 @@ def find(name: str) -> tuple[ModuleType | Maker, str]:
         raise _unknown(name)
     module = _load(family)
     if not (scenario and hasattr(module, "IS_OPEN")):
-        check_choice(f"SCENARIO in {family}:SCENARIO", scenario, module.SCENARIO_NAMES)
+        with _own_file_named(family, scenario):
+            check_choice(f"SCENARIO in {family}:SCENARIO", scenario, module.SCENARIO_NAMES)
     return module, scenario
-
-
-def source(name: str) -> dict[str, str] | None:
-    """Returns the file that makes an environment and its digest; None for those of a family."""
-    module, _ = find(name)
-    return module.source() if isinstance(module, Maker) else None
 
 
 def is_of_somebody(name: str) -> bool:
@@ -129,6 +140,17 @@ def _load(family: str) -> ModuleType:
     return import_module(_FAMILIES[family])
 
 
+@contextlib.contextmanager
+def _own_file_named(family: str, scenario: str) -> Iterator[None]:
+    """Lets a ValueError about a scenario name the file here that is called like the family."""
+    try:
+        yield
+    except ValueError as error:
+        if not (scenario.isidentifier() and Path(f"{family}.py").is_file()):
+            raise
+        raise ValueError(f"{error} Of a file of your own: {family}.py:{scenario}") from error
+
+
 def _unknown(name: str, also: str = "") -> ValueError:
     """Returns the error that says which names are near, in whatever part of them."""
     full_names: dict[str, list[str]] = {family: [f"{family}:SCENARIO"] for family in _FAMILIES}
@@ -139,9 +161,8 @@ def _unknown(name: str, also: str = "") -> ValueError:
     close = [name.lower()] if name.lower() in full_names else []
     close = close or difflib.get_close_matches(name.lower(), full_names, n=2, cutoff=0.6)
     near = list(dict.fromkeys(full for part in close for full in full_names[part]))[:3]
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
     return ValueError(
-        f"Expected the name of an environment, got {name!r}{also}.{hint} Expected is "
+        f"Expected the name of an environment, got {name!r}{also}.{did_you_mean(near)} Expected is "
         f"{', '.join(_DEFAULTS)}, {':SCENARIO, '.join(_FAMILIES)}:SCENARIO, or an environment of "
         "your own as path/to/file.py:NAME or module:NAME."
     )
@@ -152,8 +173,9 @@ __all__ = [
     "find",
     "is_of_somebody",
     "make",
+    "make_of",
     "option_names",
     "option_parameters",
+    "option_parameters_of",
     "registered_names",
-    "source",
 ]

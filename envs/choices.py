@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection
 
+from oatrpo_jax.hints import did_you_mean, near
+
 MOST = 30
 """Of more choices than these, an error lists the nearest alone."""
 
@@ -20,18 +22,7 @@ def check_choice(what: str, given: str, choices: Collection[str]) -> None:
         return
     listed = ", ".join(choices)
     if len(choices) > MOST:
-        near = difflib.get_close_matches(given, choices, n=6, cutoff=0) or sorted(choices)[:6]
-        listed = f"{len(choices)} names such as {', '.join(near)}"
-    hint = did_you_mean(given, choices)
+        first = difflib.get_close_matches(given, choices, n=6, cutoff=0) or sorted(choices)[:6]
+        listed = f"{len(choices)} names such as {', '.join(first)}"
+    hint = did_you_mean(near(given, choices))
     raise ValueError(f"Expected {what} to be one of {listed}, got {given!r}.{hint}")
-
-
-def did_you_mean(given: str, choices: Collection[str]) -> str:
-    """Returns a question about the nearest names, whatever their case; nothing if none is near.
-
-    >>> did_you_mean("Rad", ["red", "black"]), did_you_mean("blue", ["red"])
-    (' Did you mean red?', '')
-    """
-    by_lower = {choice.lower(): choice for choice in choices}
-    close = difflib.get_close_matches(given.lower(), by_lower, n=2, cutoff=0.5)
-    return f" Did you mean {' or '.join(by_lower[each] for each in close)}?" if close else ""

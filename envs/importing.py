@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import hashlib
-import importlib
-import importlib.util
 import inspect
 import os
 import re
-import sys
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from envs.choices import did_you_mean
+from envs.loading import (
+    digest,
+    digest_of,
+    file_of,
+    in_words,
+    load_file,
+    load_module,
+    load_module_of,
+)
+from oatrpo_jax.hints import did_you_mean, near
 
 _FILE = re.compile(r"\.py(:[^:/]*)?$")
 _WORD = r"[^\W\d]\w*"
@@ -71,7 +73,7 @@ def find(name: str) -> Maker | None:
         ValueError: if the file is missing or fails, or has no such class or function.
     """
     where, _, attribute = _parts(name)
-    module = _load_file(name, where) if is_file(name) else _load_module(name, where)
+    module = load_file(_path(name)) if is_file(name) else load_module(where)
     if module is None:
         return None
     known = [each for each, value in vars(module).items() if _is_of(module, value)]
@@ -80,10 +82,10 @@ def find(name: str) -> Maker | None:
         got = "none of that name" if made is None else f"{type(made).__name__} {attribute}"
         raise ValueError(
             f"env: expected {where}:NAME, a class with reset and step or a function that returns "
-            f"an environment, got {got}.{did_you_mean(attribute, known)} {module.__file__} has "
-            f"{', '.join(known) or 'none'}"
+            f"an environment, got {got}.{did_you_mean(near(attribute, known))} {module.__file__} "
+            f"has {', '.join(known) or 'none'}"
         )
-    return Maker(name, Path(str(module.__file__)), made)
+    return Maker(name, file_of(module), digest(module), made)
 
 
 @dataclass(frozen=True)
@@ -93,27 +95,29 @@ class Maker:
     Attributes:
         name: as it was asked for.
         file: where it comes from.
+        sha256: of what was in the file when it was executed.
         call: takes the options, and returns the environment.
     """
 
     name: str
     file: Path
+    sha256: str
     call: Callable[..., Any]
 
-    def option_parameters(self, _: str) -> dict[str, inspect.Parameter]:
-        """Returns the options, as the parameters they become."""
+    def option_parameters(self, scenario: str) -> dict[str, inspect.Parameter]:
+        """Returns the options, as the parameters they become; there is one scenario, ``name``."""
         try:
             return dict(inspect.signature(self.call).parameters)
         except (TypeError, ValueError) as error:
             raise ValueError(f"env: {self.name} cannot be called with options: {error}") from error
 
-    def make(self, _: str, **options: Any) -> Any:
+    def make(self, scenario: str, **options: Any) -> Any:
         """Returns the environment, which `oatrpo_jax.check_env` has accepted."""
         from oatrpo_jax.env_check import check_env
 
         needed = [
             each.name
-            for each in self.option_parameters(_).values()
+            for each in self.option_parameters(scenario).values()
             if each.default is each.empty
             and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
             and each.name not in options
@@ -123,7 +127,7 @@ class Maker:
                 f"env_option: {self.name} needs {', '.join(needed)}; give --env-option "
                 f"{' '.join(f'{each}=VALUE' for each in needed)}"
             )
-        with _in_words(f"env: {self.name} fails", str(self.file)):
+        with in_words(f"env: {self.name} fails", str(self.file)):
             env = self.call(**options)
         try:
             check_env(env)
@@ -133,20 +137,20 @@ class Maker:
 
     def source(self) -> dict[str, str]:
         """Returns where it comes from, for the record of a run, and what was in that file."""
-        return {"file": str(self.file.absolute()), "sha256": _digest(self.file)}
+        return {"file": str(self.file), "sha256": self.sha256}
 
 
 def find_again(name: str, source: dict[str, str]) -> str:
     """Returns what is to be known before an environment is made again: nothing, or that it changed.
 
-    Lets modules be found that lay elsewhere than where Python looks now.
+    A module is imported from where it lay then, whatever others of its name Python would find.
 
     Args:
         name: as in the run's record.
         source: what `Maker.source` returned then.
 
     Raises:
-        ValueError: if the file is missing.
+        ValueError: if the file is missing, fails, or another module has taken its name.
     """
     file = Path(source["file"])
     if not file.is_file():
@@ -154,82 +158,37 @@ def find_again(name: str, source: dict[str, str]) -> str:
             f"env: the run's environment {name} was made by {file}, which is missing; put it back"
         )
     if not is_file(name):
-        depth = name.count(".") + (file.name == "__init__.py")
-        _look_in(file.parents[depth])
-    if _digest(file) == source["sha256"]:
+        _import_again(name, file)
+    if digest_of(file.read_bytes()) == source["sha256"]:
         return ""
     return f"{file}, which makes the run's environment, has changed since the run began"
+
+
+def _import_again(name: str, file: Path) -> None:
+    """Imports the module of that name from its file; a ValueError if it is another one."""
+    where, _, _ = _parts(name)
+    depth = where.count(".") + (file.name == "__init__.py")
+    module = load_module_of(where, file.parents[depth])
+    found = None if module is None else file_of(module)
+    if found is None or found.resolve() != file.resolve():
+        raise ValueError(
+            f"env: expected {file}, which made the run's environment {name}, got {found} under "
+            "that name; start Python anew, or rename that one"
+        )
+
+
+def _path(name: str) -> Path:
+    """Returns the file of an environment's name; a ValueError says that there is none."""
+    where, _, attribute = _parts(name)
+    path = Path(absolute(name).removesuffix(f":{attribute}"))
+    if not path.is_file():
+        raise ValueError(f"env: expected a file of Python, got {where}, which is none ({path})")
+    return path
 
 
 def _parts(name: str) -> tuple[str, str, str]:
     """Returns the file or module, the colon and the name in it; the last two may be missing."""
     return name.rpartition(":") if not name.endswith(".py") else (name, ":", "")
-
-
-def _load_file(name: str, where: str) -> ModuleType:
-    path = Path(absolute(name).removesuffix(f":{_parts(name)[2]}"))
-    if not path.is_file():
-        raise ValueError(f"env: expected a file of Python, got {where}, which is none ({path})")
-    return _execute(path, path.read_bytes())
-
-
-@functools.cache
-def _execute(path: Path, content: bytes) -> ModuleType:
-    """Returns the module that a file is, executed once as long as its content is the same."""
-    name = re.sub(r"\W", "_", f"environment_{path}")
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    _look_in(path.parent)
-    sys.modules[name] = module  # Where dataclasses look for the types of their fields.
-    with _in_words(f"env: {path} fails", str(path)):
-        exec(compile(content, path, "exec"), vars(module))
-    return module
-
-
-def _load_module(name: str, where: str) -> ModuleType | None:
-    """Returns the module, from the current directory too; None if there is none."""
-    if where.partition(".")[0] in sys.stdlib_module_names:
-        raise ValueError(
-            f"env: expected a module of yours, got {where}, which is Python's own; name its file"
-        )
-    _look_in(Path.cwd())
-    try:
-        with _in_words(f"env: {where} fails", f"{where.replace('.', os.sep)}.py"):
-            module = importlib.import_module(where)
-    except ValueError as error:
-        cause = error.__cause__
-        if isinstance(cause, ModuleNotFoundError) and f"{where}.".startswith(f"{cause.name}."):
-            return None
-        raise
-    if getattr(module, "__file__", None) is None:
-        raise ValueError(f"env: expected a module that is a file, got {where} of {name}")
-    return module
-
-
-def _look_in(folder: Path) -> None:
-    """Lets modules in a folder be imported, unless there are others of their names."""
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-        importlib.invalidate_caches()
-
-
-@contextlib.contextmanager
-def _in_words(what: str, file: str) -> Iterator[None]:
-    """Lets whatever somebody's code raises be a ValueError that says what, and in which line.
-
-    Args:
-        what: begins the message.
-        file: in whose lines to look, or the end of its path.
-    """
-    try:
-        yield
-    except (Exception, SystemExit) as error:
-        line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
-        for frame in traceback.extract_tb(error.__traceback__):
-            line = frame.lineno if frame.filename.endswith(file) else line
-        where = f" in line {line}" if line else ""
-        raise ValueError(f"{what}{where}: {type(error).__name__}: {error}") from error
 
 
 def _is_of(module: ModuleType, value: Any) -> bool:
@@ -243,7 +202,3 @@ def _is_of(module: ModuleType, value: Any) -> bool:
 
 def _is_environment(kind: type) -> bool:
     return hasattr(kind, "reset") and hasattr(kind, "step")
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

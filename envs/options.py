@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import envs
+from envs.importing import Maker
 from oatrpo_jax.types import MultiAgentEnv
 
 KINDS = {
@@ -50,12 +51,25 @@ def make_with_options(name: str, options: Mapping[str, Any]) -> MultiAgentEnv:
         ValueError: no such environment or option, a value of another type or out of range, or a
             package that is missing.
     """
+    env, _ = make_with_source(name, options)
+    return env
+
+
+def make_with_source(
+    name: str, options: Mapping[str, Any]
+) -> tuple[MultiAgentEnv, dict[str, str] | None]:
+    """Returns the same, and the file that has made it with its digest; None for those of a family.
+
+    A file is read once: what is returned of it has made the environment, whatever it says now.
+    """
     with _missing_package_in_words(name):
+        maker, scenario = envs.find(name)
+        source = maker.source() if isinstance(maker, Maker) else None
         if not options:
-            return envs.make(name)
-        check_options(name, options)
+            return envs.make_of(maker, scenario), source
+        _check_options(name, options, envs.option_parameters_of(maker, scenario))
         try:
-            return envs.make(name, **options)
+            return envs.make_of(maker, scenario, **options), source
         except (TypeError, ValueError, AttributeError) as error:
             given = ", ".join(f"{key}={value!r}" for key, value in options.items())
             raise ValueError(f"env_option: {name} does not take {given}: {error}") from error
@@ -72,15 +86,14 @@ def options_taken(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return {option: value for option, value in options.items() if option in known}
 
 
-def check_options(name: str, options: Mapping[str, Any]) -> None:
+def _check_options(
+    name: str, options: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]
+) -> None:
     """Raises a ValueError that names the options there are not, or the first of another type."""
-    parameters = envs.option_parameters(name)
     takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     if (unknown := sorted(options.keys() - parameters.keys())) and not takes_any:
-        raise ValueError(
-            f"env_option: {name} has no {', '.join(unknown)}; "
-            f"expected one of {', '.join(parameters)}"
-        )
+        taken = f"expected one of {', '.join(parameters)}" if parameters else "it takes none"
+        raise ValueError(f"env_option: {name} has no {', '.join(unknown)}; {taken}")
     for option, value in options.items():
         kinds = option_kinds(parameters[option]) if option in parameters else ()
         if kinds and not any(_is_of(value, kind) for kind in kinds):

@@ -1,6 +1,8 @@
 """Off-Agent Trust Region Policy Optimization and its family, end to end in JAX."""
 
 from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,15 +60,16 @@ _MODULE_OF = {
 if not TYPE_CHECKING:  # A type checker would take whatever name stands there.
 
     def __getattr__(name: str) -> Any:
-        """Returns a name of `__all__`, or one of the modules that hold them."""
-        if name in _MODULE_OF.values():
-            return import_module(f"{__name__}.{name}")
+        """Returns a name of `__all__`, or a module of this package."""
         if name not in _MODULE_OF:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            if name.startswith("_") or find_spec(f"{__name__}.{name}") is None:
+                raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return import_module(f"{__name__}.{name}")
         globals()[name] = found = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
         return found
 
 
 def __dir__() -> list[str]:
     """Returns the names that a user may complete."""
-    return sorted({*globals(), *__all__, *_MODULE_OF.values()})
+    modules = (each.name for each in iter_modules(__path__) if not each.name.startswith("_"))
+    return sorted({*globals(), *__all__, *modules})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from oatrpo_jax import __version__
+from oatrpo_jax.hints import did_you_mean, near
 from oatrpo_jax.installation import STARTED_BY, NotInstalled, check_ours
 
 PROGRAMS = {
@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(__version__ if name == "--version" else describe(command))
         return 0
     if name not in PROGRAMS:
-        close = difflib.get_close_matches(name, PROGRAMS, cutoff=0.5)
-        guess = f"; did you mean {' or '.join(close)}?" if close else f"; see {command} --help"
+        guess = did_you_mean(near(name, PROGRAMS))
+        guess = f".{guess}" if guess else f"; see {command} --help"
         return fail(f"{command}: expected one of {', '.join(PROGRAMS)}, got {name!r}{guess}")
     os.environ[STARTED_BY] = command
     return start(name, arguments)

@@ -60,7 +60,7 @@ def check_update_input(
             f"trajectory: expected a Transition, got {type(trajectory).__name__}; make it "
             f"Transition({', '.join(Transition._fields)})"
         )
-    found = jnp.shape(trajectory.action)
+    found = _typed("trajectory.action", trajectory.action).shape
     if len(found) != 3 or found[2] != spec.num_agents:
         raise ValueError(
             f"trajectory.action: expected shape [T, E, {spec.num_agents}], got {list(found)}"
@@ -85,7 +85,7 @@ def check_observation(
         raise ValueError(_no_observation("observation", observation))
     # All but the global state have an axis of agents; views and masks one more.
     num_own = {"global_state": 1, "active": 1}.get(reads[0], 2)
-    shape = jnp.shape(getattr(observation, reads[0]))
+    shape = _typed(f"observation.{reads[0]}", getattr(observation, reads[0])).shape
     wanted = _observation(spec, shape[: max(len(shape) - num_own, 0)])
     _check("observation", observation._asdict(), {name: wanted[name] for name in reads})
 
@@ -97,7 +97,7 @@ def _check_state(state: Any, num_agents: int) -> None:
             f"state: expected a LearnerState, got {type(state).__name__}; a TrainState holds one "
             "as .learner"
         )
-    if (shape := jnp.shape(state.labels)) != (num_agents,):
+    if (shape := _typed("state.labels", state.labels).shape) != (num_agents,):
         raise ValueError(
             f"state: expected that of one learner, with labels [{num_agents}], got labels "
             f"{list(shape)}; choose one by jax.tree.map(lambda x: x[0], state), or vmap"
@@ -112,15 +112,18 @@ def _check_scalars(hparams: Hyperparams) -> None:
             "Hyperparams.create(gamma=0.9)"
         )
     values = {field.name: getattr(hparams, field.name) for field in dataclasses.fields(hparams)}
-    shaped = {name: value for name, value in values.items() if jnp.shape(value)}
+    shapes = {name: _typed(name, value).shape for name, value in values.items()}
+    shaped = [name for name, shape in shapes.items() if shape]
     if not shaped:
         return
     # `create` gives all fields the shape of those that were set.
-    set_ones = shaped if len(shaped) < len(values) else [n for n, v in shaped.items() if _varies(v)]
-    shape = jnp.shape(next(iter(shaped.values())))
+    is_whole = len(shaped) == len(values)
+    set_ones = [name for name in shaped if _varies(values[name])] if is_whole else shaped
+    which = "" if set_ones else ", that of the coefficients for which create was given a list"
     raise ValueError(
-        f"{', '.join(set_ones) or 'hparams'}: expected a scalar, got shape {shape}. To sweep it, "
-        "vmap over Hyperparams, in which all fields have the shape of those that are swept."
+        f"{', '.join(set_ones) or 'hparams'}: expected a scalar, got shape {shapes[shaped[0]]}"
+        f"{which}. To sweep, vmap over Hyperparams, in which all fields have the shape of those "
+        "that are swept."
     )
 
 
@@ -163,12 +166,21 @@ def _check(name: str, found: dict, expected: dict) -> None:
                 raise ValueError(_no_observation(path, value))
             _check(path, value._asdict(), wanted)
             continue
-        shape, kind = wanted
-        if jnp.shape(value) != shape or not jnp.issubdtype(jax.dtypes.result_type(value), kind):
+        (shape, kind), got = wanted, _typed(path, value)
+        if got.shape != shape or not jnp.issubdtype(got.dtype, kind):
             raise ValueError(
-                f"{path}: expected {kind.__name__} {list(shape)}, got "
-                f"{jax.dtypes.result_type(value)} {list(jnp.shape(value))}"
+                f"{path}: expected {kind.__name__} {list(shape)}, got {got.dtype} {list(got.shape)}"
             )
+
+
+def _typed(name: str, value: Any) -> Any:
+    """Returns what jax sees in a value, its shape and dtype; a ValueError if that is no array."""
+    try:
+        return value if isinstance(value, jax.ShapeDtypeStruct) else jax.typeof(value)
+    except TypeError as error:
+        raise ValueError(
+            f"{name}: expected an array, got {type(value).__name__}; make it one by jnp.asarray"
+        ) from error
 
 
 def _no_observation(name: str, value: Any) -> str:

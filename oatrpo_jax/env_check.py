@@ -97,13 +97,12 @@ def _advice(env: Any) -> str:
     """Returns what to do with an object that is no environment of this kind."""
     if isinstance(env, str):
         return f"make it first: envs.make({env!r})"
-    roots = {kind.__module__.partition(".")[0] for kind in type(env).__mro__}
-    for library in ADAPTED:
-        if library in roots:
-            return (
-                f"take {library}'s own environments through their adapter, envs.make(\"{library}:"
-                'NAME"); only those of other libraries need a wrapper'
-            )
+    library = type(env).__module__.partition(".")[0]  # What extends a library's class is not its.
+    if library in ADAPTED:
+        return (
+            f"take {library}'s own environments through their adapter, envs.make(\"{library}:"
+            'NAME"); only those of other libraries need a wrapper'
+        )
     return f"add it, or wrap another library's environment: {', '.join(MEMBERS)} is all there is"
 
 

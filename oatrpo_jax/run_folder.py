@@ -1,4 +1,7 @@
-"""What anybody reads of a run's folder: record, decisions, the newest sound checkpoint."""
+"""What anybody reads of a run's folder: record, decisions, the newest sound checkpoint.
+
+Light until a checkpoint is read.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,25 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from oatrpo_jax.checkpoint import DamagedCheckpointError, load_checkpoint, read_about
-from oatrpo_jax.types import PyTree
+if TYPE_CHECKING:
+    from oatrpo_jax.types import PyTree
 
 FOLDER = "checkpoints"
 """The checkpoints' folder in that of a run; each is named by the updates done, in nine digits."""
+
+
+def read_json(path: Path) -> Any:
+    """Returns what a JSON file holds; OSError or ValueError if it does not."""
+    return json.loads(path.read_text())
 
 
 def read_config(directory: Path) -> dict[str, Any]:
     """Returns the content of a run's config.json; a ValueError says that there is none."""
     path = directory / "config.json"
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
     except FileNotFoundError as error:
         raise ValueError(f"{directory} holds no run: it has no config.json") from error
     except (OSError, ValueError) as error:
@@ -60,7 +68,7 @@ def choose_seed(directory: Path, seeds: Sequence[int], point: int, asked: int | 
 def _decided(directory: Path, name: str, read: Callable[[Any], Any], known: Sequence[int]) -> int:
     """Returns what summary.json says is the best of the known ones."""
     try:
-        best = read(json.loads((directory / "summary.json").read_text()))
+        best = read(read_json(directory / "summary.json"))
         problem = "" if best in known else f"it speaks of {name} {best}"
     except (OSError, LookupError, TypeError, ValueError) as error:
         best, problem = None, str(error)
@@ -102,6 +110,9 @@ def restore(directory: Path, like: PyTree, is_part: bool = False) -> Restored | 
     Raises:
         DamagedCheckpointError: if there are some but none can be loaded.
     """
+    # Orbax is slow to import; who reads the record alone does not wait for it.
+    from oatrpo_jax.checkpoint import DamagedCheckpointError, load_checkpoint, read_about
+
     found = find_checkpoints(directory)
     problems: dict[Path, str] = {}
     for number in sorted(found, reverse=True):

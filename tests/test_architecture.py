@@ -25,7 +25,7 @@ FLOORS = (
 """From the ground up: a module may import what lies on its own floor or below, never above."""
 
 CORE_FLOORS = (
-    ("installation",),
+    ("installation", "hints"),
     ("types", "keys", "ranges"),
     ("env_check",),
     ("config",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from experiments.analysis.results import Result, read_result
 from experiments.analysis.reuse import has_reuse, save_reuse
 from experiments.analysis.summary import summarise
 from experiments.analysis.tables import print_table
+from experiments.training.errors import UsageError
 from experiments.training.folder.files import write_json
 from experiments.training.team import load_team, save_replay
 
@@ -55,9 +57,15 @@ def draw(result: Result, point: int, seed: int, console: Console) -> None:
         save_reuse(result, point, result.directory / "reuse.png")
     else:
         console.print("no reuse.png: no policy reused the experience of another")
-    team = load_team(result.directory)
     lane = point, result.seeds.index(seed)
-    if not save_replay(team, team.experiment.trainer, lane, result.directory / "replay.gif"):
+    try:
+        team = load_team(result.directory)
+        trainer, path = team.experiment.trainer, result.directory / "replay.gif"
+        is_drawn = save_replay(team, trainer, lane, path)
+    except UsageError as error:  # What was trained stands, whatever an environment's file says now.
+        print(f"Warning: no replay.gif: {error}", file=sys.stderr)
+        return
+    if not is_drawn:
         name = without_folder(result.config["environment"])
         console.print(f"no replay.gif: {name} has no viewer")
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
 
+import envs
 from envs.importing import without_folder
 from experiments.analysis.estimates import Estimate, estimate, show
 from experiments.analysis.results import Result
@@ -84,7 +86,11 @@ def save_ranking(result: Result, console: Console) -> None:
         return
     path = result.directory / "preset.json"
     write_json(path, describe_preset(result, best.point))
-    console.print(f"The best: {command('run')} --preset {shown(path)}", soft_wrap=True)
+    env = result.config["run"]["env"]
+    # A preset runs nobody's code by itself.
+    own = f" --env {shlex.quote(env)}" if envs.is_of_somebody(env) else ""
+    line = f"The best: {command('run')} --preset {shown(path)}{own}"
+    console.print(line, soft_wrap=True, markup=False)
 
 
 def ranking_table(result: Result, ranked: list[Ranked]) -> Rows:

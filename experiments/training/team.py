@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -10,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
-from experiments.training.errors import UsageError
+from experiments.training.errors import UsageError, shown
 from experiments.training.evaluation import (
     episode_keys,
     make_evaluate,
@@ -19,6 +20,7 @@ from experiments.training.evaluation import (
 )
 from experiments.training.folder.checkpoints import restore
 from experiments.training.loop import RunState
+from experiments.training.naming import command
 from experiments.training.program import abstract_state
 from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import Experiment, build
@@ -56,9 +58,8 @@ class Team:
         Raises:
             UsageError: if there is no such point, or none is known to be the best.
         """
-        return _in_words(
-            run_folder.choose_point, self.directory, len(self.experiment.points), asked
-        )
+        with _in_words("--point"):
+            return run_folder.choose_point(self.directory, len(self.experiment.points), asked)
 
     def choose_seed(self, point: int, asked: int | None) -> int:
         """Returns the place among the seeds of the one asked for, else of the point's best.
@@ -66,8 +67,8 @@ class Team:
         Raises:
             UsageError: if there is no such seed, or none is known to be the best.
         """
-        seeds = self.experiment.seeds
-        return _in_words(run_folder.choose_seed, self.directory, seeds, point, asked)
+        with _in_words("--seed"):
+            return run_folder.choose_seed(self.directory, self.experiment.seeds, point, asked)
 
     def best_seed(self, point: int) -> int:
         """Returns the place of a point's best seed in summary.json, the first if none is known."""
@@ -77,12 +78,13 @@ class Team:
             return 0
 
 
-def _in_words(choose: Callable[..., int], *arguments: Any) -> int:
-    """Returns what is chosen; what cannot be is a UsageError."""
+@contextlib.contextmanager
+def _in_words(option: str) -> Iterator[None]:
+    """Lets a choice that cannot be made be a UsageError that ends in the option that makes it."""
     try:
-        return choose(*arguments)
+        yield
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(f"{error} with {option}") from error
 
 
 def load_team(directory: StrPath, which: Literal["latest", "best"] = "latest") -> Team:
@@ -155,6 +157,9 @@ def save_replay(
 ) -> bool:
     """Saves one episode of a seed at a grid point as a GIF; False if nothing can draw it.
 
+    Raises:
+        UsageError: if drawing fails; environments of anybody's draw themselves.
+
     Args:
         team: who plays.
         trainer: the run's own, or one with another environment of the same sizes.
@@ -169,7 +174,15 @@ def save_replay(
     _, place = lane
     learner = jax.tree.map(lambda x: x[lane], team.learner)
     (key,) = episode_keys([team.experiment.seeds[place]], Purpose.REPLAY, number)
-    env.animate(play_episode(trainer, learner, key, greedy), save_path=str(path))
+    states = play_episode(trainer, learner, key, greedy)
+    try:
+        env.animate(states, save_path=str(path))
+    except Exception as error:
+        raise UsageError(
+            f"replay: expected animate of {type(env).__name__} to draw an episode, got "
+            f"{type(error).__name__}: {error}; correct it, then {command('evaluate')} "
+            f"{shown(team.directory)} --replay GIF draws one"
+        ) from error
     return True
 
 

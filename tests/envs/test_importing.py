@@ -1,8 +1,10 @@
 """Environments of anybody's: found by file or module, refused in words, found again by a run."""
 
+import hashlib
 import json
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 import envs
 from envs.importing import absolute, find_again
-from envs.options import make_with_options, options_taken, parse_options
+from envs.options import make_with_options, make_with_source, options_taken, parse_options
 
 MAZE = '''
 from dataclasses import dataclass
@@ -45,6 +47,8 @@ class Bare:
 
 number = 3
 '''
+
+CHANGED = "which makes the run's environment, has changed since the run began"
 
 
 @pytest.fixture
@@ -96,6 +100,34 @@ def test_options_are_the_parameters(folder):
     assert make_with_options("mine.py:must", {"size": 2}).num_agents == 4
     assert make_with_options("mine.py:anything", {"a": 1, "b": 2}).num_agents == 4
     assert options_taken("mine.py:make", {"count": 1, "time_limit": 2}) == {"count": 1}
+
+
+def test_what_makes_no_choice_says_that_it_takes_none(folder):
+    with pytest.raises(ValueError, match=r"mine.py:nothing has no size; it takes none$"):
+        make_with_options("mine.py:nothing", {"size": 1})
+
+
+@pytest.mark.parametrize("name", ["maze:make", "jumanji:make"])
+def test_a_file_called_like_a_family_is_named_where_it_may_have_been_meant(folder, name):
+    with pytest.raises(ValueError, match="to be one of") as caught:
+        envs.make(name)
+    assert "of your own" not in str(caught.value)
+    (folder / f"{name.partition(':')[0]}.py").write_text(MAZE)
+    meant = name.replace(":", ".py:")
+    with pytest.raises(ValueError, match=rf"to be one of .* Of a file of your own: {meant}$"):
+        envs.make(name)
+    assert envs.make(meant).num_agents == 2
+
+
+@pytest.mark.parametrize("name", ["mine.py:make", "pack.sub:make"])
+def test_the_digest_is_that_of_the_code_that_made_it_whatever_the_file_says_now(folder, name):
+    _, before = make_with_source(name, {})
+    file = Path(before["file"])
+    assert before["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    file.write_text("def make(:")
+    assert find_again(absolute(name), before) == f"{file}, {CHANGED}"
+    if name == "pack.sub:make":  # Python imports a module once: the code is still the same.
+        assert make_with_source(name, {})[1] == before
 
 
 def test_a_changed_file_is_read_again_and_else_the_classes_stay(folder):
@@ -156,7 +188,7 @@ def test_a_function_that_fails_is_named_with_the_line(folder):
 
 def test_a_run_finds_it_again_from_elsewhere(folder, tmp_path_factory, monkeypatch):
     for name in ("mine.py:make", "pack.sub:make", "maze"):
-        source = json.loads(json.dumps(envs.source(name)))
+        source = json.loads(json.dumps(make_with_source(name, {})[1]))
         kept = absolute(name)
         if name == "maze":
             assert source is None and kept == name
@@ -170,8 +202,30 @@ def test_a_run_finds_it_again_from_elsewhere(folder, tmp_path_factory, monkeypat
         assert envs.make(kept).num_agents == 2
         file = Path(source["file"])
         file.write_text(file.read_text() + "\n")
-        assert "has changed since the run began" in find_again(kept, source)
+        assert find_again(kept, source) == f"{file}, {CHANGED}"
         os.remove(file)
         with pytest.raises(ValueError, match=rf"{file}, which is missing; put it back"):
             find_again(kept, source)
         monkeypatch.chdir(folder)
+
+
+@pytest.mark.parametrize("name", ["mine:make", "pack.sub:make", "pack:make"])
+def test_a_run_finds_its_module_where_another_of_that_name_comes_first(
+    folder, tmp_path_factory, monkeypatch, name
+):
+    (folder / "pack" / "__init__.py").write_text(MAZE)
+    _, source = make_with_source(name, {})
+    other = tmp_path_factory.mktemp("other")
+    shutil.copytree(folder, other, dirs_exist_ok=True)
+    (other / "helper.py").write_text("raise RuntimeError('the other one')")
+    monkeypatch.chdir(other)
+    monkeypatch.setattr(sys, "path", [str(other), *sys.path])
+    imported = re.compile(r"(mine|helper|pack)\b")
+    for module in [each for each in sys.modules if imported.match(each)]:
+        del sys.modules[module]
+    assert find_again(name, source) == ""
+    _, again = make_with_source(name, {})
+    assert again == source and sys.path[0] == str(other)
+    elsewhere = source | {"file": str(other / Path(source["file"]).relative_to(folder))}
+    with pytest.raises(ValueError, match=rf"^env: expected {other}/.*, got {folder}/.* rename"):
+        find_again(name, elsewhere)

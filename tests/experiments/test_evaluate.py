@@ -205,9 +205,9 @@ def test_a_run_that_lacks_something_is_a_usage_error(trained, tmp_path, capfd):
     run.mkdir()
     for name in ("config.json", "checkpoints"):
         (run / name).symlink_to(trained[0] / name)
-    assert "choose a point" in usage_error([str(run)], capfd)
+    assert "choose a point with --point" in usage_error([str(run)], capfd)
     (run / "summary.json").write_text('{"best_point": 5}')
-    assert "choose a point" in usage_error([str(run)], capfd)
+    assert "choose a point with --point" in usage_error([str(run)], capfd)
     (run / "checkpoints").unlink()
     assert "holds no checkpoint" in usage_error([str(run)], capfd)
 

@@ -270,8 +270,8 @@ def test_a_run_that_lacks_something_is_a_usage_error(trained, tmp_path, capfd):
     assert "holds no run" in usage_error([str(run)], capfd)
     for name in ("config.json", "checkpoints"):
         (run / name).symlink_to(trained[0] / name)
-    assert "choose a point" in usage_error([str(run)], capfd)
-    assert "choose a seed" in usage_error([str(run), "--point", "1"], capfd)
+    assert "choose a point with --point" in usage_error([str(run)], capfd)
+    assert "choose a seed with --seed" in usage_error([str(run), "--point", "1"], capfd)
     (run / "summary.json").symlink_to(trained[0] / "summary.json")
     for content in ("{", "[]", '{"point": 1}', '{"point": 1, "updates": [3, 3], "metrics": 5}'):
         (run / "evaluation.json").write_text(content)

@@ -1,7 +1,9 @@
 """An environment of one's own on the command line: trained by its file, and found again."""
 
+import hashlib
 import json
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -10,10 +12,11 @@ from experiments.export import describe_export
 from experiments.training.errors import UsageError
 from experiments.training.folder.directory import default_directory
 from experiments.training.settings.command_line import parse
+from experiments.training.settings.config_file import describe_experiment
 from experiments.training.settings.defaults import get_preset
 from experiments.training.settings.documents import read_preset, stored_options
 from experiments.training.settings.experiment import build
-from experiments.training.team import load_team
+from experiments.training.team import load_team, save_replay
 from tests.experiments.trained_run import LANES, TINY, make_trained_run
 
 TEXT = """
@@ -54,6 +57,31 @@ def test_the_record_says_where_it_came_from_and_a_run_finds_it_from_anywhere(own
     assert told["environment"] == name
     about = describe_export(load_team(own / "run"), 0, 0, None)
     assert about["environment"] == "mine.py:make" and str(own) not in json.dumps(about)
+
+
+def test_the_record_is_of_the_code_that_trains_whatever_is_typed_meanwhile(own, monkeypatch):
+    monkeypatch.chdir(own)
+    before = (own / "mine.py").read_bytes()
+    experiment = build(parse([*ARGV, "--total-steps", "192"]))
+    try:
+        (own / "mine.py").write_text("def make(:")
+        source = describe_experiment(experiment)["environment_source"]
+    finally:
+        (own / "mine.py").write_bytes(before)
+    assert source["sha256"] == hashlib.sha256(before).hexdigest()
+
+
+def test_a_drawing_that_fails_is_named_and_a_stop_is_no_failure(own, tmp_path, monkeypatch):
+    team = load_team(own / "run")
+    trainer, path = team.experiment.trainer, tmp_path / "a.gif"
+    monkeypatch.setattr("experiments.training.team.play_episode", lambda *_: [])
+    for error, expected in (
+        (RuntimeError("no pencil"), (UsageError, r"^replay: .* Maze .* RuntimeError: no pencil")),
+        (KeyboardInterrupt(), (KeyboardInterrupt, "")),
+    ):
+        monkeypatch.setattr(type(trainer.env), "animate", mock.Mock(side_effect=error))
+        with pytest.raises(expected[0], match=expected[1]):
+            save_replay(team, trainer, (0, 0), path)
 
 
 def test_a_file_that_has_changed_is_said_and_one_that_is_missing_named(own, tmp_path, capfd):

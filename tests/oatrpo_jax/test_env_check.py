@@ -331,12 +331,23 @@ def test_the_cause_of_a_failure_is_kept():
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [(jaxmarl, "MPE_simple_spread_v3"), (jumanji, "LevelBasedForaging-v0")]
+    ("module", "name"),
+    [
+        (jaxmarl, "MPE_simple_spread_v3"),
+        (jumanji, "LevelBasedForaging-v0"),
+        (jumanji, "RobotWarehouse-v0"),
+    ],
 )
 def test_an_environment_of_another_library_is_sent_to_its_adapter(module, name):
     library = module.__name__.rpartition(".")[2]
     with pytest.raises(ValueError, match=rf'envs\.make\("{library}:NAME"\)'):
         check_env(module.make_game(name))
+
+
+def test_what_extends_a_class_of_another_library_is_no_environment_of_that_library():
+    base = type(jumanji.make_game("LevelBasedForaging-v0"))
+    with pytest.raises(ValueError, match=r"^num_actions: .* got Mine, which has not; add it"):
+        check_env(type("Mine", (base,), {"__module__": __name__})())
 
 
 def test_a_trainer_made_by_hand_checks_its_environment_too():

@@ -288,7 +288,8 @@ def test_views_of_another_width_and_unmapped_sweeps_are_refused():
     ):
         with pytest.raises(ValueError, match=rf"^{named}: expected a scalar, .* vmap"):
             update(state, trajectory, many, jax.random.key(0))
-    with pytest.raises(ValueError, match=r"^hparams: expected a scalar, got shape \(2,\)"):
+    unnamed = r"^hparams: expected a scalar, got shape \(2,\), that .* create was given a list"
+    with pytest.raises(ValueError, match=unnamed):
         jax.eval_shape(update, state, trajectory, many, jax.random.key(0))
     with pytest.raises(ValueError, match=r"^hparams: expected Hyperparams, got dict"):
         update(state, trajectory, {"gamma": 0.9}, jax.random.key(0))
@@ -331,6 +332,26 @@ def test_what_is_not_read_may_have_any_shape(name):
     )
     jax.eval_shape(learner.act, state, no_state, jax.random.key(0))
     jax.eval_shape(learner.value, state, no_views if name == "oappo" else no_state)
+
+
+def test_lists_are_refused_by_the_name_of_the_field():
+    state, trajectory = collected("oappo")
+    learner, seen, key = learner_of("oappo"), trajectory.observation, jax.random.key(0)
+    for name in ("agents_view", "active"):
+        listed = seen._replace(**{name: getattr(seen, name).tolist()})
+        with pytest.raises(ValueError, match=rf"^observation.{name}: expected an array, got list"):
+            learner.act(state, listed, key)
+    with pytest.raises(ValueError, match=r"^observation.global_state: expected an array, got list"):
+        learner.value(state, seen._replace(global_state=seen.global_state.tolist()))
+    for name in ("action", "reward"):
+        listed = trajectory._replace(**{name: getattr(trajectory, name).tolist()})
+        with pytest.raises(ValueError, match=rf"^trajectory.{name}: expected an array, got list"):
+            learner.update(state, listed, HPARAMS, key)
+    for value in ([0.9], None):
+        with pytest.raises(ValueError, match=r"^gamma: expected an array, got .*; make it one by"):
+            learner.update(state, trajectory, HPARAMS.replace(gamma=value), key)
+    with pytest.raises(ValueError, match=r"^state.labels: expected an array, got list"):
+        learner.act(state._replace(labels=[0, 1, 2]), seen, key)
 
 
 def test_a_state_that_is_not_that_of_one_learner_is_refused():

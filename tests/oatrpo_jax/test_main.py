@@ -37,7 +37,7 @@ def test_the_version_is_the_package_s(capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("evalute", "did you mean evaluate?"), ("xyz", "see oatrpo --help")]
+    ("name", "expected"), [("evalute", ". Did you mean evaluate?"), ("xyz", "see oatrpo --help")]
 )
 def test_another_name_is_a_usage_error_with_a_guess(name, expected, capsys):
     assert main([name]) == 2

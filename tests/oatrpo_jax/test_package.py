@@ -36,5 +36,17 @@ def test_another_name_is_an_attribute_error():
         oatrpo_jax.Confg  # noqa: B018
 
 
-def test_a_module_of_these_names_is_an_attribute():
-    assert oatrpo_jax.config.Config is oatrpo_jax.Config
+ATTRIBUTES = """
+import oatrpo_jax
+print([getattr(oatrpo_jax, name).__name__ for name in ("rollout", "advantages", "policies")])
+print(oatrpo_jax.config.Config is oatrpo_jax.Config, hasattr(oatrpo_jax, "__main__"))
+"""
+
+
+def test_every_module_of_the_package_is_an_attribute_before_it_is_imported():
+    result = subprocess.run(
+        [sys.executable, "-c", ATTRIBUTES], capture_output=True, text=True, check=True
+    )
+    expected = [f"oatrpo_jax.{name}" for name in ("rollout", "advantages", "policies")]
+    assert result.stdout.splitlines() == [str(expected), "True False"]
+    assert {"rollout", "policies", "reuse"} <= {*dir(oatrpo_jax)}

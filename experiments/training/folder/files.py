@@ -15,14 +15,10 @@ from typing import Any
 import numpy as np
 
 from experiments.training.errors import UsageError
+from oatrpo_jax.run_folder import read_json as read_json  # Here too, beside what writes it.
 
 LOCK = ".lock"
 """Holds the process that is in the directory; empty if none is."""
-
-
-def read_json(path: Path) -> Any:
-    """Returns what a JSON file holds; OSError or ValueError if it does not."""
-    return json.loads(path.read_text())
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 
 import jax
 
-import envs
 import oatrpo_jax
+from envs.importing import absolute
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import json_bytes
 from experiments.training.settings.experiment import Experiment
@@ -34,11 +34,11 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
     options, learner = experiment.options, experiment.trainer.learner
     run, env = options.run, experiment.trainer.env
     of_run = {k: v for k, v in dataclasses.asdict(run).items() if k not in OF_THE_PROCESS}
-    name = envs.importing.absolute(run.env)
+    name = absolute(run.env)
     return {
         "run": {**of_run, "env": name},
         "environment": name,
-        "environment_source": envs.source(name),
+        "environment_source": experiment.env_source,
         "env_options": experiment.env_options,
         "env_settings": _settings(env),
         "env_spec": {k: int(v) for k, v in dataclasses.asdict(learner.spec).items()},

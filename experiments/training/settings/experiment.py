@@ -11,7 +11,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from envs.options import make_with_options, parse_options
+from envs.options import make_with_source, parse_options
 from experiments.training.errors import MAX_COUNT, UsageError, check_counts
 from experiments.training.settings.grid import Point, make_points
 from experiments.training.settings.labels import name_points
@@ -35,6 +35,7 @@ class Experiment:
     Attributes:
         options: where it comes from.
         env_options: keyword arguments of the environment.
+        env_source: the file of somebody's that has made it, and its digest; None for the library's.
         trainer: environment, algorithm and config joined.
         points: the grid, P of them.
         swept: names of the coefficients that differ between points.
@@ -43,6 +44,7 @@ class Experiment:
 
     options: Options
     env_options: dict[str, Any]
+    env_source: dict[str, str] | None
     trainer: Trainer
     points: tuple[Point, ...]
     swept: tuple[str, ...]
@@ -108,13 +110,14 @@ def _build(options: Options) -> Experiment:
     config = make_config(options.program, run.total_steps)
     _check_evaluation(options, config.num_updates)
     env_options = parse_options(run.env_option)
-    env = make_with_options(run.env, env_options)
+    env, env_source = make_with_source(run.env, env_options)
     algorithm = make_algorithm(run.algorithm, run.reuse_matrix, run.env, env.agent_types)
     options = without_unread(options, algorithm, config)
     points, swept = make_points(options)
     experiment = Experiment(
         options=options,
         env_options=env_options,
+        env_source=env_source,
         trainer=make_trainer(env, algorithm, config),
         points=points,
         swept=swept,

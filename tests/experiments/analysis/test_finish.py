@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from experiments.analysis.finish import finish
+from experiments.training.errors import UsageError
 from experiments.training.folder.files import json_bytes
 from tests.experiments.made_up_runs import SIZES, change_json, write_run
 
@@ -83,6 +84,21 @@ def test_where_nothing_is_reused_there_is_no_picture_of_reuse(tmp_path):
     made = {path.name for path in (tmp_path / "run").iterdir()}
     assert "curves.png" in made and "reuse.png" not in made
     assert "no reuse.png: no policy reused the experience of another" in text
+
+
+@pytest.mark.parametrize("name", ["load_team", "save_replay"])
+def test_a_replay_that_cannot_be_drawn_is_a_warning_and_the_other_files_stand(
+    name, tmp_path, monkeypatch, capfd
+):
+    def fail(*_):
+        raise UsageError("replay: no pencil")
+
+    write_run([*TINY], tmp_path / "run", lambda *_: 20)
+    (tmp_path / "run" / "summary.json").unlink()
+    monkeypatch.setattr(f"experiments.analysis.finish.{name}", fail)
+    summary, _ = finished(tmp_path / "run")
+    assert summary["completed"] and (tmp_path / "run" / "curves.png").exists()
+    assert capfd.readouterr().err == "Warning: no replay.gif: replay: no pencil\n"
 
 
 def test_points_that_diverged_are_named(tmp_path):

@@ -117,9 +117,20 @@ def test_the_preset_says_all_that_the_best_point_was_trained_with(tmp_path):
     path = tmp_path / "my runs" / "preset.json"
     command = console.file.getvalue().partition("The best: ")[2]  # type: ignore[attr-defined]
     assert shlex.split(command) == ["python", "experiments/run.py", "--preset", str(path)]
-    experiment = build(parse(["--preset", str(path), "--seeds", "2"]))
+    experiment = build(parse([*shlex.split(command)[2:], "--seeds", "2"]))
     config = json.loads((path.with_name("config.json")).read_text())
     assert experiment.env_options == {"num_per_colour": 1, "time_limit": 12}
     trained = experiment.config
     assert (trained.num_envs, trained.hidden_sizes, trained.num_updates) == (4, (8,), 10)
     assert experiment.points[0] == config["points"][1]
+
+
+def test_the_command_names_an_environment_of_one_s_own_whose_code_it_runs(tmp_path):
+    env, console = f"{tmp_path}/my [old] envs/mine.py:make", quiet()
+    result = write_sweep(tmp_path / "run")
+    result.config["run"]["env"] = env
+    save_ranking(result, console)
+    words = shlex.split(console.file.getvalue().partition("The best: ")[2])  # type: ignore[attr-defined]
+    path = tmp_path / "run" / "preset.json"
+    assert words[2:] == ["--preset", str(path), "--env", env]
+    assert parse(words[2:]).run.env == env
