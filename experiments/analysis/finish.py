@@ -12,10 +12,8 @@ from rich.console import Console
 
 from envs.importing import without_folder
 from experiments.analysis.estimates import MEAN, estimate, show
-from experiments.analysis.panels import save_curves
 from experiments.analysis.ranking import save_ranking
 from experiments.analysis.results import Result, read_result
-from experiments.analysis.reuse import has_reuse, save_reuse
 from experiments.analysis.summary import summarise
 from experiments.analysis.tables import print_table
 from experiments.training.errors import UsageError
@@ -52,6 +50,10 @@ def draw(result: Result, point: int, seed: int, console: Console) -> None:
 
     Those that would show nothing are left out, and it prints why.
     """
+    # Slow to import; mistakes that are found before training do not wait for them.
+    from experiments.analysis.panels import save_curves
+    from experiments.analysis.reuse import has_reuse, save_reuse
+
     save_curves(result, result.directory / "curves.png")
     if has_reuse(result):
         save_reuse(result, point, result.directory / "reuse.png")

@@ -60,7 +60,7 @@ def test_a_run_ends_with_pictures_a_summary_and_a_table(tmp_path):
 def test_pictures_are_of_the_best_point_and_seed_of_the_summary(tmp_path, monkeypatch):
     shown: dict[str, object] = {}
     monkeypatch.setattr(
-        "experiments.analysis.finish.save_reuse",
+        "experiments.analysis.reuse.save_reuse",
         lambda _, point, path: shown.update({path.name: point}),
     )
     monkeypatch.setattr(
