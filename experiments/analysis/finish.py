@@ -62,7 +62,7 @@ def draw(result: Result, point: int, seed: int, console: Console) -> None:
         trainer, path = team.experiment.trainer, result.directory / "replay.gif"
         is_drawn = save_replay(team, trainer, lane, path)
     except UsageError as error:  # What was trained stands, whatever an environment's file says now.
-        print(f"Warning: no replay.gif: {error}", file=sys.stderr)
+        print(f"Warning: replay.gif was not drawn: {error}", file=sys.stderr)
         return
     if not is_drawn:
         console.print(f"no replay.gif: {result.config['environment']} has no viewer")
