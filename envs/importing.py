@@ -164,6 +164,25 @@ def find_again(name: str, source: dict[str, str]) -> str:
     return f"{file}, which makes the run's environment, has changed since the run began"
 
 
+def check_is_here(name: str, source: dict[str, str]) -> None:
+    """Raises a ValueError if a module was made by another file than the one in this directory.
+
+    That is so where a run's own module has the same name as one here.
+
+    Args:
+        name: as it was typed.
+        source: what `Maker.source` returned.
+    """
+    where, _, attribute = _parts(name)
+    stem = where.replace(".", os.sep)
+    for here in (Path(f"{stem}.py"), Path(stem, "__init__.py")):
+        if not is_file(name) and here.is_file() and not here.samefile(source["file"]):
+            raise ValueError(
+                f"env: expected one module {where}, got {source['file']}, which Python takes, and "
+                f"{here.absolute()}; name the file that is meant, as {here}:{attribute}"
+            )
+
+
 def _import_again(name: str, file: Path) -> None:
     """Imports the module of that name from its file; a ValueError if it is another one."""
     where, _, _ = _parts(name)

@@ -65,7 +65,7 @@ def draw(result: Result, point: int, seed: int, console: Console) -> None:
         trainer, path = team.experiment.trainer, result.directory / "replay.gif"
         is_drawn = save_replay(team, trainer, lane, path)
     except UsageError as error:  # What was trained stands, whatever an environment's file says now.
-        print(f"Warning: no replay.gif: {error}", file=sys.stderr)
+        print(f"Warning: replay.gif was not drawn: {error}", file=sys.stderr)
         return
     if not is_drawn:
         name = without_folder(result.config["environment"])

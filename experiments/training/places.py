@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from envs.options import make_with_options, options_taken, parse_options
+from envs.importing import check_is_here
+from envs.options import make_with_source, options_taken, parse_options
 from experiments.training.errors import UsageError
 from experiments.training.program import check_episodes
 from experiments.training.settings.experiment import Experiment
@@ -44,7 +45,9 @@ def find_places(
     try:
         inherited = options_taken(name, home.env_options)
         env_options = {**inherited, **parse_options(assignments)}
-        env = make_with_options(name, env_options)
+        env, source = make_with_source(name, env_options)
+        if source is not None:
+            check_is_here(name, source)
         check_episodes(env, side_by_side)
         check_sizes(home, name, EnvSpec.from_env(env))
         return [home, Place(name, env_options, Trainer(env, home.trainer.learner))]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import envs
-from envs.importing import absolute, find_again
+from envs.importing import absolute, check_is_here, find_again
 from envs.options import make_with_options, make_with_source, options_taken, parse_options
 
 MAZE = '''
@@ -226,6 +226,10 @@ def test_a_run_finds_its_module_where_another_of_that_name_comes_first(
     assert find_again(name, source) == ""
     _, again = make_with_source(name, {})
     assert again == source and sys.path[0] == str(other)
+    with pytest.raises(ValueError, match=rf"got {source['file']}, .*, and {other}/.*, as .*:make$"):
+        check_is_here(name, again)
+    monkeypatch.chdir(folder)
+    check_is_here(name, again)
     elsewhere = source | {"file": str(other / Path(source["file"]).relative_to(folder))}
     with pytest.raises(ValueError, match=rf"^env: expected {other}/.*, got {folder}/.* rename"):
         find_again(name, elsewhere)

@@ -77,7 +77,7 @@ def test_a_drawing_that_fails_is_named_and_a_stop_is_no_failure(own, tmp_path, m
     monkeypatch.setattr("experiments.training.team.play_episode", lambda *_: [])
     for error, expected in (
         (RuntimeError("no pencil"), (UsageError, r"^replay: .* Maze .* RuntimeError: no pencil")),
-        (KeyboardInterrupt(), (KeyboardInterrupt, "")),
+        (KeyboardInterrupt(), (KeyboardInterrupt, None)),
     ):
         monkeypatch.setattr(type(trainer.env), "animate", mock.Mock(side_effect=error))
         with pytest.raises(expected[0], match=expected[1]):

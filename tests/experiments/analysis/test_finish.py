@@ -98,7 +98,7 @@ def test_a_replay_that_cannot_be_drawn_is_a_warning_and_the_other_files_stand(
     monkeypatch.setattr(f"experiments.analysis.finish.{name}", fail)
     summary, _ = finished(tmp_path / "run")
     assert summary["completed"] and (tmp_path / "run" / "curves.png").exists()
-    assert capfd.readouterr().err == "Warning: no replay.gif: replay: no pencil\n"
+    assert capfd.readouterr().err == "Warning: replay.gif was not drawn: replay: no pencil\n"
 
 
 def test_points_that_diverged_are_named(tmp_path):
