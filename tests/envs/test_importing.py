@@ -209,18 +209,19 @@ def test_a_run_finds_it_again_from_elsewhere(folder, tmp_path_factory, monkeypat
         monkeypatch.chdir(folder)
 
 
-@pytest.mark.parametrize("name", ["mine:make", "pack.sub:make", "pack:make"])
+@pytest.mark.parametrize("name", ["rows:make", "pack.sub:make", "pack:make"])
 def test_a_run_finds_its_module_where_another_of_that_name_comes_first(
     folder, tmp_path_factory, monkeypatch, name
 ):
-    (folder / "pack" / "__init__.py").write_text(MAZE)
+    for file in ("rows.py", "pack/__init__.py"):
+        (folder / file).write_text(MAZE)
     _, source = make_with_source(name, {})
     other = tmp_path_factory.mktemp("other")
     shutil.copytree(folder, other, dirs_exist_ok=True)
     (other / "helper.py").write_text("raise RuntimeError('the other one')")
     monkeypatch.chdir(other)
     monkeypatch.setattr(sys, "path", [str(other), *sys.path])
-    imported = re.compile(r"(mine|helper|pack)\b")
+    imported = re.compile(r"(rows|helper|pack)\b")
     for module in [each for each in sys.modules if imported.match(each)]:
         del sys.modules[module]
     assert find_again(name, source) == ""

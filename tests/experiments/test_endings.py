@@ -141,7 +141,7 @@ def test_a_first_checkpoint_that_cannot_be_loaded_ends_the_run_at_once(
     def fail(path: Path, like: Any, is_part: bool) -> Any:
         raise ValueError("not what was saved")
 
-    monkeypatch.setattr("oatrpo_jax.run_folder.load_checkpoint", fail)
+    monkeypatch.setattr("oatrpo_jax.checkpoint.load_checkpoint", fail)
     with pytest.raises(SystemExit) as exit_:
         run.main([*ARGV, "--out", str(tmp_path / "run")])
     assert exit_.value.code == 2
