@@ -14,6 +14,7 @@ import numpy as np
 from experiments.training.errors import UsageError
 from experiments.training.settings.spelling import nearest
 from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.hints import did_you_mean
 
 MAX_POINTS = 1024
 """More do not fit side by side."""
@@ -139,8 +140,7 @@ def parse_search(text: str) -> tuple[str, Space]:
     if not equals:
         raise UsageError(f"search: expected {SYNTAX}, got {text!r}")
     if name not in known:
-        hints = nearest(name, known)
-        hint = f" Did you mean {' or '.join(hints)}?" if hints else ""
+        hint = did_you_mean(nearest(name, known))
         raise UsageError(
             f"search: unknown coefficient {typed!r}; expected one of {', '.join(known)}.{hint}"
         )

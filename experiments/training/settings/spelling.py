@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from experiments.training.errors import UsageError
+from oatrpo_jax.hints import did_you_mean
 
 MAX_HINTS = 4
 
@@ -22,8 +23,8 @@ def check_known(typed: Sequence[str], known: Mapping[str, str]) -> None:
         if name in known:
             continue
         hints = [f"--{each.replace('_', '-')}" for each in nearest(name, known)]
-        hint = f"Did you mean {' or '.join(hints)}?" if hints else "Look at those that there are."
-        raise UsageError(f"{name}: there is no option --{name.replace('_', '-')}. {hint}")
+        hint = did_you_mean(hints) or " Look at those that there are."
+        raise UsageError(f"{name}: there is no option --{name.replace('_', '-')}.{hint}")
 
 
 def nearest(name: str, known: Mapping[str, str]) -> list[str]:
