@@ -69,6 +69,34 @@ def check_update_input(
     _check("trajectory", trajectory._asdict(), _expected(spec, (length, num_envs)))
 
 
+def check_memory(memory: Any, size: int, leading: Sequence[tuple[int, ...]]) -> None:
+    """Raises a ValueError unless a memory is one that policies with memory of this size have.
+
+    Args:
+        memory: to be ``[..., N, L, H]``; None where policies remember nothing.
+        size: H; 0 where policies remember nothing.
+        leading: what the axes before H may be.
+    """
+    advice = "learner.start(num_envs) makes the first one, and act gives the next"
+    if memory is None and size:
+        raise ValueError(
+            f"memory: expected that of policies with memory_size = {size}, got None; {advice}"
+        )
+    if memory is None:
+        return
+    if not size:
+        raise ValueError(
+            f"memory: expected None, as these policies have memory_size = 0, got "
+            f"{type(memory).__name__}; leave it out"
+        )
+    found, shapes = _typed("memory", memory), [(*axes, size) for axes in leading]
+    if found.shape not in shapes or not jnp.issubdtype(found.dtype, jnp.floating):
+        wanted = " or ".join(str(list(shape)) for shape in shapes)
+        raise ValueError(
+            f"memory: expected floating {wanted}, got {found.dtype} {list(found.shape)}; {advice}"
+        )
+
+
 def check_observation(
     spec: EnvSpec, state: Any, observation: Observation, reads: Sequence[str]
 ) -> None:

@@ -104,14 +104,14 @@ class Config:
     hidden_sizes: tuple[int, ...] = _setting((64, 64), "widths of the hidden layers")
     activation: Literal["tanh", "relu"] = _setting("tanh", "nonlinearity of the hidden layers")
     layer_norm: bool = _setting(False, "normalise the hidden layers")
+    memory_size: int = _setting(0, "units of an actor's GRU, after its hidden layers; 0: no memory")
     cg_iterations: int = _setting(10, "conjugate-gradient iterations of a trust-region step")
     fisher_rows: int = _setting(
         2048, "rows of each slot on which a trust-region step estimates the curvature (at most)"
     )
     line_search_steps: int = _setting(10, "candidates tried by a trust-region step")
     grouping_steps: int = _setting(
-        8192,
-        "environment steps per seed collected before training, by which agents are told apart",
+        8192, "environment steps per seed, before training, by which agents are told apart"
     )
     grouping_epochs: int = _setting(20, "passes over them by the encoder of agents' identities")
 
@@ -119,7 +119,7 @@ class Config:
         for name, kind in get_type_hints(Config).items():
             value = getattr(self, name)
             if kind is int:
-                check_count(name, value)
+                check_count(name, value, least=0 if name == "memory_size" else 1)
             elif kind is bool and not isinstance(value, bool):
                 raise ValueError(f"{name}: expected True or False, got {value!r}")
             elif get_origin(kind) is Literal and value not in (choices := get_args(kind)):
@@ -131,7 +131,7 @@ class Config:
             )
 
     def check_rollout(self) -> None:
-        """Raises a ValueError unless rollouts split evenly into minibatches and reset intervals.
+        """Raises a ValueError unless rollouts split evenly, and give a memory something to learn.
 
         Only who steps environments by this config needs it: `Learner.update` takes any T and E.
         """
@@ -144,6 +144,11 @@ class Config:
             raise ValueError(
                 f"reset_interval: {self.reset_interval} does not divide rollout_length = "
                 f"{self.rollout_length}; choose a divisor"
+            )
+        if self.memory_size and self.rollout_length == 1:
+            raise ValueError(
+                f"memory_size: expected 0 with rollout_length = 1, got {self.memory_size}; what to "
+                "remember is learnt within a rollout, so make it longer"
             )
 
     @property

@@ -60,7 +60,7 @@ def export_actors(
     def act(
         params: Mapping[str, jax.Array], agents_view: jax.Array, action_mask: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        logits = learner.logits(with_actors(state, params), agents_view, action_mask)
+        logits, _ = learner.logits(with_actors(state, params), agents_view, action_mask)
         return logits, jnp.argmax(logits, axis=-1).astype(jnp.int32)
 
     (rows,) = export.symbolic_shape("b")

@@ -63,7 +63,8 @@ def collect(
 ) -> Transition:
     """Returns the experience by which agents are told apart, ``[T, E]``; see `group_agents`."""
     start_key, rollout_key = jax.random.split(key)
-    start = init_rollout(env, learner.config.num_envs, start_key)
+    num_envs = learner.config.num_envs
+    start = init_rollout(env, num_envs, start_key, learner.start(num_envs, to_learn=False))
     act = functools.partial(learner.act, state)
     return rollout(env, act, start, learner.config.grouping_length, rollout_key)[1]
 

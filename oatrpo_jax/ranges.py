@@ -45,20 +45,20 @@ BELOW_ONE = Range(0, _BELOW_ONE, "a number of at least 0 and below 1", "[0, 1)")
 INSIDE_UNIT = Range(TINY, _BELOW_ONE, "a number strictly between 0 and 1", "(0, 1)")
 
 
-def is_count(value: Any) -> bool:
-    """Returns whether a value is a whole number of at least 1, Python's or numpy's."""
+def is_count(value: Any, least: int = 1) -> bool:
+    """Returns whether a value is a whole number of at least ``least``, Python's or numpy's."""
     if isinstance(value, bool):
         return False
     try:
-        return operator.index(value) >= 1
+        return operator.index(value) >= least
     except TypeError:
         return False
 
 
-def check_count(name: str, value: Any, most: float = math.inf) -> None:
-    """Raises a ValueError that names the field unless its value is a whole number from 1 up."""
-    if not is_count(value):
-        raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+def check_count(name: str, value: Any, most: float = math.inf, least: int = 1) -> None:
+    """Raises a ValueError that names the field unless its value is a whole number within bounds."""
+    if not is_count(value, least):
+        raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
     if value > most:
         raise ValueError(f"{name}: expected at most {most}, got {value}")
 

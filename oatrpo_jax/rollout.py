@@ -22,8 +22,9 @@ from oatrpo_jax.types import (
     strongly_typed,
 )
 
-Act = Callable[[Observation, jax.Array], tuple[jax.Array, jax.Array]]
-"""(observation, key) -> actions and their log-probabilities."""
+Act = Callable[..., tuple[jax.Array, ...]]
+"""(observation, key) -> actions and their log-probabilities; a memory is taken and given besides,
+(observation, key, memory=...), where `RolloutState` has one."""
 
 MAX_EPISODE_STEPS = 10_000
 """An episode that is played to its end is cut off here by default: some never end."""
@@ -37,12 +38,14 @@ class RolloutState(NamedTuple):
         observation: what they show now.
         episode_return: sum of rewards since the last reset.
         episode_length: steps since the last reset, int32.
+        memory: what policies remember of the episode; None where they remember nothing.
     """
 
     env: PyTree
     observation: Observation
     episode_return: jax.Array
     episode_length: jax.Array
+    memory: jax.Array | None = None
 
 
 class Episodes(NamedTuple):
@@ -57,14 +60,17 @@ class Episodes(NamedTuple):
     metrics: dict[str, jax.Array]
 
 
-def init_rollout(env: MultiAgentEnv, num_envs: int, key: jax.Array) -> RolloutState:
-    """Returns freshly reset environments; the key is consumed."""
+def init_rollout(
+    env: MultiAgentEnv, num_envs: int, key: jax.Array, memory: jax.Array | None = None
+) -> RolloutState:
+    """Returns freshly reset environments; the key is consumed, and the memory is as at a start."""
     state, timestep = jax.vmap(env.reset)(jax.random.split(key, num_envs))
     return RolloutState(
         env=strongly_typed(state),
         observation=in_float32(timestep.observation),
         episode_return=jnp.zeros(num_envs, jnp.float32),
         episode_length=jnp.zeros(num_envs, jnp.int32),
+        memory=memory,
     )
 
 
@@ -94,7 +100,8 @@ def rollout(
 
     def block(state: RolloutState, key: jax.Array):
         reset_key, step_key = jax.random.split(key)
-        fresh = init_rollout(env, state.episode_length.shape[0], reset_key)
+        memory = jax.tree.map(jnp.zeros_like, state.memory)
+        fresh = init_rollout(env, state.episode_length.shape[0], reset_key, memory)
         step = functools.partial(env_step, env, act, fresh)
         return jax.lax.scan(step, state, jax.random.split(step_key, reset_interval))
 
@@ -108,7 +115,8 @@ def env_step(
     env: MultiAgentEnv, act: Act, fresh: RolloutState, state: RolloutState, key: jax.Array
 ) -> tuple[RolloutState, tuple[Transition, Episodes]]:
     """Returns the environments one step later, and at a fresh start where an episode has ended."""
-    action, log_prob = act(state.observation, key)
+    given = {} if state.memory is None else {"memory": state.memory}
+    action, log_prob, *remembered = act(state.observation, key, **given)
     env_state, timestep = jax.vmap(env.step)(state.env, action)
     last = timestep.last()
     reward, observation = in_float32((timestep.reward, timestep.observation))
@@ -125,7 +133,7 @@ def env_step(
     episode_length = state.episode_length + 1
     metrics = {RETURN: episode_return, LENGTH: episode_length.astype(jnp.float32)}
     episodes = Episodes(last, metrics | in_float32(timestep.extras))
-    ongoing = RolloutState(env_state, observation, episode_return, episode_length)
+    ongoing = RolloutState(env_state, observation, episode_return, episode_length, *remembered)
     return where_env(last, fresh, ongoing), (transition, episodes)
 
 
@@ -135,6 +143,7 @@ def play_episodes(
     num_envs: int,
     key: jax.Array,
     max_steps: int = MAX_EPISODE_STEPS,
+    memory: jax.Array | None = None,
 ) -> Episodes:
     """Returns one episode of each environment, whole unless it takes more than ``max_steps``.
 
@@ -146,9 +155,10 @@ def play_episodes(
         num_envs: E.
         key: consumed.
         max_steps: of an episode, at least 1.
+        memory: with which policies start.
     """
     reset_key, key = jax.random.split(key)
-    start = init_rollout(env, num_envs, reset_key)
+    start = init_rollout(env, num_envs, reset_key, memory)
 
     def is_under_way(carry: tuple[jax.Array, RolloutState, Episodes, jax.Array]) -> jax.Array:
         return ~jnp.all(carry[2].ended) & (carry[0] < max_steps)

@@ -9,9 +9,10 @@ from oatrpo_jax.advantages import masked_mean
 from oatrpo_jax.algorithms import Algorithm
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning
-from oatrpo_jax.policies.networks import Actor, policy_on
-from oatrpo_jax.reuse.experience import Slots, make_sources, sample_sources
+from oatrpo_jax.policies.policy import Policy
+from oatrpo_jax.reuse.experience import Slots
 from oatrpo_jax.reuse.planning import UpdatePlan
+from oatrpo_jax.reuse.sources import make_sources, sample_sources
 from oatrpo_jax.types import PyTree
 
 
@@ -28,7 +29,7 @@ def compound_ratio(log_ratio: jax.Array) -> jax.Array:
 
 
 def update_policies(
-    actor: Actor,
+    policy: Policy,
     algorithm: Algorithm,
     policies: Learning,
     plan: UpdatePlan,
@@ -38,7 +39,7 @@ def update_policies(
     """Returns all policies after each has learnt once, in the plan's order, and metrics.
 
     Args:
-        actor: the module of one policy.
+        policy: whose parameters they are.
         algorithm: has the local step, and whether learners are corrected for those before them.
         policies: parameters and optimiser states with a leading ``[G]`` axis.
         plan: the experience, the order and the reuse matrix.
@@ -48,7 +49,7 @@ def update_policies(
     mapping_key, step_key = jax.random.split(key)
     step_keys = jax.random.split(step_key, len(plan.order))
     experience, weights = plan.experience, plan.weights
-    estimator = actor.config.estimator if algorithm.reuse.draws_sources else "weighted"
+    estimator = policy.config.estimator if algorithm.reuse.draws_sources else "weighted"
     if estimator == "mapping":
         weights = draw_mapping(mapping_key, weights)
     divergence_limit = algorithm.reuse.divergence_limit(hparams)
@@ -57,7 +58,7 @@ def update_policies(
         policies, log_ratio = carry
         learner, key = now
         compound = compound_ratio(log_ratio)
-        slots, own = experience.judged_by(learner), experience.own[learner]
+        slots, own = experience.seen_by(learner), experience.own[learner]
         corrected = slots._replace(advantage=slots.advantage * compound)
         sources = make_sources(corrected, weights[learner], own)
 
@@ -68,11 +69,11 @@ def update_policies(
 
         learning = jax.tree.map(lambda x: x[learner], policies)
         learning, metrics = algorithm.policy_step.apply(
-            actor, learning, draw, divergence_limit, hparams, key
+            policy, learning, draw, divergence_limit, hparams, key
         )
         policies = jax.tree.map(lambda all_, one: all_.at[learner].set(one), policies, learning)
         if algorithm.is_sequential:
-            log_ratio = record_log_ratio(actor, learning.params, slots, own, log_ratio)
+            log_ratio = record_log_ratio(policy, learning.params, slots, own, log_ratio)
         metrics["policy/compound_ratio_max"] = jnp.max(compound)
         return (policies, log_ratio), metrics
 
@@ -92,7 +93,7 @@ def draw_mapping(key: jax.Array, weights: jax.Array) -> jax.Array:
 
 
 def record_log_ratio(
-    actor: Actor, params: PyTree, slots: Slots, own: jax.Array, log_ratio: jax.Array
+    policy: Policy, params: PyTree, slots: Slots, own: jax.Array, log_ratio: jax.Array
 ) -> jax.Array:
     """Returns the table of log-ratios, ``[N, T, E]``, with a learner's own slots filled in.
 
@@ -103,8 +104,8 @@ def record_log_ratio(
     def fill(position: jax.Array, table: jax.Array) -> jax.Array:
         slot = own_first[position]
         rows = jax.tree.map(lambda x: x[slot], slots)
-        policy = policy_on(actor, params, rows)
-        change = policy.log_prob(rows.action) - rows.log_prob
+        distribution = policy.on(params, rows)
+        change = distribution.log_prob(rows.action) - rows.log_prob
         return table.at[slot].set(jnp.where(rows.active, change, 0.0))
 
     return jax.lax.fori_loop(0, jnp.sum(own), fill, log_ratio)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,7 +25,7 @@ from oatrpo_jax.rollout import (
     rollout,
     summarise_episodes,
 )
-from oatrpo_jax.types import COUNT, CUT_OFF, MultiAgentEnv, Observation
+from oatrpo_jax.types import COUNT, CUT_OFF, MultiAgentEnv
 
 Metrics = dict[str, jax.Array]
 
@@ -73,25 +74,24 @@ class Trainer:
             grouping_key = branch(key, Purpose.GROUPING)
             grouping = group_agents(self.env, self.learner, learner, grouping_key)
             learner = self.learner.regroup(learner, grouping.labels)
-        environments = init_rollout(self.env, self.config.num_envs, env_key)
+        num_envs = self.config.num_envs
+        environments = init_rollout(self.env, num_envs, env_key, self.learner.start(num_envs))
         return TrainState(learner, environments, run_key, jnp.int32(0)), grouping
 
     def step(self, state: TrainState, hparams: Hyperparams) -> tuple[TrainState, Metrics]:
         """Returns the state after one rollout and one update, and a flat dict of metrics."""
         rollout_key, update_key, key = jax.random.split(state.key, 3)
-
-        def act(observation: Observation, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-            return self.learner.act(state.learner, observation, key)
-
         environments, trajectory, episodes = rollout(
             self.env,
-            act,
+            functools.partial(self.learner.act, state.learner),
             state.rollout,
             self.config.rollout_length,
             rollout_key,
             self.config.reset_interval,
         )
-        learner, metrics = self.learner.update(state.learner, trajectory, hparams, update_key)
+        learner, metrics = self.learner.update(
+            state.learner, trajectory, hparams, update_key, state.rollout.memory
+        )
         metrics = summarise_episodes(episodes) | metrics
         return TrainState(learner, environments, key, state.num_updates + 1), metrics
 
@@ -124,12 +124,10 @@ class Trainer:
         check_count("max_steps", max_steps, MAX_COUNT)
         num_rounds = -(-num_episodes // self.config.num_envs)
         num_slots = -(-num_episodes // num_rounds)
-
-        def act(observation: Observation, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-            return self.learner.act(state, observation, key, greedy)
-
+        act = functools.partial(self.learner.act, state, greedy=greedy)
+        memory = self.learner.start(num_slots, to_learn=False)
         rounds = jax.lax.map(
-            lambda key: play_episodes(self.env, act, num_slots, key, max_steps),
+            lambda key: play_episodes(self.env, act, num_slots, key, max_steps, memory),
             jax.random.split(key, num_rounds),
         )
         episodes = jax.tree.map(lambda x: jnp.ravel(x)[:num_episodes], rounds)

@@ -9,7 +9,9 @@ Axis letters, here and everywhere else:
 ``A``  actions
 ``O``  features of one agent's observation
 ``S``  features of the global state
+``H``  features of a policy's memory
 ``G``  policies: ``N`` when every agent owns its parameters, 1 when all share
+``L``  learners that remember what an agent sees: ``G`` if others may learn from it, else 1
 ``C``  critics: 1 when the critic is central, ``G`` when each policy has one
 ``K``  seeds
 ``P``  hyperparameter points

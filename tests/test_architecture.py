@@ -36,6 +36,7 @@ CORE_FLOORS = (
     ("critics",),
     ("algorithms",),
     ("sequential_update",),
+    ("update",),
     ("learner",),
     ("rollout", "identity"),
     ("grouping",),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from oatrpo_jax.advantages import standardise
 from oatrpo_jax.critics.critic import Critic, ValueNorm
-from oatrpo_jax.policies.networks import Actor, policy_on
+from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.experience import Experience, PerLearner, Slots
 from oatrpo_jax.types import PyTree
 
@@ -36,19 +36,21 @@ def own_judgement(
     return advantage
 
 
-def importance_ratio(actor: Actor, actors: PyTree, experience: Experience) -> PerLearner:
+def importance_ratio(policy: Policy, actors: PyTree, experience: Experience) -> PerLearner:
     """Returns each learner's ``pi_i(a^j|o^j) / mu_j(a^j|o^j)``, 1 on own and on inactive rows.
 
     Args:
-        actor: the module of one policy.
+        policy: whose parameters they are.
         actors: parameters of the policies, leading axis ``[G]``.
         experience: the rollout.
     """
-    slots = experience.slots
 
     def ratio(learner: jax.Array) -> jax.Array:
-        policy = policy_on(actor, jax.tree.map(lambda x: x[learner], actors), slots)
+        slots = experience.seen_by(learner)
+        distribution = policy.on(jax.tree.map(lambda x: x[learner], actors), slots)
         is_other = slots.active & ~experience.own[learner][:, None, None]
-        return jnp.exp(jnp.where(is_other, policy.log_prob(slots.action) - slots.log_prob, 0.0))
+        return jnp.exp(
+            jnp.where(is_other, distribution.log_prob(slots.action) - slots.log_prob, 0.0)
+        )
 
     return ratio

@@ -1,18 +1,35 @@
-"""The actor's network, and a policy on rows of anybody's experience."""
+"""The networks of actors and critics: hidden layers, a memory where there is one, a linear head."""
 
 from __future__ import annotations
 
 import functools
-from typing import Protocol
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.config import Config
-from oatrpo_jax.policies.distributions import Distribution, mask_logits, policy_distribution
+from oatrpo_jax.policies.distributions import mask_logits
 from oatrpo_jax.policies.initializers import orthogonal
-from oatrpo_jax.types import PyTree
+from oatrpo_jax.policies.memory import GRU
+
+# By default accelerators round factors to 8 or 11 bits; ratios would not start at 1.
+dense = functools.partial(nn.Dense, dtype=jnp.float32, precision=jax.lax.Precision.HIGHEST)
+
+HEAD_SCALE = 0.01
+"""Of the actor's last layer: all policies begin alike, and near the uniform one."""
+
+
+def hidden_layers(
+    x: jax.Array, sizes: tuple[int, ...], activation: str, layer_norm: bool
+) -> jax.Array:
+    """Returns ``[..., sizes[-1]]`` features; called inside a module, whose layers they are."""
+    activate = {"tanh": nn.tanh, "relu": nn.relu}[activation]
+    norm = functools.partial(nn.LayerNorm, dtype=jnp.float32, use_fast_variance=False)
+    for size in sizes:
+        x = dense(size, kernel_init=orthogonal(2**0.5))(x)
+        x = activate(norm()(x) if layer_norm else x)
+    return x
 
 
 class MLP(nn.Module):
@@ -26,13 +43,7 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        activate = {"tanh": nn.tanh, "relu": nn.relu}[self.activation]
-        # By default accelerators round factors to 8 or 11 bits; ratios would not start at 1.
-        dense = functools.partial(nn.Dense, dtype=jnp.float32, precision=jax.lax.Precision.HIGHEST)
-        norm = functools.partial(nn.LayerNorm, dtype=jnp.float32, use_fast_variance=False)
-        for size in self.hidden_sizes:
-            x = dense(size, kernel_init=orthogonal(2**0.5))(x)
-            x = activate(norm()(x) if self.layer_norm else x)
+        x = hidden_layers(x, self.hidden_sizes, self.activation, self.layer_norm)
         return dense(self.num_outputs, kernel_init=orthogonal(self.head_scale))(x)
 
 
@@ -45,27 +56,27 @@ class Actor(nn.Module):
     @nn.compact
     def __call__(self, agents_view: jax.Array, action_mask: jax.Array) -> jax.Array:
         config = self.config
-        logits = MLP(
-            config.hidden_sizes, config.activation, config.layer_norm, self.num_actions, 0.01
-        )(agents_view)
-        return mask_logits(logits, action_mask)
+        sizes, num_actions = config.hidden_sizes, self.num_actions
+        mlp = MLP(sizes, config.activation, config.layer_norm, num_actions, HEAD_SCALE)
+        return mask_logits(mlp(agents_view), action_mask)
 
 
-class HasViews(Protocol):
-    """Rows that hold what an agent saw and what it was allowed to do."""
+class RecurrentActor(nn.Module):
+    """The same with a memory between hidden layers and head, along a leading axis of time.
 
-    @property
-    def agents_view(self) -> jax.Array: ...
+    ``[T, ..., O], [T, ..., A], [..., H], [T, ...] -> [T, ..., A], [..., H]``: of the memory before
+    the first step it makes that after the last; for ``ended`` see `GRU`.
+    """
 
-    @property
-    def action_mask(self) -> jax.Array: ...
+    config: Config
+    num_actions: int
 
-
-def policy_logits(actor: Actor, params: PyTree, rows: HasViews) -> jax.Array:
-    """Returns ``[..., A]`` logits of one policy on rows of anybody's experience."""
-    return jnp.asarray(actor.apply(params, rows.agents_view, rows.action_mask))
-
-
-def policy_on(actor: Actor, params: PyTree, rows: HasViews) -> Distribution:
-    """Returns one policy's distribution over actions on rows of anybody's experience."""
-    return policy_distribution(policy_logits(actor, params, rows))
+    @nn.compact
+    def __call__(
+        self, agents_view: jax.Array, action_mask: jax.Array, memory: jax.Array, ended: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        config = self.config
+        x = hidden_layers(agents_view, config.hidden_sizes, config.activation, config.layer_norm)
+        x, memory = GRU(config.memory_size)(x, memory, ended)
+        logits = dense(self.num_actions, kernel_init=orthogonal(HEAD_SCALE))(x)
+        return mask_logits(logits, action_mask), memory

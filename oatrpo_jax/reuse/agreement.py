@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from oatrpo_jax.advantages import divisor
-from oatrpo_jax.reuse.experience import Slots
+from oatrpo_jax.reuse.experience import Experience, Slots
+from oatrpo_jax.reuse.rows import blocks_of, spaced_envs, subsample_envs
 from oatrpo_jax.types import PyTree
 
 NUM_BLOCKS = 8
@@ -34,7 +34,7 @@ class GradientError(NamedTuple):
 
 
 def gradient_error(
-    gradient: Callable[[jax.Array, Slots], PyTree], rows: Slots, own_share: jax.Array
+    gradient: Callable[[jax.Array, Slots], PyTree], blocks: Experience, own_share: jax.Array
 ) -> GradientError:
     """Returns how far each slot's policy gradient is from the learner's own.
 
@@ -47,22 +47,24 @@ def gradient_error(
     for differences those in which the learner's own experience has some too.
 
     Args:
-        gradient: (learner index, rows ``[R]`` of one slot) -> gradient of the learner's objective.
-        rows: ``[N, K, R]``, see `block_rows`.
+        gradient: (learner index, one slot's rows ``[T, E]``) -> gradient of the learner's
+            objective.
+        blocks: slots are ``[N, K, T, E]``, see `in_blocks`.
         own_share: ``[G, N]`` weights of the slots that make up the learner's own gradient.
     """
-    has_rows = jnp.any(rows.active, axis=-1)
+    has_rows = jnp.any(blocks.slots.active, axis=(-2, -1))
 
     def row(learner: jax.Array) -> GradientError:
-        blocks = jax.vmap(jax.vmap(gradient, (None, 0)), (None, 0))(learner, rows)
+        rows = blocks.seen_by(learner)
+        gradients = jax.vmap(jax.vmap(gradient, (None, 0)), (None, 0))(learner, rows)
         is_own = has_rows & (own_share[learner] > 0)[:, None]
         has_own = jnp.any(is_own, axis=0)
         share = jnp.where(is_own, own_share[learner][:, None], 0.0)
         share /= jnp.where(has_own, jnp.sum(share, axis=0), 1.0)
-        own = _masked_sum(jax.tree.map(lambda x: _beside(share, x) * x, blocks), is_own, axis=0)
-        difference = jax.tree.map(jnp.subtract, own, blocks)
+        own = _masked_sum(jax.tree.map(lambda x: _beside(share, x) * x, gradients), is_own, axis=0)
+        difference = jax.tree.map(jnp.subtract, own, gradients)
         gap, noise = _moments(difference, has_rows & has_own)
-        _, variance = _moments(blocks, has_rows)
+        _, variance = _moments(gradients, has_rows)
         bias = jnp.where(jnp.isinf(noise), noise, jnp.maximum(gap - noise, 0.0))
         return GradientError(variance, bias)
 
@@ -101,21 +103,17 @@ def _beside(x: jax.Array, other: jax.Array) -> jax.Array:
     return jnp.expand_dims(x, range(x.ndim, other.ndim))
 
 
-def block_rows(slots: Slots, num_rows: int) -> Slots:
-    """Returns at most about ``num_rows`` rows of each slot in blocks: ``[N, T, E] -> [N, K, R]``.
+def in_blocks(experience: Experience, num_rows: int) -> Experience:
+    """Returns about ``num_rows`` rows of each slot in blocks: ``[N, T, E] -> [N, K, T, E']``.
 
-    Evenly spaced steps are taken of all environments.  A block is a group of environments, or a
-    stretch of time where there are fewer environments than blocks; rows left over are dropped.
+    A block is a group of environments.  Where there are fewer environments than blocks, it is a
+    stretch of time as well, unless policies remember what went before it.
     """
-    _, length, num_envs = slots.active.shape
-    num_steps = max(1, min(length, num_rows // num_envs))
-    steps = np.linspace(0, length - 1, num_steps).round().astype(int)
-    num_blocks = min(NUM_BLOCKS, num_steps * num_envs)
-    size = num_steps * num_envs // num_blocks
-
-    def split(x: jax.Array) -> jax.Array:
-        by_env = jnp.moveaxis(x[:, steps], 2, 1)
-        flat = by_env.reshape(len(x), num_steps * num_envs, *x.shape[3:])
-        return flat[:, : num_blocks * size].reshape(len(x), num_blocks, size, *x.shape[3:])
-
-    return jax.tree.map(split, slots)
+    slots = experience.slots
+    envs = spaced_envs(slots.active.shape, num_rows, least=NUM_BLOCKS)
+    num_groups = min(NUM_BLOCKS, len(envs))
+    is_cut = slots.recall is None
+    num_stretches = min(NUM_BLOCKS // num_groups, slots.active.shape[1]) if is_cut else 1
+    return experience.arranged(
+        lambda batch: blocks_of(subsample_envs(batch, envs), num_groups, num_stretches)
+    )

@@ -14,7 +14,7 @@ from oatrpo_jax.ranges import TINY
 from oatrpo_jax.reuse.experience import Slots
 
 LogitsOf = Callable[[jax.Array], jax.Array]
-"""Number of a learner -> ``[N, R, A]`` its logits on every slot's rows."""
+"""Number of a learner -> ``[N, T, E, A]`` its logits on every slot's rows."""
 
 
 def summarise_rows(
@@ -23,8 +23,8 @@ def summarise_rows(
     """Returns one divergence from the KL of every active row: mean, maximum or quantile.
 
     Args:
-        kl: ``[..., R]``, clamped at 0 here against rounding.
-        active: ``[..., R]`` bool; a slot without active rows has divergence 0.
+        kl: ``[..., T, E]``, clamped at 0 here against rounding.
+        active: ``[..., T, E]`` bool; a slot without active rows has divergence 0.
         config: says which summary.
         hparams: has the quantile.
 
@@ -33,12 +33,13 @@ def summarise_rows(
     """
     kl = jnp.maximum(kl, 0.0)
     if config.divergence == "max":
-        return jnp.max(jnp.where(active, kl, 0.0), axis=-1)
+        return jnp.max(jnp.where(active, kl, 0.0), axis=(-2, -1))
     if config.divergence == "quantile":
-        is_sound = ~jnp.any(active & jnp.isnan(kl), axis=-1)
-        quantile = masked_quantile(kl, active, hparams.divergence_quantile)
+        is_sound = ~jnp.any(active & jnp.isnan(kl), axis=(-2, -1))
+        flat = (x.reshape(*x.shape[:-2], -1) for x in (kl, active))
+        quantile = masked_quantile(*flat, hparams.divergence_quantile)
         return jnp.where(is_sound, quantile, jnp.nan)
-    return masked_mean(kl, active, axis=-1)
+    return masked_mean(kl, active, axis=(-2, -1))
 
 
 def masked_quantile(x: jax.Array, mask: jax.Array, quantile: jax.Array) -> jax.Array:
@@ -66,7 +67,7 @@ def pairwise_divergence(
 
     Args:
         logits_of: gives each learner's logits on the rows.
-        slots: the rows, ``[N, R, ...]``.
+        slots: the rows, ``[N, T, E, ...]``.
         num_policies: G.
         config: says how rows are summarised.
         hparams: has the quantile.
@@ -90,7 +91,7 @@ def pairwise_sample_size(logits_of: LogitsOf, slots: Slots, num_policies: int) -
 
     Args:
         logits_of: gives each learner's logits on the rows.
-        slots: the rows, ``[N, R, ...]``.
+        slots: the rows, ``[N, T, E, ...]``.
         num_policies: G.
 
     Returns:
@@ -99,7 +100,7 @@ def pairwise_sample_size(logits_of: LogitsOf, slots: Slots, num_policies: int) -
 
     def sample_size(behaviour: Distribution, policy: Distribution) -> jax.Array:
         second = jnp.square(policy.probs) / jnp.maximum(behaviour.probs, TINY)
-        second_moment = masked_mean(jnp.sum(second, axis=-1), slots.active, axis=-1)
+        second_moment = masked_mean(jnp.sum(second, axis=-1), slots.active, axis=(-2, -1))
         return 1.0 / jnp.maximum(second_moment, 1.0)
 
     return _compare_policies(sample_size, logits_of, slots, num_policies)

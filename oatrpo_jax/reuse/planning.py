@@ -10,10 +10,11 @@ import jax.numpy as jnp
 
 from oatrpo_jax.advantages import masked_mean
 from oatrpo_jax.config import Hyperparams
-from oatrpo_jax.policies.networks import Actor, policy_logits, policy_on
-from oatrpo_jax.reuse.agreement import GradientError, block_rows, gradient_error
+from oatrpo_jax.policies.policy import Policy
+from oatrpo_jax.reuse.agreement import GradientError, gradient_error, in_blocks
 from oatrpo_jax.reuse.divergence import pairwise_divergence, pairwise_sample_size
-from oatrpo_jax.reuse.experience import Experience, Slots, subsample_rows
+from oatrpo_jax.reuse.experience import Experience, Slots
+from oatrpo_jax.reuse.rows import spaced_envs, subsample_envs
 from oatrpo_jax.reuse.rules import Affinity, ReuseRule, own_share
 from oatrpo_jax.types import PyTree
 
@@ -33,7 +34,7 @@ class UpdatePlan(NamedTuple):
 
 
 def make_plan(
-    actor: Actor,
+    policy: Policy,
     reuse: ReuseRule,
     actors: PyTree,
     experience: Experience,
@@ -46,18 +47,20 @@ def make_plan(
     the config wants it logged.
 
     Args:
-        actor: the module of one policy.
+        policy: whose parameters they are.
         reuse: the rule behind the matrix.
         actors: parameters of the policies, leading axis ``[G]``.
         experience: the rollout.
         hparams: coefficients.
         key: consumed.
     """
-    config, own = actor.config, experience.own
-    rows = subsample_rows(experience.slots, config.divergence_rows)
+    config, own = policy.config, experience.own
+    envs = spaced_envs(experience.slots.active.shape, config.divergence_rows)
+    some = experience.arranged(lambda batch: subsample_envs(batch, envs))
+    rows = some.slots
 
     def logits_of(learner: jax.Array) -> jax.Array:
-        return policy_logits(actor, jax.tree.map(lambda x: x[learner], actors), rows)
+        return policy.logits(jax.tree.map(lambda x: x[learner], actors), some.seen_by(learner))
 
     divergence = functools.cache(
         lambda: jnp.where(own, 0.0, pairwise_divergence(logits_of, rows, len(own), config, hparams))
@@ -65,10 +68,10 @@ def make_plan(
     sample_size = functools.cache(lambda: pairwise_sample_size(logits_of, rows, len(own)))
     affinity = Affinity(
         own=own,
-        has_rows=jnp.any(rows.active, axis=1),
+        has_rows=jnp.any(rows.active, axis=(1, 2)),
         divergence=divergence,
         sample_size=sample_size,
-        gradient_error=lambda: policy_gradient_error(actor, actors, experience),
+        gradient_error=lambda: policy_gradient_error(policy, actors, experience),
     )
     used = jnp.any(own, axis=1)
     weights = jnp.where(used[:, None], reuse.weights(affinity, hparams), 0.0)
@@ -89,24 +92,24 @@ def make_plan(
     }
 
 
-def policy_gradient_error(actor: Actor, actors: PyTree, experience: Experience) -> GradientError:
+def policy_gradient_error(policy: Policy, actors: PyTree, experience: Experience) -> GradientError:
     """Returns the ``[G, N]`` errors of the gradients of ``mean(ratio x advantage)`` on each slot.
 
     Args:
-        actor: the module of one policy; its config says how many rows to look at.
+        policy: whose parameters they are; its config says how many rows to look at.
         actors: parameters of the policies, leading axis ``[G]``.
         experience: the rollout.
     """
 
     def objective(params: PyTree, rows: Slots) -> jax.Array:
-        policy = policy_on(actor, params, rows)
+        distribution = policy.on(params, rows)
         # What a dead agent is said to have done may have probability 0.
-        change = jnp.where(rows.active, policy.log_prob(rows.action) - rows.log_prob, 0.0)
+        change = jnp.where(rows.active, distribution.log_prob(rows.action) - rows.log_prob, 0.0)
         ratio = jnp.exp(change)
-        return masked_mean(ratio * rows.advantage, rows.active, axis=-1)
+        return masked_mean(ratio * rows.advantage, rows.active)
 
     def gradient(learner: jax.Array, rows: Slots) -> PyTree:
         return jax.grad(objective)(jax.tree.map(lambda x: x[learner], actors), rows)
 
-    rows = block_rows(experience.slots, actor.config.divergence_rows)
-    return gradient_error(gradient, rows, own_share(experience.own))
+    blocks = in_blocks(experience, policy.config.divergence_rows)
+    return gradient_error(gradient, blocks, own_share(experience.own))

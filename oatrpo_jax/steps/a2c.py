@@ -7,15 +7,15 @@ import jax.numpy as jnp
 
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning, adam_init
-from oatrpo_jax.policies.networks import Actor, policy_on
-from oatrpo_jax.reuse.experience import PolicyBatch
+from oatrpo_jax.policies.policy import Policy
+from oatrpo_jax.reuse.sources import PolicyBatch
 from oatrpo_jax.steps.gradient_passes import gradient_passes
 from oatrpo_jax.steps.signature import DrawSources, PolicyStep, weighted_sum
 from oatrpo_jax.types import PyTree
 
 
 def policy_gradient_loss(
-    actor: Actor, params: PyTree, batch: PolicyBatch, hparams: Hyperparams
+    policy: Policy, params: PyTree, batch: PolicyBatch, hparams: Hyperparams
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Returns the loss of one slot's rows and sums for the metrics.
 
@@ -24,12 +24,12 @@ def policy_gradient_loss(
     Eq. 3).  On own rows of the first step w = 1, which makes it advantage actor-critic.
     """
     rows = batch.rows
-    policy = policy_on(actor, params, rows)
-    log_prob = jnp.where(rows.active, policy.log_prob(rows.action), 0.0)
+    distribution = policy.on(params, rows)
+    log_prob = jnp.where(rows.active, distribution.log_prob(rows.action), 0.0)
     log_ratio = jnp.where(rows.active, log_prob - rows.log_prob, 0.0)
     ratio = jax.lax.stop_gradient(jnp.exp(log_ratio))
     policy_loss = -weighted_sum(batch.policy_weight, ratio * log_prob * rows.advantage)
-    entropy = weighted_sum(batch.own_weight, policy.entropy())
+    entropy = weighted_sum(batch.own_weight, distribution.entropy())
     sums = {
         "loss": policy_loss,
         "entropy": entropy,
@@ -41,7 +41,7 @@ def policy_gradient_loss(
 
 
 def policy_gradient_step(
-    actor: Actor,
+    policy: Policy,
     learning: Learning,
     draw: DrawSources,
     divergence_limit: jax.Array,
@@ -50,7 +50,7 @@ def policy_gradient_step(
 ) -> tuple[Learning, dict[str, jax.Array]]:
     """Returns the policy after ``num_epochs`` passes (1 in the original); see `StepFunction`."""
     del divergence_limit  # Nothing bounds the step but the clip to the gradient's norm.
-    return gradient_passes(policy_gradient_loss, actor, learning, draw, hparams, key)
+    return gradient_passes(policy_gradient_loss, policy, learning, draw, hparams, key)
 
 
 POLICY_GRADIENT = PolicyStep(

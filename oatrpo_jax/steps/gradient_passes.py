@@ -11,14 +11,9 @@ import optax
 
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning, adam_step
-from oatrpo_jax.policies.networks import Actor
-from oatrpo_jax.reuse.experience import (
-    PolicyBatch,
-    Sources,
-    fold_sources,
-    minibatch_envs,
-    take_envs,
-)
+from oatrpo_jax.policies.policy import Policy
+from oatrpo_jax.reuse.rows import minibatch_envs, take_envs
+from oatrpo_jax.reuse.sources import PolicyBatch, Sources, fold_sources
 from oatrpo_jax.steps.signature import DrawSources
 from oatrpo_jax.types import PyTree
 
@@ -27,7 +22,7 @@ class SlotLoss(Protocol):
     """What a policy's parameters cost on one slot's rows."""
 
     def __call__(
-        self, actor: Actor, params: PyTree, batch: PolicyBatch, hparams: Hyperparams
+        self, policy: Policy, params: PyTree, batch: PolicyBatch, hparams: Hyperparams
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Returns the loss and sums over rows for the metrics.
 
@@ -39,7 +34,7 @@ class SlotLoss(Protocol):
 
 def gradient_passes(
     loss: SlotLoss,
-    actor: Actor,
+    policy: Policy,
     learning: Learning,
     draw: DrawSources,
     hparams: Hyperparams,
@@ -49,21 +44,21 @@ def gradient_passes(
 
     Args:
         loss: summed over the slots used.
-        actor: the module of one policy; its config has the numbers of passes and minibatches.
+        policy: whose parameters they are; its config has the numbers of passes and minibatches.
         learning: parameters and the state of `adam`.
         draw: gives the sources of each pass.
         hparams: coefficients.
         key: consumed.
     """
 
-    config = actor.config
+    config = policy.config
 
     def epoch(learning: Learning, key: jax.Array):
         draw_key, shuffle_key = jax.random.split(key)
         sources = draw(draw_key)
         num_envs = sources.batch.policy_weight.shape[2]
         envs = minibatch_envs(shuffle_key, num_envs, config.num_minibatches)
-        step = functools.partial(_minibatch_step, loss, actor, hparams, sources)
+        step = functools.partial(_minibatch_step, loss, policy, hparams, sources)
         return jax.lax.scan(step, learning, envs, length=config.num_minibatches)
 
     learning, sums = jax.lax.scan(epoch, learning, jax.random.split(key, config.num_epochs))
@@ -72,7 +67,7 @@ def gradient_passes(
 
 def _minibatch_step(
     loss: SlotLoss,
-    actor: Actor,
+    policy: Policy,
     hparams: Hyperparams,
     sources: Sources[PolicyBatch],
     learning: Learning,
@@ -81,10 +76,10 @@ def _minibatch_step(
     """Returns the policy after one Adam step on some environments of all its sources."""
     gradient = jax.grad(loss, argnums=1, has_aux=True)
     grads, sums = fold_sources(
-        lambda batch: gradient(actor, learning.params, take_envs(batch, envs), hparams), sources
+        lambda batch: gradient(policy, learning.params, take_envs(batch, envs), hparams), sources
     )
     # A row's weight is its share of the whole rollout, of which a minibatch is one part.
-    grads, sums = jax.tree.map(lambda x: x * actor.config.num_minibatches, (grads, sums))
+    grads, sums = jax.tree.map(lambda x: x * policy.config.num_minibatches, (grads, sums))
     learning = adam_step(learning, grads, hparams.actor_lr, hparams.max_grad_norm)
     return learning, sums | {"grad_norm": optax.tree.norm(grads)}
 

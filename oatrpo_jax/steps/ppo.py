@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning, adam_init
-from oatrpo_jax.policies.networks import Actor, policy_on
-from oatrpo_jax.reuse.experience import PolicyBatch
+from oatrpo_jax.policies.policy import Policy
+from oatrpo_jax.reuse.sources import PolicyBatch
 from oatrpo_jax.steps.gradient_passes import gradient_passes
 from oatrpo_jax.steps.signature import DrawSources, PolicyStep, weighted_sum
 from oatrpo_jax.types import PyTree
@@ -43,15 +43,15 @@ def clipped_objective(
 
 
 def clip_loss(
-    actor: Actor, params: PyTree, batch: PolicyBatch, hparams: Hyperparams
+    policy: Policy, params: PyTree, batch: PolicyBatch, hparams: Hyperparams
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Returns the loss of one slot's rows and sums for the metrics.
 
     ``- sum policy_weight x clipped objective - ent_coef x sum own_weight x entropy``.
     """
     rows = batch.rows
-    policy = policy_on(actor, params, rows)
-    log_ratio = jnp.where(rows.active, policy.log_prob(rows.action) - rows.log_prob, 0.0)
+    distribution = policy.on(params, rows)
+    log_ratio = jnp.where(rows.active, distribution.log_prob(rows.action) - rows.log_prob, 0.0)
     ratio = jnp.exp(log_ratio)
     objective = clipped_objective(
         ratio,
@@ -61,7 +61,7 @@ def clip_loss(
         dual_clip=hparams.dual_clip,
     )
     policy_loss = -weighted_sum(batch.policy_weight, objective)
-    entropy = weighted_sum(batch.own_weight, policy.entropy())
+    entropy = weighted_sum(batch.own_weight, distribution.entropy())
     is_clipped = (jnp.abs(ratio - 1.0) > hparams.clip_eps).astype(jnp.float32)
     sums = {
         "loss": policy_loss,
@@ -75,7 +75,7 @@ def clip_loss(
 
 
 def clip_step(
-    actor: Actor,
+    policy: Policy,
     learning: Learning,
     draw: DrawSources,
     divergence_limit: jax.Array,
@@ -84,7 +84,7 @@ def clip_step(
 ) -> tuple[Learning, dict[str, jax.Array]]:
     """Returns the policy after ``num_epochs`` passes of Adam; see `StepFunction`."""
     del divergence_limit  # Clipping bounds the step already.
-    return gradient_passes(clip_loss, actor, learning, draw, hparams, key)
+    return gradient_passes(clip_loss, policy, learning, draw, hparams, key)
 
 
 CLIP = PolicyStep(

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning
-from oatrpo_jax.policies.networks import Actor
-from oatrpo_jax.reuse.experience import PolicyBatch, Sources
+from oatrpo_jax.policies.policy import Policy
+from oatrpo_jax.reuse.sources import PolicyBatch, Sources
 from oatrpo_jax.types import PyTree
 
 DrawSources = Callable[[jax.Array], Sources[PolicyBatch]]
@@ -24,7 +24,7 @@ class StepFunction(Protocol):
 
     def __call__(
         self,
-        actor: Actor,
+        policy: Policy,
         learning: Learning,
         draw: DrawSources,
         divergence_limit: jax.Array,

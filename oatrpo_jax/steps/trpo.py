@@ -13,15 +13,14 @@ from jax.scipy.sparse.linalg import cg
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.distributions import policy_distribution
-from oatrpo_jax.policies.networks import Actor, policy_logits, policy_on
+from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.divergence import summarise_rows
-from oatrpo_jax.reuse.experience import (
+from oatrpo_jax.reuse.rows import spaced_envs
+from oatrpo_jax.reuse.sources import (
     PolicyBatch,
-    Slots,
     Sources,
     add_trees,
     fold_sources,
-    subsample_rows,
     thin_sources,
 )
 from oatrpo_jax.steps.signature import DrawSources, PolicyStep, weighted_sum
@@ -29,15 +28,15 @@ from oatrpo_jax.types import PyTree
 
 
 def surrogate(
-    actor: Actor, params: PyTree, batch: PolicyBatch
+    policy: Policy, params: PyTree, batch: PolicyBatch
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Returns ``sum policy_weight x ratio x A`` over one slot's rows (Eq. 7), and metric sums."""
     rows = batch.rows
-    policy = policy_on(actor, params, rows)
-    log_ratio = jnp.where(rows.active, policy.log_prob(rows.action) - rows.log_prob, 0.0)
+    distribution = policy.on(params, rows)
+    log_ratio = jnp.where(rows.active, distribution.log_prob(rows.action) - rows.log_prob, 0.0)
     ratio = jnp.exp(log_ratio)
     sums = {
-        "entropy": weighted_sum(batch.own_weight, policy.entropy()),
+        "entropy": weighted_sum(batch.own_weight, distribution.entropy()),
         "ratio": weighted_sum(batch.own_weight, ratio),
         "own_weight": jnp.sum(batch.own_weight),
     }
@@ -45,7 +44,7 @@ def surrogate(
 
 
 def fisher_vector_product(
-    actor: Actor, params: PyTree, sources: Sources[PolicyBatch], vector: PyTree
+    policy: Policy, params: PyTree, sources: Sources[PolicyBatch], vector: PyTree
 ) -> PyTree:
     """Returns ``F v = sum of policy_weight x J' (diag(p) - p p') J v``, the exact Fisher at params.
 
@@ -55,18 +54,15 @@ def fisher_vector_product(
 
     def product(batch: PolicyBatch) -> PyTree:
         rows = batch.rows
-        logits_at = functools.partial(_logits_at, actor, rows)
-        logits, tangent = jax.jvp(logits_at, (params,), (vector,))
+        logits_at = functools.partial(policy.logits, rows=rows)
+        logits, tangent_of = jax.linearize(logits_at, params)
+        tangent = tangent_of(vector)
         probability = policy_distribution(logits).probs
         mean = jnp.sum(probability * tangent, axis=-1, keepdims=True)
         cotangent = batch.policy_weight[..., None] * probability * (tangent - mean)
-        return jax.vjp(logits_at, params)[1](cotangent)[0]
+        return jax.linear_transpose(tangent_of, params)(cotangent)[0]
 
     return fold_sources(product, sources)
-
-
-def _logits_at(actor: Actor, rows: Slots, params: PyTree) -> jax.Array:
-    return policy_logits(actor, params, rows)
 
 
 class Candidate(NamedTuple):
@@ -84,7 +80,7 @@ class Candidate(NamedTuple):
 
 
 def evaluate_candidate(
-    actor: Actor,
+    policy: Policy,
     hparams: Hyperparams,
     sources: Sources[PolicyBatch],
     center: PyTree,
@@ -94,17 +90,17 @@ def evaluate_candidate(
 
     def on_slot(batch: PolicyBatch) -> Candidate:
         rows = batch.rows
-        old = policy_on(actor, center, rows)
-        new = policy_on(actor, params, rows)
+        old = policy.on(center, rows)
+        new = policy.on(params, rows)
         source_kl = policy_distribution(rows.logits).kl_divergence(new)
         is_foreign = (batch.policy_weight > 0) & (batch.own_weight == 0)
         # Over the very rows that the gate looked at: a maximum over more would be larger.
-        looked_at = (source_kl[None], is_foreign[None])
-        kl, counts = subsample_rows(looked_at, actor.config.divergence_rows)
+        envs = spaced_envs(source_kl.shape, policy.config.divergence_rows)
+        kl, counts = source_kl[:, envs], is_foreign[:, envs]
         return Candidate(
-            surrogate=surrogate(actor, params, batch)[0],
+            surrogate=surrogate(policy, params, batch)[0],
             kl=weighted_sum(batch.policy_weight, old.kl_divergence(new)),
-            source_kl=summarise_rows(kl[0], counts[0], actor.config, hparams),
+            source_kl=summarise_rows(kl, counts, policy.config, hparams),
         )
 
     def combine(left: Candidate, right: Candidate) -> Candidate:
@@ -115,7 +111,7 @@ def evaluate_candidate(
 
 
 def trust_region_step(
-    actor: Actor,
+    policy: Policy,
     learning: Learning,
     draw: DrawSources,
     divergence_limit: jax.Array,
@@ -133,9 +129,9 @@ def trust_region_step(
     sources = draw(key)
     center = learning.params
     (before, gradient), sums = fold_sources(
-        lambda batch: _value_and_gradient(actor, center, batch), sources
+        lambda batch: _value_and_gradient(policy, center, batch), sources
     )
-    full_step = natural_step(actor, hparams, sources, center, gradient)
+    full_step = natural_step(policy, hparams, sources, center, gradient)
     expected = jnp.asarray(optax.tree.vdot(gradient, full_step))
 
     def is_acceptable(candidate: Candidate, fraction: jax.Array) -> jax.Array:
@@ -150,12 +146,12 @@ def trust_region_step(
     def attempt(search: LineSearch) -> LineSearch:
         fraction = hparams.line_search_decay ** search.attempts.astype(jnp.float32)
         params = optax.tree.add_scale(center, fraction, full_step)
-        candidate = evaluate_candidate(actor, hparams, sources, center, params)
+        candidate = evaluate_candidate(policy, hparams, sources, center, params)
         accepted = is_acceptable(candidate, fraction)
         return LineSearch(search.attempts + 1, accepted, fraction, candidate)
 
     search = jax.lax.while_loop(
-        lambda search: ~search.accepted & (search.attempts < actor.config.line_search_steps),
+        lambda search: ~search.accepted & (search.attempts < policy.config.line_search_steps),
         attempt,
         LineSearch.start(),
     )
@@ -189,15 +185,15 @@ class LineSearch(NamedTuple):
         return cls(jnp.int32(0), jnp.bool_(False), zero, Candidate(zero, zero, zero))
 
 
-def _value_and_gradient(actor: Actor, params: PyTree, batch: PolicyBatch):
+def _value_and_gradient(policy: Policy, params: PyTree, batch: PolicyBatch):
     """Returns ((surrogate, its gradient), metric sums) of one slot."""
     function = jax.value_and_grad(surrogate, argnums=1, has_aux=True)
-    (value, sums), gradient = function(actor, params, batch)
+    (value, sums), gradient = function(policy, params, batch)
     return (value, gradient), sums
 
 
 def natural_step(
-    actor: Actor,
+    policy: Policy,
     hparams: Hyperparams,
     sources: Sources[PolicyBatch],
     params: PyTree,
@@ -208,13 +204,13 @@ def natural_step(
     A zero gradient gives a zero step.  F is estimated on ``fisher_rows`` rows of each slot, as
     Schulman et al. (2015, appendix C.1) do; the line search looks at all of them.
     """
-    thin = thin_sources(sources, actor.config.fisher_rows)
-    fisher = functools.partial(fisher_vector_product, actor, params, thin)
+    thin = thin_sources(sources, policy.config.fisher_rows)
+    fisher = functools.partial(fisher_vector_product, policy, params, thin)
     direction, _ = cg(
         lambda v: optax.tree.add_scale(fisher(v), hparams.cg_damping, v),
         gradient,
         tol=1e-8,
-        maxiter=actor.config.cg_iterations,
+        maxiter=policy.config.cg_iterations,
     )
     curvature = jnp.maximum(optax.tree.vdot(direction, fisher(direction)), 1e-12)
     return optax.tree.scale(jnp.sqrt(2.0 * hparams.kl_threshold / curvature), direction)

@@ -33,7 +33,7 @@ def exported(algorithm):
 
 
 def logits_of(learner, state, seen):
-    return jax.jit(learner.logits)(state, seen.agents_view, seen.action_mask)
+    return jax.jit(learner.logits)(state, seen.agents_view, seen.action_mask)[0]
 
 
 def observe(rows):

@@ -95,8 +95,8 @@ def test_a_quantile_is_that_of_the_entries_that_count():
 
 
 def test_the_quantile_of_rows_with_a_nan_is_nan_unless_it_is_not_active():
-    kl = jnp.array([[0.1, jnp.nan], [0.1, jnp.nan]])
-    active = jnp.array([[True, True], [True, False]])
+    kl = jnp.array([[[0.1, jnp.nan]], [[0.1, jnp.nan]]])
+    active = jnp.array([[[True, True]], [[True, False]]])
     found = summarise_rows(kl, active, Config(divergence="quantile"), Hyperparams.create())
     np.testing.assert_array_equal(found, np.float32([np.nan, 0.1]))
 

@@ -18,7 +18,7 @@ from oatrpo_jax import (
     make_learner,
 )
 from oatrpo_jax.advantages import trajectory_advantage
-from oatrpo_jax.reuse.experience import Experience, make_slots
+from oatrpo_jax.reuse.experience import Experience, make_experience
 from oatrpo_jax.reuse.planning import UpdatePlan, make_plan
 from oatrpo_jax.rollout import init_rollout, rollout
 from oatrpo_jax.sequential_update import record_log_ratio, update_policies
@@ -87,11 +87,11 @@ def plan_of(name):
         value = learner.value(state, seen)
         next_value = learner.value(state, trajectory.next_observation)
         advantage = trajectory_advantage(trajectory, value, next_value, CONFIG, HPARAMS)
-        logits = learner.logits(state, seen.active_views, seen.action_mask)
-        slots = make_slots(trajectory, logits, advantage)
-        experience, key = Experience(slots, jnp.eye(NUM_AGENTS, dtype=bool)), jax.random.key(4)
-        reuse = learner.algorithm.reuse
-        return make_plan(learner.actor, reuse, actors, experience, HPARAMS, key)[0]
+        experience = make_experience(
+            learner.policy, actors, state.labels, trajectory, None, advantage
+        )
+        reuse, key = learner.algorithm.reuse, jax.random.key(4)
+        return make_plan(learner.policy, reuse, actors, experience, HPARAMS, key)[0]
 
     return jax.device_get(make(*collected(name)))
 
@@ -100,7 +100,7 @@ def plan_of(name):
 def update_by_plan(learner, policies, plan):
     """The policies' parameters after an update as planned, and metrics."""
     after, metrics = update_policies(
-        learner.actor, learner.algorithm, policies, plan, HPARAMS, jax.random.key(5)
+        learner.policy, learner.algorithm, policies, plan, HPARAMS, jax.random.key(5)
     )
     return after.params, metrics
 
@@ -375,7 +375,7 @@ def test_the_second_learner_of_happo_is_corrected_for_the_first():
     learner = learner_of("happo")
     # OAPPO's states and slots are HAPPO's as well.
     (state, _), experience = collected("oappo"), plan_of("oappo").experience
-    slots, own, _ = experience
+    slots, own = experience.slots, experience.own
     live = slots.advantage[slots.active]
     assert abs(float(live.mean())) < 1e-5 and abs(float(live.std()) - 1) < 1e-3
 
@@ -385,7 +385,7 @@ def test_the_second_learner_of_happo_is_corrected_for_the_first():
 
     one = lambda tree, index: jax.tree.map(lambda x: x[index], tree)  # noqa: E731
     sequential = run(slots, learner)
-    record = jax.jit(functools.partial(record_log_ratio, learner.actor))
+    record = jax.jit(functools.partial(record_log_ratio, learner.policy))
     table = np.asarray(
         record(one(sequential, 0), slots, own[0], np.zeros_like(slots.log_prob)),
     )

@@ -136,7 +136,7 @@ def pairwise_kl(trainer: Trainer, state: TrainState, trajectory: Transition) -> 
 
     def log_policy(labels: Array) -> Array:
         by_label = state.learner._replace(labels=labels)
-        logits = learner.logits(by_label, seen.agents_view, seen.action_mask)
+        logits = learner.logits(by_label, seen.agents_view, seen.action_mask)[0]
         return jax.nn.log_softmax(logits)
 
     behaviour = log_policy(labels)

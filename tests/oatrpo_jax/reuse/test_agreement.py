@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from oatrpo_jax.advantages import masked_mean
-from oatrpo_jax.reuse.agreement import NUM_BLOCKS, block_rows, gradient_error
-from oatrpo_jax.reuse.experience import Slots
+from oatrpo_jax.policies.memory import Recall
+from oatrpo_jax.reuse.agreement import NUM_BLOCKS, gradient_error, in_blocks
+from oatrpo_jax.reuse.experience import Experience, Slots
 
 
 def slots_of(advantage, active=None) -> Slots:
@@ -31,7 +32,8 @@ def mean_advantage(learner, rows):
 
 @jax.jit
 def error_of_arrays(advantage, own_share, active):
-    return gradient_error(mean_advantage, slots_of(advantage, active), own_share)
+    slots = slots_of(advantage[..., None], active[..., None])  # One environment.
+    return gradient_error(mean_advantage, Experience(slots, own_share > 0), own_share)
 
 
 def error_of(advantage, own_share=None, active=None):
@@ -123,17 +125,34 @@ def test_a_slot_that_is_not_a_number_spoils_no_other_and_no_learner_but_its_own(
     np.testing.assert_array_equal(np.isnan(error.bias), broken | broken.T)
 
 
+def blocks_of_slots(slots, num_rows):
+    return in_blocks(Experience(slots, np.eye(2, dtype=bool)), num_rows).slots
+
+
 def test_blocks_are_groups_of_environments():
     advantage = np.arange(2 * 3 * 16).reshape(2, 3, 16)  # 48 n + 16 t + e
-    blocks = jax.jit(lambda rows: block_rows(slots_of(rows), num_rows=32).advantage)(advantage)
-    assert blocks.shape == (2, NUM_BLOCKS, 4)  # 2 of 3 steps, 16 environments in 8 pairs
-    np.testing.assert_array_equal(blocks[1, 0], [48, 48 + 32, 49, 49 + 32])
+    blocks = jax.jit(lambda rows: blocks_of_slots(slots_of(rows), 48).advantage)(advantage)
+    assert blocks.shape == (2, NUM_BLOCKS, 3, 2)  # 3 steps, 16 environments in 8 pairs
+    np.testing.assert_array_equal(blocks[1, 0], [[48, 49], [64, 65], [80, 81]])
 
 
 @pytest.mark.parametrize(
     ("length", "num_envs", "shape"),
-    [(1, 1, (1, 1)), (9, 1, (8, 1)), (5, 3, (8, 1)), (40, 2, (8, 8))],
+    # A block per environment at most, of as many steps as make up to eight blocks in all.
+    [(1, 1, (1, 1, 1)), (9, 1, (8, 1, 1)), (5, 3, (6, 2, 1)), (40, 2, (8, 10, 1))],
 )
 def test_any_rollout_gives_blocks(length, num_envs, shape):
-    blocks = jax.eval_shape(lambda: block_rows(slots_of(jnp.zeros((2, length, num_envs))), 64))
+    slots = jax.eval_shape(lambda: slots_of(jnp.zeros((2, length, num_envs))))
+    blocks = jax.eval_shape(lambda slots: blocks_of_slots(slots, 64), slots)
     assert blocks.advantage.shape == (2, *shape)
+
+
+def test_blocks_of_policies_that_remember_are_whole_sequences():
+    shape = (2, 40, 3)
+    ended, memory = jnp.zeros(shape, bool), jnp.zeros((2, 1, 3, 5))
+    slots = slots_of(jnp.zeros(shape))._replace(recall=Recall(memory, ended))
+    experience = Experience(slots, np.eye(2, dtype=bool), memories=jnp.zeros((2, *memory.shape)))
+    blocks = in_blocks(experience, 64)
+    assert blocks.slots.advantage.shape == blocks.slots.recall.ended.shape == (2, 3, 40, 1)
+    assert blocks.slots.recall.memory.shape == (2, 3, 1, 1, 5)
+    assert blocks.memories.shape == (2, 2, 3, 1, 1, 5)

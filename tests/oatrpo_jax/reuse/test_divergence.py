@@ -35,7 +35,9 @@ def test_rows_are_summarised_by_mean_maximum_or_quantile_of_the_active_ones():
 
 def summarise(kl, active, name):
     hparams = Hyperparams.create(divergence_quantile=0.5)
-    return summarise_rows(kl, active, dataclasses.replace(Config(), divergence=name), hparams)
+    return summarise_rows(
+        kl[:, None], active[:, None], dataclasses.replace(Config(), divergence=name), hparams
+    )
 
 
 @pytest.mark.parametrize("name", ["mean", "max", "quantile"])
@@ -47,15 +49,16 @@ def test_what_is_not_a_number_on_an_active_row_stays_so_and_on_another_row_does_
 
 def two_slots(logits) -> Slots:
     """Slots of two agents with two rows, three actions, the second row of agent 1 inactive."""
+    logits = logits[:, None]
     log_prob = jax.nn.log_softmax(logits)
     return Slots(
-        agents_view=jnp.zeros((2, 2, 1)),
-        action_mask=jnp.ones((2, 2, 3), bool),
-        action=jnp.zeros((2, 2), jnp.int32),
+        agents_view=jnp.zeros((2, 1, 2, 1)),
+        action_mask=jnp.ones((2, 1, 2, 3), bool),
+        action=jnp.zeros((2, 1, 2), jnp.int32),
         log_prob=log_prob[..., 0],
         logits=logits,
-        advantage=jnp.zeros((2, 2)),
-        active=jnp.array([[True, True], [True, False]]),
+        advantage=jnp.zeros((2, 1, 2)),
+        active=jnp.array([[[True, True]], [[True, False]]]),
     )
 
 
@@ -64,7 +67,7 @@ def test_divergence_has_the_learner_in_its_row_and_the_source_in_its_column():
     learner = jnp.log(jnp.array([[1.0, 1, 2], [2.0, 1, 1]]))
 
     def logits_of(index):
-        return jnp.broadcast_to(learner[index], (2, 2, 3))
+        return jnp.broadcast_to(learner[index], (2, 1, 2, 3))
 
     divergence = pairwise_divergence(
         logits_of, two_slots(source), 2, Config(), Hyperparams.create()
@@ -77,17 +80,17 @@ def test_divergence_has_the_learner_in_its_row_and_the_source_in_its_column():
 
 
 def test_a_source_that_never_does_what_the_learner_does_is_no_sample():
-    source = jnp.broadcast_to(jnp.array([0.0, -200.0, -200.0]), (2, 2, 3))
-    learner = jnp.broadcast_to(jnp.array([-200.0, 0.0, 0.0]), (2, 2, 3))
+    source = jnp.broadcast_to(jnp.array([0.0, -200.0, -200.0]), (2, 1, 2, 3))
+    learner = jnp.broadcast_to(jnp.array([-200.0, 0.0, 0.0]), (2, 1, 2, 3))
     sample_size = pairwise_sample_size(lambda index: learner, two_slots(source), 2)
     np.testing.assert_array_less(sample_size, 1e-30)
 
 
 def test_inactive_rows_change_no_divergence():
-    logits = jax.random.normal(jax.random.key(0), (2, 2, 3))
+    logits = jax.random.normal(jax.random.key(0), (2, 1, 2, 3))
     slots = two_slots(logits)
     spoilt = slots._replace(logits=slots.logits.at[1, 1].set(jnp.array([50.0, 0.0, -50.0])))
-    other = jax.random.normal(jax.random.key(1), (2, 2, 3))
+    other = jax.random.normal(jax.random.key(1), (2, 1, 2, 3))
 
     for measure in (divergence_of, sample_size_of):
         np.testing.assert_array_equal(measure(other, slots), measure(other, spoilt))
@@ -104,7 +107,7 @@ def sample_size_of(logits, slots):
 
 @pytest.mark.parametrize("measure", [divergence_of, sample_size_of])
 def test_a_source_that_is_not_a_number_is_so_to_everybody_and_no_other_is(measure):
-    logits = jnp.zeros((2, 2, 3))
+    logits = jnp.zeros((2, 1, 2, 3))
     broken = two_slots(logits.at[1, 0, 0].set(jnp.nan))
     found = measure(logits, broken)
     assert jnp.isnan(found[:, 1]).all() and jnp.isfinite(found[:, 0]).all()

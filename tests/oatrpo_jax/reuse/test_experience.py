@@ -4,15 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from oatrpo_jax.reuse.experience import (
-    Experience,
-    PolicyBatch,
-    Slots,
-    fold_sources,
-    make_sources,
-    sample_sources,
-    subsample_rows,
-)
+from oatrpo_jax.reuse.experience import Experience, Slots
+from oatrpo_jax.reuse.rows import spaced_envs, subsample_envs
+from oatrpo_jax.reuse.sources import PolicyBatch, fold_sources, make_sources, sample_sources
 
 NUM_AGENTS, NUM_ACTIONS = 3, 4
 
@@ -94,17 +88,19 @@ def test_sampled_sources_agree_with_weighted_ones_in_expectation():
 
 def test_slots_are_judged_alike_unless_each_learner_has_its_own_view():
     slots, own = some_slots(), jnp.eye(3, dtype=bool)
-    assert Experience(slots, own).judged_by(jnp.int32(1)) is slots
-    judged = Experience(slots, own, lambda learner: slots.advantage + learner).judged_by(2)
+    assert Experience(slots, own).seen_by(jnp.int32(1)) is slots
+    judged = Experience(slots, own, lambda learner: slots.advantage + learner).seen_by(2)
     np.testing.assert_array_equal(judged.advantage, slots.advantage + 2)
     assert judged.log_prob is slots.log_prob
 
 
-def test_subsampling_takes_evenly_spaced_rows_and_never_more_than_there_are():
+def test_a_subsample_is_whole_sequences_of_evenly_spaced_environments():
     slots = some_slots(num_steps=2, num_envs=3)
     slots = slots._replace(advantage=np.arange(18.0).reshape(3, 2, 3))
-    subsample = jax.jit(subsample_rows, static_argnums=1)
-    np.testing.assert_array_equal(
-        subsample(slots, 3).advantage, [[0, 2, 5], [6, 8, 11], [12, 14, 17]]
-    )  # positions 0, 2.5 (to even: 2), 5
-    assert subsample(slots, 99).advantage.shape == (3, 6)
+
+    def advantages(num_rows):
+        return subsample_envs(slots, spaced_envs((2, 3), num_rows)).advantage
+
+    np.testing.assert_array_equal(advantages(4)[1], [[6, 8], [9, 11]])  # Environments 0 and 2.
+    assert advantages(99).shape == (3, 2, 3)  # Never more than there are,
+    assert advantages(1).shape == (3, 2, 1)  # and one sequence at the least.

@@ -9,22 +9,20 @@ import pytest
 
 from oatrpo_jax import Config, Hyperparams, get_algorithm
 from oatrpo_jax.algorithms import fixed_algorithm
-from oatrpo_jax.policies.networks import Actor, policy_logits
+from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.experience import Experience, Slots
 from oatrpo_jax.reuse.planning import make_plan
 
 NUM_AGENTS, NUM_ACTIONS, NUM_STEPS, NUM_ENVS = 3, 3, 4, 8
 CONFIG = Config(hidden_sizes=(4,))
-ACTOR = Actor(CONFIG, NUM_ACTIONS)
+POLICY = Policy(CONFIG, NUM_ACTIONS)
 HPARAMS = Hyperparams.create(reuse_sigma=10.0)
 
 
 def policies():
     """Three policies that differ a little."""
-    view, mask = jnp.zeros(2), jnp.ones(NUM_ACTIONS, bool)
-    return jax.vmap(ACTOR.init, (0, None, None))(
-        jax.random.split(jax.random.key(0), NUM_AGENTS), view, mask
-    )
+    keys = jax.random.split(jax.random.key(0), NUM_AGENTS)
+    return jax.vmap(lambda key: POLICY.init(key, view_size=2))(keys)
 
 
 def recorded(actors) -> Slots:
@@ -40,7 +38,7 @@ def recorded(actors) -> Slots:
         advantage=jax.random.normal(keys[2], shape),
         active=jnp.ones(shape, bool),
     )
-    logits = jax.vmap(lambda params, rows: policy_logits(ACTOR, params, rows))(actors, slots)
+    logits = jax.vmap(POLICY.logits)(actors, slots)
     chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), slots.action[..., None], axis=-1)
     return slots._replace(logits=logits, log_prob=chosen[..., 0])
 
@@ -50,7 +48,7 @@ def plan(algorithm, actors, slots, config=CONFIG):
     experience = Experience(slots, jnp.eye(NUM_AGENTS, dtype=bool))
     reuse = get_algorithm(algorithm).reuse
     made, metrics = make_plan(
-        Actor(config, NUM_ACTIONS), reuse, actors, experience, HPARAMS, jax.random.key(2)
+        Policy(config, NUM_ACTIONS), reuse, actors, experience, HPARAMS, jax.random.key(2)
     )
     return made.weights, metrics
 

@@ -5,8 +5,9 @@ import pytest
 
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.policies.distributions import policy_distribution
-from oatrpo_jax.policies.networks import Actor
-from oatrpo_jax.reuse.experience import PolicyBatch, Slots
+from oatrpo_jax.policies.policy import Policy
+from oatrpo_jax.reuse.experience import Slots
+from oatrpo_jax.reuse.sources import PolicyBatch
 from oatrpo_jax.steps.ppo import clip_loss, clipped_objective
 
 
@@ -64,12 +65,12 @@ def test_gradient_stops_where_the_objective_is_flat(ratio, advantage, is_own, sl
     assert float(gradient) == pytest.approx(slope)
 
 
-ACTOR = Actor(Config(hidden_sizes=(8,)), num_actions=3)
+POLICY = Policy(Config(hidden_sizes=(8,)), num_actions=3)
 
 
 @pytest.fixture(scope="module")
 def params():
-    return jax.jit(ACTOR.init)(jax.random.key(0), jnp.zeros(2), jnp.ones(3, bool))
+    return jax.jit(lambda: POLICY.init(jax.random.key(0), view_size=2))()
 
 
 @jax.jit
@@ -77,7 +78,7 @@ def loss_and_gradient(params, batch):
     """The loss, its parts, and its gradient."""
     hparams = Hyperparams.create(ent_coef=0.5, clip_eps=0.2)
     (loss, sums), gradient = jax.value_and_grad(
-        lambda params: clip_loss(ACTOR, params, batch, hparams), has_aux=True
+        lambda params: clip_loss(POLICY, params, batch, hparams), has_aux=True
     )(params)
     return loss, sums, gradient
 
@@ -87,7 +88,7 @@ def make_batch(params) -> PolicyBatch:
     """Four rows, [T=2, E=2]; action 2 is illegal everywhere, the last row inactive."""
     view = jax.random.normal(jax.random.key(1), (2, 2, 2))
     mask = jnp.broadcast_to(jnp.array([True, True, False]), (2, 2, 3))
-    logits = ACTOR.apply(params, view, mask)
+    logits = POLICY.network.apply(params, view, mask)
     action = jnp.array([[0, 1], [1, 0]])
     active = jnp.array([[True, True], [True, False]])
     rows = Slots(

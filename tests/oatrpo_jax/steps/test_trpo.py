@@ -11,8 +11,9 @@ from jax.tree_util import Partial
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.distributions import policy_distribution
-from oatrpo_jax.policies.networks import Actor
-from oatrpo_jax.reuse.experience import Slots, make_sources, subsample_rows, thin_sources
+from oatrpo_jax.policies.policy import Policy
+from oatrpo_jax.reuse.experience import Slots
+from oatrpo_jax.reuse.sources import PolicyBatch, make_sources, thin_sources
 from oatrpo_jax.steps.trpo import (
     evaluate_candidate,
     fisher_vector_product,
@@ -22,7 +23,7 @@ from oatrpo_jax.steps.trpo import (
 )
 
 CONFIG = Config(hidden_sizes=(5,), cg_iterations=60)
-ACTOR = Actor(CONFIG, num_actions=3)
+POLICY = Policy(CONFIG, num_actions=3)
 WEIGHTS = jnp.array([0.7, 0.3])
 KEY = jax.random.key(0)
 NO_LIMIT = jnp.float32(jnp.inf)
@@ -36,7 +37,7 @@ def params():
 @jax.jit
 def initial_params():
     keys = jax.random.split(jax.random.key(0))
-    params = ACTOR.init(keys[0], jnp.zeros(2), jnp.ones(3, bool))
+    params = POLICY.init(keys[0], view_size=2)
     # The policy head starts near 0, where the Fisher matrix is almost singular.
     flat, unravel = ravel_pytree(params)
     return unravel(flat + 0.5 * jax.random.normal(keys[1], flat.shape))
@@ -50,7 +51,9 @@ def make_test_sources(params, advantage_scale=1.0):
     view = jax.random.normal(keys[0], (*shape, 2))
     mask = jnp.ones((*shape, 3), bool).at[:, 0, 0, 2].set(False)
     other = jax.tree.map(lambda x: x + 0.1, params)
-    logits = jnp.stack([ACTOR.apply(p, view[n], mask[n]) for n, p in enumerate((params, other))])
+    logits = jnp.stack(
+        [POLICY.network.apply(p, view[n], mask[n]) for n, p in enumerate((params, other))]
+    )
     action = policy_distribution(logits).sample(seed=keys[1])
     slots = Slots(
         agents_view=view,
@@ -69,12 +72,12 @@ thin = jax.jit(thin_sources, static_argnums=1)
 
 @jax.jit
 def evaluate(sources, center, candidate):
-    return evaluate_candidate(ACTOR, Hyperparams.create(), sources, center, candidate)
+    return evaluate_candidate(POLICY, Hyperparams.create(), sources, center, candidate)
 
 
 @jax.jit
 def fisher_times(params, sources, vector):
-    return fisher_vector_product(ACTOR, params, sources, vector)
+    return fisher_vector_product(POLICY, params, sources, vector)
 
 
 @jax.jit
@@ -92,7 +95,7 @@ def dense_fisher(params, sources):
 @jax.jit
 def jitted_step(params, sources, limit, hparams):
     return trust_region_step(
-        ACTOR,
+        POLICY,
         Learning(params, ()),
         lambda key: sources,
         limit,
@@ -124,7 +127,7 @@ def test_natural_step_agrees_with_a_dense_solve(params):
     hparams = Hyperparams.create(cg_damping=0.1, kl_threshold=0.02)
     flat, unravel = ravel_pytree(params)
     gradient = jax.random.normal(jax.random.key(3), flat.shape)
-    solve = jax.jit(lambda *args: natural_step(ACTOR, hparams, *args))
+    solve = jax.jit(lambda *args: natural_step(POLICY, hparams, *args))
     step, _ = ravel_pytree(solve(sources, params, unravel(gradient)))
     fisher = np.asarray(dense_fisher(params, sources), np.float64)
     direction = np.linalg.solve(fisher + 0.1 * np.eye(len(flat)), np.asarray(gradient, np.float64))
@@ -139,7 +142,7 @@ def test_surrogate_gradient_agrees_with_finite_differences(params):
 
     @jax.jit
     def value(step):
-        return surrogate(ACTOR, unravel(flat + step * direction), batch)[0]
+        return surrogate(POLICY, unravel(flat + step * direction), batch)[0]
 
     numeric = (value(1e-2) - value(-1e-2)) / 2e-2
     np.testing.assert_allclose(jax.grad(value)(0.0), numeric, rtol=1e-2, atol=1e-4)
@@ -206,18 +209,20 @@ def test_inactive_rows_influence_neither_fisher_nor_candidate(params):
 
 def test_fewer_rows_weigh_as_much_as_all_did(params):
     sources = make_test_sources(params)
-    few = thin(sources, 3)
-    # Six rows of each slot; three evenly spaced ones are 0, 2 (linspace 2.5 rounds to even) and 5,
-    # and 5 is inactive.  The two left share the slot's weight of 0.7 or 0.3, not a fifth each.
-    np.testing.assert_allclose(few.batch.policy_weight, [[0.35, 0.35, 0], [0.15, 0.15, 0]])
-    np.testing.assert_allclose(few.batch.own_weight, [[0.5, 0.5, 0], [0, 0, 0]])
-    np.testing.assert_array_equal(few.batch.rows.action[:, 1], sources.batch.rows.action[:, 1, 0])
+    batch, idle = sources.batch, lambda weight: weight.at[:, 1, 0].set(0.0)
+    weights = idle(batch.policy_weight), idle(batch.own_weight)
+    few = thin(sources._replace(batch=PolicyBatch(batch.rows, *weights)), 3)
+    # Three steps of two environments; of the first, two rows count, and of the second as well.
+    # So the four share 4/5 of the slot's weight of 0.7 or 0.3, and the two that are left all of it.
+    expected = [[[0.28], [0], [0.28]], [[0.12], [0], [0.12]]]
+    np.testing.assert_allclose(few.batch.policy_weight, expected, rtol=1e-6)
+    np.testing.assert_allclose(few.batch.own_weight[0], [[0.4], [0], [0.4]], rtol=1e-6)
+    np.testing.assert_array_equal(few.batch.rows.action, batch.rows.action[:, :, :1])
 
 
 def test_fisher_on_all_rows_is_the_same_however_many_more_are_allowed(params):
     sources = make_test_sources(params)
-    everything = jax.eval_shape(lambda: subsample_rows(sources.batch, 100))
-    assert everything.policy_weight.shape == (2, 6)
+    assert thin(sources, 100).batch.policy_weight.shape == (2, 3, 2)
     vector = jax.tree.map(jnp.ones_like, params)
     exact = fisher_times(params, sources, vector)
     everything = fisher_times(params, thin(sources, 100), vector)
@@ -227,9 +232,9 @@ def test_fisher_on_all_rows_is_the_same_however_many_more_are_allowed(params):
 
 
 def test_trust_region_holds_on_all_rows_where_the_curvature_is_estimated_on_few(params):
-    actor = Actor(dataclasses.replace(CONFIG, fisher_rows=4), num_actions=3)
+    policy = Policy(dataclasses.replace(CONFIG, fisher_rows=4), num_actions=3)
     sources = make_test_sources(params)
-    step = jax.jit(lambda *args: trust_region_step(actor, *args))
+    step = jax.jit(lambda *args: trust_region_step(policy, *args))
     learning, metrics = step(
         Learning(params, ()), Partial(lambda key: sources), NO_LIMIT, Hyperparams.create(), KEY
     )
