@@ -39,10 +39,9 @@ def step_team(
         return logits[..., jnp.arange(len(labels)), labels, :], memory
     by_agent = jax.vmap(policy.step, in_axes=(0, -2, -2, -2), out_axes=-2)
     own = jax.tree.map(lambda x: x[labels], params)
-    if memory is None:
-        return by_agent(own, view, mask, None)
-    logits, after = by_agent(own, view, mask, memory[..., 0, :])
-    return logits, jnp.expand_dims(after, -2)
+    past = None if memory is None else memory[..., 0, :]
+    logits, after = by_agent(own, view, mask, past)
+    return logits, None if after is None else jnp.expand_dims(after, -2)
 
 
 def recall_rollout(

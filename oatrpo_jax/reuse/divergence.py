@@ -36,8 +36,8 @@ def summarise_rows(
         return jnp.max(jnp.where(active, kl, 0.0), axis=(-2, -1))
     if config.divergence == "quantile":
         is_sound = ~jnp.any(active & jnp.isnan(kl), axis=(-2, -1))
-        flat = (x.reshape(*x.shape[:-2], -1) for x in (kl, active))
-        quantile = masked_quantile(*flat, hparams.divergence_quantile)
+        flat, counts = (x.reshape(*x.shape[:-2], -1) for x in (kl, active))
+        quantile = masked_quantile(flat, counts, hparams.divergence_quantile)
         return jnp.where(is_sound, quantile, jnp.nan)
     return masked_mean(kl, active, axis=(-2, -1))
 
