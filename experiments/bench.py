@@ -27,9 +27,9 @@ from experiments.training.naming import command
 from experiments.training.surroundings import check_file, prepare, start_jax
 
 Name = Literal[
-    "share", "reuse-cost", "seeds", "start", "growth", "limit", "stock", "mpe", "football"
+    "share", "reuse-cost", "memory", "seeds", "start", "growth", "limit", "stock", "mpe", "football"
 ]
-NEED_JAXMARL = ("share", "start", "limit", "stock", "mpe")
+NEED_JAXMARL = ("share", "memory", "start", "limit", "stock", "mpe")
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,12 @@ class Bench:
 
     Attributes:
         names: what to measure. share: training over random actions. reuse-cost: OAPPO's update over
-            HAPPO's by number of agents. seeds: many seeds and grid points over one. start: seconds
-            to the first update. growth: time and memory over agents, environments, rollout length.
-            limit: operations per second beside a matrix product's. stock: our SMAX beside
-            jaxmarl's. mpe: training on MPE over random actions. football: the academy beside the
-            original engine. All that can be measured here if none is named.
+            HAPPO's by number of agents. memory: training with a GRU over training without. seeds:
+            many seeds and grid points over one. start: seconds to the first update. growth: time
+            and memory over agents, environments, rollout length. limit: operations per second
+            beside a matrix product's. stock: our SMAX beside jaxmarl's. mpe: training on MPE over
+            random actions. football: the academy beside the original engine. All that can be
+            measured here if none is named.
         out: folder for bench.json.
         quick: tiny programs timed twice, to see what comes out; the figures mean nothing.
     """

@@ -88,8 +88,8 @@ class Policy:
         if memory is None:
             return jnp.asarray(self.network.apply(params, view, mask)), None
         ongoing = jnp.zeros((1, *view.shape[:-1]), bool)
-        logits, memory = self.network.apply(params, view[None], mask[None], memory, ongoing)
-        return logits[0], memory
+        logits, after = self.network.apply(params, view[None], mask[None], memory, ongoing)
+        return logits[0], jnp.asarray(after)
 
     def logits(self, params: PyTree, rows: HasViews) -> jax.Array:
         """Returns ``[..., A]`` logits on rows of anybody's experience.

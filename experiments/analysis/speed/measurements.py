@@ -62,6 +62,26 @@ def reuse_cost(effort: Effort) -> Section:
     return Section(title, rows)
 
 
+def memory(effort: Effort) -> Section:
+    """Returns the time of a rollout and update with a GRU over that without, 128 units wide."""
+    rows, width = [], 128
+    config, env = replace(effort.config, hidden_sizes=(width, width)), envs.make("smax:3m")
+    for name in ("happo", "mappo", "oappo", "hatrpo", "oatrpo"):
+        plain = programs.training(env, name, config)
+        recurrent = programs.training(env, name, replace(config, memory_size=width))
+        time_in_turns([plain, recurrent], effort.repeats)
+        rows.append(
+            {
+                "what": name,
+                "without, steps/s": plain.rate()["steps/s"],
+                "with, steps/s": recurrent.rate()["steps/s"],
+                "with / without, time": recurrent.over(plain),
+                "with / without, temporaries": recurrent.temporaries / plain.temporaries,
+            }
+        )
+    return Section("Memory: SMAX 3m with a GRU after the hidden layers, everybody admitted", rows)
+
+
 def seeds(effort: Effort) -> Section:
     """Returns the rate of many lanes in one program, all of them counted, over one lane's."""
     trainer = make_trainer(envs.make("maze"), "oappo", effort.config)
