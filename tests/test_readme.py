@@ -1,4 +1,4 @@
-"""What the README shows, run."""
+"""What the README and the page on memory show, run."""
 
 import re
 import subprocess
@@ -10,7 +10,12 @@ import pytest
 README = Path(__file__).parents[1] / "README.md"
 EXPORTED, LOADED = re.findall(r"```py\n(.*?)```", README.read_text(), flags=re.DOTALL)
 """What is shown of an exported team, and of a run that is loaded; `tests.newcomer` runs both."""
-EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+PAGES = README, README.parent / "docs" / "memory.md"
+EXAMPLES = [
+    example
+    for page in PAGES
+    for example in re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
+]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda text: text.splitlines()[0])
@@ -22,7 +27,7 @@ def test_an_example_runs_as_it_stands(example):
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 4
 
 
 def test_the_lines_on_exported_teams_are_those_that_are_tested():
