@@ -55,12 +55,11 @@ def fisher_vector_product(
     def product(batch: PolicyBatch) -> PyTree:
         rows = batch.rows
         logits_at = functools.partial(policy.logits, rows=rows)
-        logits, tangent_of = jax.linearize(logits_at, params)
-        tangent = tangent_of(vector)
+        logits, tangent = jax.jvp(logits_at, (params,), (vector,))
         probability = policy_distribution(logits).probs
         mean = jnp.sum(probability * tangent, axis=-1, keepdims=True)
         cotangent = batch.policy_weight[..., None] * probability * (tangent - mean)
-        return jax.linear_transpose(tangent_of, params)(cotangent)[0]
+        return jax.vjp(logits_at, params)[1](cotangent)[0]
 
     return fold_sources(product, sources)
 
