@@ -79,14 +79,14 @@ class Config:
     num_minibatches: int = _setting(1, "minibatches per pass; slices of whole environments")
     estimator: Literal["weighted", "sampled", "mapping"] = _setting(
         "weighted",
-        "how reused experience enters: all of it weighted, one source drawn per row, or one "
-        "source per learner and iteration (the paper's Algorithm 1)",
+        "how reused experience enters: all of it weighted, one source drawn per row (with memory "
+        "per environment), or one per learner and iteration (the paper's Algorithm 1)",
     )
     divergence: Literal["mean", "max", "quantile"] = _setting(
         "mean", "how the KL gate summarises the rows of a source"
     )
     divergence_rows: int = _setting(
-        2048, "rows of each agent's rollout that the reuse rule looks at (at most)"
+        2048, "most rows of an agent that the reuse rule looks at: whole sequences, one at least"
     )
     log_affinity: bool = _setting(
         False,
@@ -107,7 +107,7 @@ class Config:
     memory_size: int = _setting(0, "units of an actor's GRU, after its hidden layers; 0: no memory")
     cg_iterations: int = _setting(10, "conjugate-gradient iterations of a trust-region step")
     fisher_rows: int = _setting(
-        2048, "rows of each slot on which a trust-region step estimates the curvature (at most)"
+        2048, "most rows of a slot on which a trust-region step estimates the curvature, likewise"
     )
     line_search_steps: int = _setting(10, "candidates tried by a trust-region step")
     grouping_steps: int = _setting(
