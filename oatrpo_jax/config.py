@@ -107,7 +107,7 @@ class Config:
     memory_size: int = _setting(0, "units of an actor's GRU, after its hidden layers; 0: no memory")
     cg_iterations: int = _setting(10, "conjugate-gradient iterations of a trust-region step")
     fisher_rows: int = _setting(
-        2048, "most rows of a slot on which a trust-region step estimates the curvature, likewise"
+        2048, "most rows of a slot on which a trust-region step finds curvature: whole sequences"
     )
     line_search_steps: int = _setting(10, "candidates tried by a trust-region step")
     grouping_steps: int = _setting(
