@@ -41,7 +41,9 @@ class Learner:
     @cached_property
     def num_policies(self) -> int:
         """G; some may be in use by nobody where the algorithm finds clusters."""
-        return self.spec.num_agents if self.algorithm.finds_clusters else self.policy_of.max() + 1
+        if self.algorithm.finds_clusters:
+            return self.spec.num_agents
+        return int(self.policy_of.max()) + 1
 
     @cached_property
     def parts(self) -> Parts:
