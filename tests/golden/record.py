@@ -72,8 +72,16 @@ VARIANTS = {
         "reset_interval": 2,
         "num_minibatches": 1,
     },
+    "oappo, memory": {},
+    "oatrpo, memory": {},
+    "oatrpo, memory, sampled": {"estimator": "sampled"},
+    "happo, memory": {},
+    "seac, memory": {},
+    "seps, memory": {},
 }
 """Rows under other settings than the defaults, which they name first."""
+MEMORY_SIZE = 8
+"""Of the policies of any case, recorded or not, that has ``memory`` in its name."""
 
 # Coefficients at which gates, clips and line searches go either way.
 COEFFICIENTS = {"actor_lr": 0.02, "critic_lr": 0.02, "clip_eps": 0.05, "kl_threshold": 0.05}
@@ -83,6 +91,12 @@ COEFFICIENTS |= {"reuse_sigma": 0.05, "max_grad_norm": 0.5, "huber_delta": 0.3}
 def cases() -> tuple[str, ...]:
     """Returns the names of all cases: rows of the table, `fixed`, and the variants."""
     return (*ALGORITHMS, "fixed", *VARIANTS)
+
+
+def settings_of(case: str) -> dict[str, Any]:
+    """Returns the settings by which a case differs from the first one of its row."""
+    remembers = "memory" in case.split(", ")
+    return VARIANTS.get(case, {}) | ({"memory_size": MEMORY_SIZE} if remembers else {})
 
 
 class Program(NamedTuple):
@@ -110,7 +124,7 @@ class Program(NamedTuple):
 def make(env_name: str, case: str, compiler_options: dict[str, bool] | None = None) -> Program:
     """Returns the programs of a case on a problem, not compiled yet."""
     env = ENVS[env_name]()
-    config = Config(**{**SIZES, **VARIANTS.get(case, {})})
+    config = Config(**SIZES | settings_of(case))
     trainer = make_trainer(env, row_of(case.partition(",")[0], env), config)
     compiled = functools.partial(jax.jit, compiler_options=compiler_options)
     return Program(trainer, compiled(trainer.init), compiled(trainer.step))
