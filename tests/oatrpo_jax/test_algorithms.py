@@ -20,6 +20,7 @@ from oatrpo_jax import (
     make_trainer,
 )
 from oatrpo_jax.algorithms import shared
+from oatrpo_jax.checkpoint import load_checkpoint, save_checkpoint, to_host
 from tests.conftest import TO_THE_BIT
 from tests.golden.record import SIZES, Program, assert_as_recorded, cases, make, row_of
 from tests.probe_envs import Messy, tree_equal
@@ -27,7 +28,10 @@ from tests.tiers import DAILY, in_tiers
 
 ROWS = [*ALGORITHMS.values(), row_of("fixed", Messy())]
 CONFIG = Config(**SIZES)
+DAILY_MEMORY = ("oappo, memory", "seac, memory")
+"""Rows whose contract is tested every day with policies that remember, too."""
 DAILY_VARIANTS = ("oappo, sampled", "oappo, mapping", "oatrpo, quantile", "mappo, other choices")
+DAILY_VARIANTS += ("oatrpo, memory, sampled",)
 """Golden cases under other settings whose numbers are looked at every day."""
 # Coefficients at which every one of them matters within two updates.
 BUSY = {
@@ -55,7 +59,11 @@ CHANGED = {
 # A line search that accepts its first candidate, or a gate whose quantile stays on one side of
 # sigma, reads these without effect; test_trpo and test_reuse have them.
 RARELY_FELT = {"line_search_decay", "accept_ratio", "divergence_quantile"}
-each_algorithm = pytest.mark.parametrize("name", in_tiers([row.name for row in ROWS], DAILY))
+NAMED = [row.name for row in ROWS]
+REMEMBERING = [f"{name}, memory" for name in NAMED]
+each_algorithm = pytest.mark.parametrize(
+    "name", in_tiers([*NAMED, *REMEMBERING], (*DAILY, *DAILY_MEMORY))
+)
 
 # Two of one kind and another, where the agents are to be grouped first.
 LABELS = [0, 1, 0]
@@ -123,14 +131,14 @@ def test_metrics_are_finite_and_the_first_ratio_is_one(name):
     np.testing.assert_allclose(metrics["policy/first_ratio"], 1.0, rtol=1e-5)
     if row.reuse.averages:
         sums = metrics["reuse/weight"].sum(axis=-1)
-        np.testing.assert_allclose(sums[..., used_policies(row)], 1.0, rtol=1e-5)
-        np.testing.assert_array_equal(sums[..., ~used_policies(row)], 0.0)
+        np.testing.assert_allclose(sums[..., used_policies(name)], 1.0, rtol=1e-5)
+        np.testing.assert_array_equal(sums[..., ~used_policies(name)], 0.0)
 
 
-def used_policies(row):
+def used_policies(case):
     """[G] bool, which policies some agent acts with."""
-    learner = program_of(row.name).trainer.learner
-    labels = LABELS if row.finds_clusters else learner.policy_of
+    learner = program_of(case).trainer.learner
+    labels = LABELS if learner.algorithm.finds_clusters else learner.policy_of
     return np.isin(np.arange(learner.num_policies), labels)
 
 
@@ -138,7 +146,7 @@ def used_policies(row):
 def test_every_policy_in_use_learns_and_every_critic_and_no_other(name):
     starts = [program_of(name).begin(key).learner for key in make_grid()[0]]
     before = jax.tree.map(lambda *x: np.stack(x), *jax.device_get(starts))
-    learner, used = swept(name)[0], used_policies(row_named(name))
+    learner, used = swept(name)[0], used_policies(name)
     for old, new in (
         (before.policies.params, learner.policies.params),
         (before.critics.params, learner.critics.params),
@@ -154,7 +162,8 @@ def test_every_policy_in_use_learns_and_every_critic_and_no_other(name):
 
 
 @pytest.mark.parametrize(
-    "name", in_tiers([row.name for row in ROWS], ("oappo", "oatrpo-auto", "seac"))
+    "name",
+    in_tiers([*NAMED, *DAILY_MEMORY, "oatrpo, memory"], ("oappo", "oatrpo-auto", "seac")),
 )
 def test_a_sweep_in_one_program_is_the_loop_over_seeds_and_coefficients(name):
     program, (keys, grid) = program_of(name), make_grid()
@@ -185,13 +194,13 @@ def test_it_is_traced_once_and_repeats_to_the_bit(name):
     assert tree_equal(*(state.learner for state in runs))
 
 
-@pytest.mark.parametrize("case", in_tiers(cases(), (*DAILY, *DAILY_VARIANTS)))
+@pytest.mark.parametrize("case", in_tiers(cases(), (*DAILY, *DAILY_VARIANTS, *DAILY_MEMORY)))
 def test_the_numbers_of_the_messy_problem_are_those_recorded(case):
     assert_as_recorded("messy", case, program_of(case))
 
 
 @pytest.mark.slow  # Op by op an update takes 40 seconds.
-@each_algorithm
+@pytest.mark.parametrize("name", in_tiers([*NAMED, *DAILY_MEMORY, "oatrpo, memory"], DAILY))
 def test_an_update_gives_the_same_jitted_and_op_by_op(name):
     config = Config(
         num_epochs=1,
@@ -199,10 +208,12 @@ def test_an_update_gives_the_same_jitted_and_op_by_op(name):
         hidden_sizes=(4,),
         cg_iterations=1,
         line_search_steps=1,
+        memory_size=program_of(name).trainer.config.memory_size and 3,
     )
     learner = make_learner(EnvSpec(3, 3, 2, 2), row_named(name), config)
     state = jax.jit(learner.init)(jax.random.key(4))
-    arguments = (state, made_up_trajectory(), Hyperparams.create(), jax.random.key(5))
+    memory = learner.start(2)
+    arguments = (state, made_up_trajectory(), Hyperparams.create(), jax.random.key(5), memory)
     jitted, _ = jax.jit(learner.update)(*arguments)
     with jax.disable_jit():
         plain, _ = learner.update(*arguments)
@@ -261,6 +272,8 @@ def check_what_matters(row, config, learners):
 SAME = [
     ("oappo", "happo"),
     pytest.param("oatrpo", "hatrpo", marks=pytest.mark.thorough),
+    ("oappo, memory", "happo, memory"),
+    pytest.param("oatrpo, memory", "hatrpo, memory", marks=pytest.mark.thorough),
 ]
 
 
@@ -287,6 +300,26 @@ def test_without_reuse_off_agent_algorithms_are_their_own_only_forms(
 def test_with_reuse_they_are_not():
     left, right = (swept(name)[0] for name in ("oappo", "happo"))
     assert not tree_equal(left, right)
+
+
+def test_a_run_saved_in_the_midst_of_episodes_goes_on_to_the_bit(tmp_path):
+    program = program_of("oappo, memory")
+    state, _ = program.step(program.begin(jax.random.key(1)), Hyperparams.create())
+    under_way = np.asarray(state.rollout.episode_length) > 0
+    is_remembered = (np.asarray(state.rollout.memory) != 0).any(axis=(1, 2, 3))
+    assert under_way.any()
+    np.testing.assert_array_equal(is_remembered, under_way)
+    save_checkpoint(tmp_path / "state", to_host(state))
+    loaded = load_checkpoint(tmp_path / "state", jax.eval_shape(lambda: state))
+    on, again = (program.step(each, Hyperparams.create()) for each in (state, loaded))
+    assert same_bits(on, again)
+
+
+def same_bits(one, other):
+    left, right = to_host(one), to_host(other)
+    return left.keys() == right.keys() and all(
+        left[name].tobytes() == right[name].tobytes() for name in left
+    )
 
 
 @pytest.mark.parametrize("name", ["mappo", "happo"])
