@@ -32,22 +32,59 @@ SPEC = EnvSpec.from_env(Messy())
 HPARAMS = Hyperparams.create(actor_lr=0.02, critic_lr=0.02, reuse_sigma=0.5, kl_threshold=0.05)
 
 
+MEMORY = ", memory"
+"""At the end of the name of a row whose policies remember."""
+
+
 @functools.cache
 def learner_of(name):
-    return make_learner(SPEC, name, CONFIG)
+    config = dataclasses.replace(CONFIG, memory_size=4) if name.endswith(MEMORY) else CONFIG
+    return make_learner(SPEC, name.removesuffix(MEMORY), config)
 
 
-@jax.jit
-def collect(actor_state, start_key, key):
-    """A trajectory; whatever learners learn by, they act alike."""
-    env, act = Messy(), functools.partial(learner_of("oappo").act, actor_state)
-    return rollout(env, act, init_rollout(env, NUM_ENVS, start_key), NUM_STEPS, key)[1]
+@functools.partial(jax.jit, static_argnums=0)
+def collect(name, actor_state, start_key, key):
+    """A trajectory, and the memory before it.
+
+    Where policies remember, it begins in the midst of episodes.
+    """
+    env, learner = Messy(), learner_of(name)
+    act = functools.partial(learner.act, actor_state)
+    start = init_rollout(env, NUM_ENVS, start_key, learner.start(NUM_ENVS))
+    if start.memory is not None:
+        key, first_key = jax.random.split(key)
+        start, *_ = rollout(env, act, start, NUM_STEPS, first_key)
+    return rollout(env, act, start, NUM_STEPS, key)[1], start.memory
+
+
+def actor_of(name):
+    """A row that acts in the same way: whatever learners learn by, they act alike."""
+    return "oappo, memory" if name.endswith(MEMORY) else "oappo"
+
+
+COLLECT_KEYS = jax.random.split(jax.random.key(1), 3)
+
+
+def acting(state):
+    """What of a learner's state is needed to act."""
+    policies = state.policies._replace(opt_state=None)
+    return state._replace(policies=policies, critics=None, value_norm=None)
+
+
+def collected(name):
+    """A learner's state with policies that have parted, and a trajectory with deaths."""
+    return collected_with_memory(name)[:2]
+
+
+def memory_of(name):
+    """The memory before that trajectory; None where policies remember nothing."""
+    return collected_with_memory(name)[2]
 
 
 @functools.cache
-def collected(name):
-    """A learner's state with policies that have parted, and a trajectory with deaths."""
-    noise_key, *keys = jax.random.split(jax.random.key(1), 3)
+def collected_with_memory(name):
+    """All three of them."""
+    noise_key, *keys = COLLECT_KEYS
 
     @jax.jit
     def init(key, noise_key):
@@ -58,11 +95,8 @@ def collected(name):
         return state._replace(policies=state.policies._replace(params=actors))
 
     state = init(jax.random.key(0), noise_key)
-    acting = state._replace(
-        policies=state.policies._replace(opt_state=None), critics=None, value_norm=None
-    )
     # On the host, where a test changes the trajectory without compiling anything.
-    return jax.device_get((state, collect(acting, *keys)))
+    return jax.device_get((state, *collect(actor_of(name), acting(state), *keys)))
 
 
 @functools.cache
@@ -76,24 +110,24 @@ def weights_of(learner, state, trajectory):
     return weights(state, trajectory, HPARAMS, jax.random.key(2))
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def make_plan_of(name, state, trajectory, memory):
+    """What a learner plans for a trajectory, and metrics."""
+    learner, seen, actors = learner_of(name), trajectory.observation, state.policies.params
+    value = learner.value(state, seen)
+    next_value = learner.value(state, trajectory.next_observation)
+    advantage = trajectory_advantage(trajectory, value, next_value, CONFIG, HPARAMS)
+    experience = make_experience(
+        learner.policy, actors, state.labels, trajectory, memory, advantage
+    )
+    reuse, key = learner.algorithm.reuse, jax.random.key(4)
+    return make_plan(learner.policy, reuse, actors, experience, HPARAMS, key)
+
+
 @functools.cache
 def plan_of(name):
     """What a learner plans for the trajectory that it has collected."""
-    learner = learner_of(name)
-
-    @jax.jit
-    def make(state, trajectory):
-        seen, actors = trajectory.observation, state.policies.params
-        value = learner.value(state, seen)
-        next_value = learner.value(state, trajectory.next_observation)
-        advantage = trajectory_advantage(trajectory, value, next_value, CONFIG, HPARAMS)
-        experience = make_experience(
-            learner.policy, actors, state.labels, trajectory, None, advantage
-        )
-        reuse, key = learner.algorithm.reuse, jax.random.key(4)
-        return make_plan(learner.policy, reuse, actors, experience, HPARAMS, key)[0]
-
-    return jax.device_get(make(*collected(name)))
+    return jax.device_get(make_plan_of(name, *collected_with_memory(name))[0])
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -139,10 +173,18 @@ def test_what_a_dead_agent_sees_does_not_make_it_act_out_of_range():
     assert ((action >= 0) & (action < SPEC.num_actions)).all() and np.isfinite(log_prob).all()
 
 
-@pytest.mark.parametrize("name", in_tiers(("oatrpo-auto", "seac"), ("oatrpo-auto",)))
+@pytest.mark.parametrize(
+    "name",
+    in_tiers(
+        ("oatrpo-auto", "seac", "oappo, memory", "oatrpo-auto, memory", "seac, memory"),
+        ("oatrpo-auto", "oappo, memory"),
+    ),
+)
 def test_no_matrix_product_of_an_update_is_rounded_on_an_accelerator(name):
     """By default a GPU keeps 11 bits of each factor: ratios would not start at 1."""
-    given = *collected(name), HPARAMS, jax.random.key(2)
+    state = jax.eval_shape(learner_of(name).init, jax.random.key(0))
+    _, trajectory, memory = collected_with_memory(actor_of(name))
+    given = state, trajectory, HPARAMS, jax.random.key(2), memory
     program = update_of(name).lower(*given).as_text()
     products = [line for line in program.splitlines() if "stablehlo.dot_general" in line]
     assert len(products) > 10
@@ -150,17 +192,20 @@ def test_no_matrix_product_of_an_update_is_rounded_on_an_accelerator(name):
 
 
 KINDS = ("oappo", "oatrpo", "happo", "oappo-auto", "oappo-ess", "mappo", "ippo")
+REMEMBERING = tuple(name + MEMORY for name in ("oappo", "oatrpo", "oappo-auto", "oappo-ess"))
+KINDS_DAILY = ("oappo", "oatrpo", "oappo-auto", "ippo", REMEMBERING[0])
 
 
-@pytest.mark.parametrize("name", in_tiers(KINDS, ("oappo", "oatrpo", "oappo-auto", "ippo")))
+@pytest.mark.parametrize("name", in_tiers(KINDS + REMEMBERING, KINDS_DAILY))
 def test_dead_rows_influence_nothing(name):
     """Identity 5: what a dead agent saw, did and was worth changes no bit of the result."""
     state, trajectory = collected(name)
     dead = ~trajectory.observation.active
     assert dead.any() and not dead.all()
     spoilt = spoil_dead_rows(trajectory)
-    before, metrics = update_of(name)(state, trajectory, HPARAMS, jax.random.key(2))
-    after, _ = update_of(name)(state, spoilt, HPARAMS, jax.random.key(2))
+    rest = HPARAMS, jax.random.key(2), memory_of(name)
+    before, metrics = update_of(name)(state, trajectory, *rest)
+    after, _ = update_of(name)(state, spoilt, *rest)
     if name == "ippo":  # A local critic learns what the dead see, as far as it is finite.
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after))
     else:
@@ -196,7 +241,9 @@ def test_illegal_actions_stay_impossible(name):
     assert (log_prob > -1e3).all()
 
 
-@pytest.mark.parametrize("name", ["oappo", "oatrpo"])
+@pytest.mark.parametrize(
+    "name", in_tiers(("oappo", "oatrpo", *REMEMBERING[:2]), ("oappo", "oatrpo", REMEMBERING[0]))
+)
 def test_relabelling_the_agents_permutes_the_result(name):
     """Identity 4, with the order relabelled alike; sums run in another order, hence a tolerance."""
     (state, _), plan = collected(name), plan_of(name)
@@ -206,11 +253,18 @@ def test_relabelling_the_agents_permutes_the_result(name):
     def permute(tree):
         return jax.tree.map(lambda x: np.asarray(x)[new_from_old], tree)
 
+    def permute_pairs(tree):
+        return jax.tree.map(lambda x: x[:, new_from_old], permute(tree))
+
     experience = plan.experience
     relabelled = UpdatePlan(
-        experience=Experience(permute(experience.slots), permute(experience.own)[:, new_from_old]),
+        experience=Experience(
+            permute(experience.slots),
+            permute_pairs(experience.own),
+            memories=permute_pairs(experience.memories),
+        ),
         order=old_to_new[plan.order],
-        weights=permute(plan.weights)[:, new_from_old],
+        weights=permute_pairs(plan.weights),
     )
     learner = learner_of(name)
     expected = permute(update_by_plan(learner, state.policies, plan)[0])
@@ -241,6 +295,36 @@ def test_relabelling_permutes_divergences_and_weights():
     for name in ("reuse/divergence", "reuse/weight"):
         expected = np.asarray(before[name])[permutation][:, permutation]
         np.testing.assert_allclose(after[name], expected, rtol=1e-3, atol=1e-6)
+
+
+def test_a_rollout_is_gone_through_again_with_the_outputs_recorded_while_acting():
+    """Episodes end in it, and in some environments it begins in the midst of one."""
+    name = "oappo, memory"
+    _, trajectory = collected(name)
+    ended, memory = trajectory.terminated | trajectory.truncated, memory_of(name)
+    assert ended[:-1].any() and (memory != 0).any(axis=(1, 2, 3)).any()
+    slots = plan_of(name).experience.slots
+    log_prob = np.take_along_axis(jax.nn.log_softmax(slots.logits), slots.action[..., None], -1)
+    np.testing.assert_allclose(log_prob[..., 0], slots.log_prob, atol=1e-5)
+    given = *collected(name), HPARAMS, jax.random.key(2), memory
+    _, metrics = update_of(name)(*given)
+    np.testing.assert_allclose(metrics["policy/first_ratio"], 1.0, atol=1e-6)
+
+
+def test_policies_that_are_the_same_agree_on_what_anybody_recorded():
+    """In the midst of episodes too: each has the memory that it would have had itself."""
+    name = "oappo, memory"
+    state, _ = collected(name)
+    copied = jax.tree.map(lambda x: x[[0, 0, 0]], state.policies)
+    state = state._replace(policies=copied)
+    trajectory, memory = jax.device_get(collect(name, acting(state), *COLLECT_KEYS[1:]))
+    assert (memory != 0).any()
+    _, metrics = make_plan_of(name, state, trajectory, memory)
+    np.testing.assert_allclose(metrics["reuse/divergence"], 0.0, atol=1e-6)
+    # Who begins another's experience with a memory of nothing does not agree.
+    forgetful = memory * np.eye(NUM_AGENTS, dtype=np.float32)[:, :, None]
+    _, metrics = make_plan_of(name, state, trajectory, forgetful)
+    assert (metrics["reuse/divergence"] > 1e-5).sum() >= NUM_AGENTS
 
 
 @pytest.mark.parametrize("estimator", ["sampled", "mapping"])
@@ -320,6 +404,74 @@ def test_acting_and_valuing_refuse_an_observation_of_other_shapes(field, value, 
     act = functools.partial(learner.act, key=jax.random.key(0))
     with pytest.raises(ValueError, match=rf"^observation\.{complaint}"):
         (learner.value if field == "global_state" else act)(state, wrong)
+
+
+ZEROS = jnp.zeros((NUM_ENVS, NUM_AGENTS, NUM_AGENTS, 4))
+ADVICE = r"; learner\.start\(num_envs\) makes the first one, and act gives the next"
+BAD_MEMORIES = {
+    "none": (None, r"that of policies with memory_size = 4, got None"),
+    "list": (ZEROS.tolist(), r"an array, got list; make it one by jnp\.asarray"),
+    "integers": (ZEROS.astype(int), r"floating \[4, .*, got int32 \[4, 3, 3, 4\]"),
+    "too few environments": (ZEROS[:2], r"floating .* got float32 \[2, 3, 3, 4\]"),
+    "another size": (ZEROS[..., 1:], r"floating .* got float32 \[4, 3, 3, 3\]"),
+    "no environments": (ZEROS[0], r"floating .* got float32 \[3, 3, 4\]"),
+}
+
+
+@pytest.mark.parametrize(("memory", "complaint"), BAD_MEMORIES.values(), ids=BAD_MEMORIES)
+def test_a_memory_that_does_not_fit_is_refused(memory, complaint):
+    learner, (_, trajectory) = learner_of("oappo, memory"), collected("oappo")
+    state = jax.eval_shape(learner.init, jax.random.key(0))
+    seen, key = jax.tree.map(lambda x: x[0], trajectory.observation), jax.random.key(0)
+    complaint = f"^memory: expected {complaint}" + (ADVICE if "list" not in complaint else "")
+    with pytest.raises(ValueError, match=complaint):
+        learner.act(state, seen, key, memory=memory)
+    with pytest.raises(ValueError, match=complaint):
+        learner.update(state, trajectory, HPARAMS, key, memory)
+
+
+def test_a_memory_with_which_agents_only_act_does_not_do_for_learning_from_others():
+    learner, (_, trajectory) = learner_of("oappo, memory"), collected("oappo")
+    state, key = jax.eval_shape(learner.init, jax.random.key(0)), jax.random.key(0)
+    own = learner.start(NUM_ENVS, to_learn=False)
+    assert own.shape == (NUM_ENVS, NUM_AGENTS, 1, 4)
+    complaint = r"^memory: expected floating \[4, 3, 3, 4\], got float32 \[4, 3, 1, 4\]"
+    with pytest.raises(ValueError, match=complaint + ADVICE):
+        learner.update(state, trajectory, HPARAMS, key, own)
+    seen = jax.tree.map(lambda x: x[0], trajectory.observation)
+    *_, after = jax.eval_shape(learner.act, state, seen, key, memory=own)
+    assert after.shape == own.shape
+
+
+def test_policies_that_remember_nothing_refuse_a_memory():
+    learner, (state, trajectory) = learner_of("oappo"), collected("oappo")
+    seen, key = jax.tree.map(lambda x: x[0], trajectory.observation), jax.random.key(0)
+    complaint = r"^memory: expected None, .* memory_size = 0, got .*; leave it out"
+    with pytest.raises(ValueError, match=complaint):
+        learner.act(state, seen, key, memory=ZEROS)
+    with pytest.raises(ValueError, match=complaint):
+        learner.update(state, trajectory, HPARAMS, key, ZEROS)
+    assert learner.start(NUM_ENVS) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "log_affinity", "num_memories"),
+    [
+        ("oappo", False, 3),
+        ("seac", False, 3),
+        ("happo", False, 1),
+        ("happo", True, 3),
+        ("mappo", True, 1),
+        ("seps", False, 1),
+        ("seps", True, 3),
+    ],
+)
+def test_policies_go_through_what_others_see_where_they_are_asked_about_it(
+    name, log_affinity, num_memories
+):
+    config = dataclasses.replace(CONFIG, memory_size=4, log_affinity=log_affinity)
+    memory = make_learner(SPEC, name, config).start(5)
+    assert memory.shape == (5, NUM_AGENTS, num_memories, 4) and not memory.any()
 
 
 @pytest.mark.parametrize("name", ["oappo", "ippo"])
