@@ -63,6 +63,49 @@ class RoleGame:
         )
 
 
+class Recollection:
+    """Shows each agent a bit at first, and asks for it when that is no longer to be seen.
+
+    Reward, and success: the share of agents that answer correctly, in the last step.  Without a
+    memory that is one half, whatever they do.
+    """
+
+    num_actions = 2
+
+    def __init__(self, num_agents: int = 3, delay: int = 4) -> None:
+        self.num_agents = num_agents
+        self.agent_types = ("witness",) * num_agents
+        self.delay = delay
+        """Steps between that which shows the bit and that which asks for it."""
+
+    def reset(self, key: jax.Array) -> tuple[tuple[jax.Array, jax.Array], ProbeTimeStep]:
+        bits = jax.random.bernoulli(key, shape=(self.num_agents,)).astype(jnp.int32)
+        return (bits, jnp.int32(0)), self._timestep(bits, jnp.int32(0), jnp.float32(0))
+
+    def step(self, state: tuple[jax.Array, jax.Array], action: jax.Array):
+        bits, step = state
+        share = jnp.mean((action == bits).astype(jnp.float32))
+        share = jnp.where(step > self.delay, share, 0.0)
+        return (bits, step + 1), self._timestep(bits, step + 1, share)
+
+    def _timestep(self, bits: jax.Array, step: jax.Array, share: jax.Array) -> ProbeTimeStep:
+        is_last = step > self.delay + 1
+        shown = jnp.where(step == 0, jax.nn.one_hot(bits, 2), 0.0)
+        asked = jnp.full((self.num_agents, 1), step == self.delay + 1, jnp.float32)
+        return ProbeTimeStep(
+            is_last=is_last,
+            reward=share,
+            discount=jnp.where(is_last, 0.0, 1.0),
+            observation=Observation(
+                agents_view=jnp.concatenate([shown, asked], axis=-1),
+                action_mask=jnp.ones((self.num_agents, 2), bool),
+                global_state=jnp.append(bits.astype(jnp.float32), asked[0]),
+                active=jnp.ones(self.num_agents, bool),
+            ),
+            extras={"success": share},
+        )
+
+
 class SlowWin:
     """Tosses a coin at the start: heads is won after nine steps, tails is lost after one."""
 

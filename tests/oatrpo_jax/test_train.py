@@ -1,5 +1,6 @@
 """Learning on problems so small that the answer is known."""
 
+import dataclasses
 import functools
 
 import jax
@@ -10,7 +11,7 @@ import pytest
 from oatrpo_jax import ALGORITHMS, Config, Hyperparams, make_train, make_trainer
 from oatrpo_jax.rollout import MAX_EPISODE_STEPS
 from tests.golden.record import SIZES, make
-from tests.probe_envs import Messy, RoleGame, SlowWin, tree_equal
+from tests.probe_envs import Messy, Recollection, RoleGame, SlowWin, tree_equal
 
 CONFIG = Config(
     num_envs=32,
@@ -82,6 +83,27 @@ def test_one_shared_policy_cannot_serve_opposed_agents():
     # Each answer is right for exactly half of the agents: never for all four.
     assert metrics["episode/success"][:, -5:].mean() < 0.1
     np.testing.assert_allclose(metrics["episode/return"][:, -5:].mean(), 0.5, atol=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["oappo", "oatrpo"])
+@pytest.mark.parametrize("memory_size", [0, 16])
+def test_what_was_seen_once_is_known_later_to_policies_with_a_memory_alone(algorithm, memory_size):
+    """Episodes of 6 steps, which rollouts of 16 cut."""
+    sizes = {"rollout_length": 16, "memory_size": memory_size}
+    trainer = make_trainer(Recollection(), algorithm, dataclasses.replace(CONFIG, **sizes))
+
+    @jax.jit
+    def train_and_play(key):
+        step = lambda state, _: trainer.step(state, HPARAMS)  # noqa: E731
+        state, metrics = jax.lax.scan(step, trainer.init(key), length=40)
+        played = trainer.evaluate(state.learner, key, 320)
+        return metrics["episode/success"][-5:].mean(), played["evaluation/success"]
+
+    for success in train_and_play(jax.random.key(0)):
+        # Without a memory every answer is right with 1/2: 3 answers in each of at least 320
+        # episodes have a deviation of 0.5 / sqrt(960) = 0.016.
+        assert success > 0.95 if memory_size else abs(success - 0.5) < 0.065
 
 
 @pytest.mark.thorough
