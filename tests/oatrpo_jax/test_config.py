@@ -20,6 +20,8 @@ from tests.probe_envs import RoleGame
         ({"estimator": "best"}, "estimator: expected one of weighted, sampled, mapping"),
         ({"hidden_sizes": ()}, "hidden_sizes: expected positive widths"),
         ({"activation": "gelu"}, "activation: expected one of tanh, relu"),
+        ({"memory_size": -1}, "memory_size: expected a whole number of at least 0, got -1"),
+        ({"memory_size": True}, "memory_size: expected a whole number"),
     ],
 )
 def test_a_bad_setting_is_refused_with_what_is_legal(changes, complaint):
@@ -80,9 +82,13 @@ def test_hyperparams_can_be_made_inside_a_program():
     [
         ({"num_minibatches": 3}, "3 does not divide num_envs = 64"),
         ({"reset_interval": 3}, "3 does not divide rollout_length = 128"),
+        (
+            {"memory_size": 8, "rollout_length": 1},
+            "memory_size: expected 0 with rollout_length = 1, got 8; .* make it longer",
+        ),
     ],
 )
-def test_what_does_not_split_a_rollout_evenly_is_refused_by_the_trainer(changes, complaint):
+def test_rollouts_of_no_use_are_refused_by_the_trainer(changes, complaint):
     # An embedder's rollouts have sizes of their own.
     config = Config(**changes)
     with pytest.raises(ValueError, match=complaint):

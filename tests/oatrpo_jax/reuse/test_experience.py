@@ -3,7 +3,9 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from oatrpo_jax.policies.memory import Recall
 from oatrpo_jax.reuse.experience import Experience, Slots
 from oatrpo_jax.reuse.rows import spaced_envs, subsample_envs
 from oatrpo_jax.reuse.sources import PolicyBatch, fold_sources, make_sources, sample_sources
@@ -67,8 +69,17 @@ def test_a_slot_without_active_rows_weighs_nothing_and_is_not_nan():
     np.testing.assert_allclose(weight.sum(), 0.5, rtol=1e-6)
 
 
-def test_sampled_sources_agree_with_weighted_ones_in_expectation():
-    slots = some_slots()
+def remembered(slots: Slots) -> Slots:
+    """Returns the slots with a memory before the first row that says whose it is."""
+    num_slots, length, num_envs = slots.active.shape
+    whose = jnp.arange(num_slots, dtype=jnp.float32).reshape(-1, 1, 1, 1)
+    memory = jnp.broadcast_to(whose, (num_slots, 1, num_envs, 2))
+    return slots._replace(recall=Recall(memory, jnp.zeros((num_slots, length, num_envs), bool)))
+
+
+@pytest.mark.parametrize("remembers", [False, True])
+def test_sampled_sources_agree_with_weighted_ones_in_expectation(remembers):
+    slots = remembered(some_slots()) if remembers else some_slots()
     weights = jnp.array([0.5, 0.2, 0.3])
     own = jnp.array([False, True, False])
     sources = make_sources(slots, weights, own)
@@ -84,6 +95,35 @@ def test_sampled_sources_agree_with_weighted_ones_in_expectation():
     exact = fold_sources(total_advantage, sources)
     assert abs(sampled.mean() - exact) < 4 * standard_error
     assert abs(own_weight.mean() - 1.0) < 4 * own_weight.std() / 4000**0.5
+
+
+def test_of_a_source_that_is_drawn_a_policy_that_remembers_has_the_whole_sequence():
+    slots, weights = remembered(some_slots()), jnp.array([0.5, 0.2, 0.3])
+    whose = jnp.broadcast_to(jnp.arange(3.0)[:, None, None], slots.advantage.shape)
+    sources = make_sources(
+        slots._replace(advantage=whose), weights, jnp.array([True] + [False] * 2)
+    )
+    keys = jax.random.split(jax.random.key(2), 2000)
+    drawn = jax.vmap(lambda key: sample_sources(key, sources, weights).batch.rows)(keys)
+    source, memory = (np.asarray(x)[:, 0] for x in (drawn.advantage, drawn.recall.memory))
+    np.testing.assert_array_equal(source, np.broadcast_to(source[:, :1], source.shape))
+    np.testing.assert_array_equal(memory, np.repeat(source[:, :1, :, None], 2, axis=-1))
+    # Each environment has a draw of its own: two differ with 1 - (0.25 + 0.04 + 0.09) = 0.62.
+    first, second = source[:, 0, 0], source[:, 0, 1]
+    np.testing.assert_allclose((first != second).mean(), 0.62, atol=0.05)
+    np.testing.assert_allclose([(first == n).mean() for n in range(3)], weights, atol=0.05)
+
+
+def test_a_learner_reads_each_slot_with_the_memory_that_it_would_have_had():
+    slots = remembered(some_slots())
+    memories = jnp.arange(3.0)[:, None, None, None, None] + slots.recall.memory / 10
+    experience = Experience(slots, jnp.eye(3, dtype=bool), memories=memories)
+    seen = jax.jit(experience.seen_by)(1)
+    np.testing.assert_allclose(seen.recall.memory[:, 0, 0, 0], [1.0, 1.1, 1.2])
+    # Some rows of it, with the memories before just these.
+    some = experience.arranged(lambda batch: subsample_envs(batch, np.array([1, 3])))
+    assert some.memories.shape == (3, 3, 1, 2, 2)
+    assert some.seen_by(2).recall.ended.shape == (3, 3, 2)
 
 
 def test_slots_are_judged_alike_unless_each_learner_has_its_own_view():

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,8 @@ from jax.tree_util import Partial
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.distributions import policy_distribution
-from oatrpo_jax.policies.policy import Policy
+from oatrpo_jax.policies.memory import Recall
+from oatrpo_jax.policies.policy import Policy, Views
 from oatrpo_jax.reuse.experience import Slots
 from oatrpo_jax.reuse.sources import PolicyBatch, make_sources, thin_sources
 from oatrpo_jax.steps.trpo import (
@@ -24,36 +26,45 @@ from oatrpo_jax.steps.trpo import (
 
 CONFIG = Config(hidden_sizes=(5,), cg_iterations=60)
 POLICY = Policy(CONFIG, num_actions=3)
+REMEMBERING = Policy(dataclasses.replace(CONFIG, memory_size=3), num_actions=3)
 WEIGHTS = jnp.array([0.7, 0.3])
 KEY = jax.random.key(0)
 NO_LIMIT = jnp.float32(jnp.inf)
 
 
-@pytest.fixture(scope="module")
-def params():
-    return initial_params()
+@pytest.fixture(scope="module", params=[POLICY, REMEMBERING], ids=["feed-forward", "memory"])
+def params(request):
+    return initial_params(request.param)
 
 
-@jax.jit
-def initial_params():
+@functools.partial(jax.jit, static_argnums=0)
+def initial_params(policy):
     keys = jax.random.split(jax.random.key(0))
-    params = POLICY.init(keys[0], view_size=2)
+    params = policy.init(keys[0], view_size=2)
     # The policy head starts near 0, where the Fisher matrix is almost singular.
     flat, unravel = ravel_pytree(params)
     return unravel(flat + 0.5 * jax.random.normal(keys[1], flat.shape))
 
 
+def policy_of(params):
+    """Returns the policy whose parameters they are."""
+    return REMEMBERING if "GRU_0" in params["params"] else POLICY
+
+
 @jax.jit
 def make_test_sources(params, advantage_scale=1.0):
     """Two slots of six rows for the learner of slot 0; one row of each is inactive."""
-    keys = jax.random.split(jax.random.key(1), 4)
+    policy, keys = policy_of(params), jax.random.split(jax.random.key(1), 4)
     shape = (2, 3, 2)
     view = jax.random.normal(keys[0], (*shape, 2))
     mask = jnp.ones((*shape, 3), bool).at[:, 0, 0, 2].set(False)
+    recall = None
+    if policy.remembers:  # In one environment an episode ends after the second of three steps.
+        memory = jax.random.normal(keys[3], (2, 1, 2, policy.config.memory_size))
+        recall = Recall(jnp.tanh(memory), jnp.zeros(shape, bool).at[:, 1, 0].set(True))
     other = jax.tree.map(lambda x: x + 0.1, params)
-    logits = jnp.stack(
-        [POLICY.network.apply(p, view[n], mask[n]) for n, p in enumerate((params, other))]
-    )
+    both = jax.tree.map(lambda *x: jnp.stack(x), params, other)
+    logits = jax.vmap(policy.logits)(both, Views(view, mask, recall))
     action = policy_distribution(logits).sample(seed=keys[1])
     slots = Slots(
         agents_view=view,
@@ -63,6 +74,7 @@ def make_test_sources(params, advantage_scale=1.0):
         logits=logits,
         advantage=advantage_scale * jax.random.normal(keys[2], shape),
         active=jnp.ones(shape, bool).at[:, 2, 1].set(False),
+        recall=recall,
     )
     return make_sources(slots, WEIGHTS, jnp.array([True, False]))
 
@@ -72,12 +84,12 @@ thin = jax.jit(thin_sources, static_argnums=1)
 
 @jax.jit
 def evaluate(sources, center, candidate):
-    return evaluate_candidate(POLICY, Hyperparams.create(), sources, center, candidate)
+    return evaluate_candidate(policy_of(center), Hyperparams.create(), sources, center, candidate)
 
 
 @jax.jit
 def fisher_times(params, sources, vector):
-    return fisher_vector_product(POLICY, params, sources, vector)
+    return fisher_vector_product(policy_of(params), params, sources, vector)
 
 
 @jax.jit
@@ -95,7 +107,7 @@ def dense_fisher(params, sources):
 @jax.jit
 def jitted_step(params, sources, limit, hparams):
     return trust_region_step(
-        POLICY,
+        policy_of(params),
         Learning(params, ()),
         lambda key: sources,
         limit,
@@ -127,7 +139,7 @@ def test_natural_step_agrees_with_a_dense_solve(params):
     hparams = Hyperparams.create(cg_damping=0.1, kl_threshold=0.02)
     flat, unravel = ravel_pytree(params)
     gradient = jax.random.normal(jax.random.key(3), flat.shape)
-    solve = jax.jit(lambda *args: natural_step(POLICY, hparams, *args))
+    solve = jax.jit(lambda *args: natural_step(policy_of(params), hparams, *args))
     step, _ = ravel_pytree(solve(sources, params, unravel(gradient)))
     fisher = np.asarray(dense_fisher(params, sources), np.float64)
     direction = np.linalg.solve(fisher + 0.1 * np.eye(len(flat)), np.asarray(gradient, np.float64))
@@ -142,7 +154,7 @@ def test_surrogate_gradient_agrees_with_finite_differences(params):
 
     @jax.jit
     def value(step):
-        return surrogate(POLICY, unravel(flat + step * direction), batch)[0]
+        return surrogate(policy_of(params), unravel(flat + step * direction), batch)[0]
 
     numeric = (value(1e-2) - value(-1e-2)) / 2e-2
     np.testing.assert_allclose(jax.grad(value)(0.0), numeric, rtol=1e-2, atol=1e-4)
@@ -231,9 +243,9 @@ def test_fisher_on_all_rows_is_the_same_however_many_more_are_allowed(params):
     assert optax.tree.norm(optax.tree.sub(exact, some)) > 0.01 * optax.tree.norm(exact)
 
 
-def test_trust_region_holds_on_all_rows_where_the_curvature_is_estimated_on_few(params):
+def test_trust_region_holds_on_all_rows_where_the_curvature_is_estimated_on_few():
     policy = Policy(dataclasses.replace(CONFIG, fisher_rows=4), num_actions=3)
-    sources = make_test_sources(params)
+    sources = make_test_sources(params := initial_params(POLICY))
     step = jax.jit(lambda *args: trust_region_step(policy, *args))
     learning, metrics = step(
         Learning(params, ()), Partial(lambda key: sources), NO_LIMIT, Hyperparams.create(), KEY
