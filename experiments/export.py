@@ -33,8 +33,8 @@ DESCRIPTION = """Export a trained team as one file that runs without this librar
 The zip holds policy.jax (the policies' function, serialised by jax.export for CPU, CUDA and TPU and
 any batch size), params.safetensors and specs.json. docs/evaluation.md shows how to use it."""
 
-FORMAT = 1
-"""Raised when what an export holds changes in a way that its readers must know."""
+FORMAT, FORMAT_WITH_MEMORY = 1, 2
+"""What readers go by: whether the function takes and gives a memory."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """A zip's earliest date: the same team makes the same file, whenever it is exported."""
@@ -122,7 +122,7 @@ def pack(learner: Learner, state: LearnerState, specs: Mapping[str, Any]) -> byt
 
     params = {name: np.asarray(value) for name, value in actor_parameters(state).items()}
     about = {
-        "format": FORMAT,
+        "format": FORMAT_WITH_MEMORY if learner.policy.remembers else FORMAT,
         **specs,
         **describe_call(learner),
         "parameters": {
@@ -146,15 +146,19 @@ def pack(learner: Learner, state: LearnerState, specs: Mapping[str, Any]) -> byt
 
 
 def describe_call(learner: Learner) -> dict[str, Any]:
-    """Returns the names, shapes and dtypes that the function takes and returns."""
+    """Returns names, shapes and dtypes of what the function takes and returns, in their order."""
     spec = learner.spec
     agents = ["batch", spec.num_agents]
+    size = learner.config.memory_size
+    memory = {"memory": {"shape": [*agents, size], "dtype": "float32"}} if size else {}
     return {
         "inputs": {
+            **memory,
             "agents_view": {"shape": [*agents, spec.view_size], "dtype": "float32"},
             "action_mask": {"shape": [*agents, spec.num_actions], "dtype": "bool"},
         },
         "outputs": {
+            **memory,
             "logits": {"shape": [*agents, spec.num_actions], "dtype": "float32"},
             "action": {"shape": agents, "dtype": "int32"},
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import jax
@@ -44,6 +44,10 @@ def export_actors(
     agent acts with which policy, by the state's labels, is part of the function.
     `jax.export.Exported.serialize` turns it into bytes.
 
+    Where policies remember, it is ``call(params, memory, agents_view, action_mask)``, and it
+    returns the memory afterwards, logits and actions.  A memory is ``[b, N, H]`` float32; who
+    calls makes rows of it 0 where an episode starts, and views 0 of agents that are not active.
+
     Args:
         learner: whose policies; parameters are arguments of the function, not part of it.
         state: says who acts with which policy, and which shapes parameters have.
@@ -55,7 +59,21 @@ def export_actors(
     from jax import export  # Brings in a serialiser that nothing else needs.
 
     check_labels(state.labels, learner.spec.num_agents, learner.num_policies)
-    names = actor_parameters(state)
+    (rows,) = export.symbolic_shape("b")
+    spec = learner.spec
+    seen = (
+        jax.ShapeDtypeStruct((rows, spec.num_agents, spec.view_size), jnp.float32),
+        jax.ShapeDtypeStruct((rows, spec.num_agents, spec.num_actions), jnp.bool_),
+    )
+    act = _acting(learner, state)
+    if learner.policy.remembers:
+        shape = rows, spec.num_agents, learner.config.memory_size
+        act, seen = _remembering(learner, state), (jax.ShapeDtypeStruct(shape, jnp.float32), *seen)
+    return export.export(jax.jit(act), platforms=platforms)(actor_parameters(state), *seen)
+
+
+def _acting(learner: Learner, state: LearnerState) -> Callable[..., tuple[jax.Array, ...]]:
+    """Returns the function to export of policies without memory."""
 
     def act(
         params: Mapping[str, jax.Array], agents_view: jax.Array, action_mask: jax.Array
@@ -63,10 +81,22 @@ def export_actors(
         logits, _ = learner.logits(with_actors(state, params), agents_view, action_mask)
         return logits, jnp.argmax(logits, axis=-1).astype(jnp.int32)
 
-    (rows,) = export.symbolic_shape("b")
-    spec = learner.spec
-    return export.export(jax.jit(act), platforms=platforms)(
-        names,
-        jax.ShapeDtypeStruct((rows, spec.num_agents, spec.view_size), jnp.float32),
-        jax.ShapeDtypeStruct((rows, spec.num_agents, spec.num_actions), jnp.bool_),
-    )
+    return act
+
+
+def _remembering(learner: Learner, state: LearnerState) -> Callable[..., tuple[jax.Array, ...]]:
+    """Returns the function to export of policies with memory."""
+
+    def act(
+        params: Mapping[str, jax.Array],
+        memory: jax.Array,
+        agents_view: jax.Array,
+        action_mask: jax.Array,
+    ) -> tuple[jax.Array, ...]:
+        # Agents that remember what they need to act alone: L is 1.
+        logits, after = learner.logits(
+            with_actors(state, params), agents_view, action_mask, memory[..., None, :]
+        )
+        return jnp.squeeze(after, -2), logits, jnp.argmax(logits, axis=-1).astype(jnp.int32)
+
+    return act

@@ -82,8 +82,15 @@ def _settings(result: Result, point: int) -> dict[str, Any]:
     """Returns what a point's algorithm reads to learn, and what is swept, coefficients first."""
     config = result.config
     to_log = _read_to_log(config["algorithm"]) - set(config["swept"])
-    reads = set(config["reads"]) - NO_DIFFERENCE - to_log
-    found = {k: _plain(v) for k, v in (config["points"][point] | config["config"]).items()}
+    # What a run was too old to be asked for, it did as the default has it.
+    added = {
+        each.name: each.default
+        for each in dataclasses.fields(Config)
+        if each.name not in config["config"]
+    }
+    reads = {*config["reads"], *added} - NO_DIFFERENCE - to_log
+    told = config["points"][point] | config["config"] | added
+    found = {k: _plain(v) for k, v in told.items()}
     by_hand = {} if config["reuse_matrix"] is None else {"reuse_matrix": config["reuse_matrix"]}
     return {k: v for k, v in found.items() if k in reads} | by_hand
 

@@ -192,16 +192,18 @@ def play_episode(
     """Returns the environment's states in one episode, the first one included; key is consumed."""
 
     @jax.jit
-    def step(state: PyTree, observation: Any, key: jax.Array):
-        action, _ = trainer.learner.act(learner, observation, key, greedy)
+    def step(state: PyTree, observation: Any, memory: jax.Array | None, key: jax.Array):
+        action, _, *after = trainer.learner.act(learner, observation, key, greedy, memory)
         state, timestep = trainer.env.step(state, action)
-        return state, timestep.observation, timestep.last()
+        return state, timestep.observation, after[0] if after else None, timestep.last()
 
+    # Of one episode, which needs no axis.
+    memory = jax.tree.map(lambda x: x[0], trainer.learner.start(1, to_learn=False))
     reset_key, key = jax.random.split(key)
     state, timestep = jax.jit(trainer.env.reset)(reset_key)
     states, observation = [state], timestep.observation
     for step_key in jax.random.split(key, MAX_REPLAY_STEPS):
-        state, observation, is_last = step(state, observation, step_key)
+        state, observation, memory, is_last = step(state, observation, memory, step_key)
         states.append(state)
         if is_last:
             break

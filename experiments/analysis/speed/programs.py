@@ -14,6 +14,9 @@ from jax import Array
 from experiments.analysis.speed.timing import Side
 from experiments.training.program import over_lanes
 from oatrpo_jax import Config, Hyperparams, Trainer, TrainState, make_trainer
+from oatrpo_jax.reuse.divergence import pairwise_divergence
+from oatrpo_jax.reuse.experience import make_experience
+from oatrpo_jax.reuse.rows import spaced_envs
 from oatrpo_jax.rollout import init_rollout, rollout
 from oatrpo_jax.types import MultiAgentEnv, Observation, Transition
 
@@ -105,10 +108,7 @@ def first_rollout(trainer: Trainer, key: Array) -> tuple[TrainState, Transition]
     """Returns a fresh state and what its policies do in one rollout, ``[T, E]``."""
     key, rollout_key = jax.random.split(key)
     state, config = trainer.init(key), trainer.config
-
-    def act(observation: Observation, key: Array) -> tuple[Array, Array]:
-        return trainer.learner.act(state.learner, observation, key)
-
+    act = partial(trainer.learner.act, state.learner)
     _, trajectory, _ = rollout(
         trainer.env, act, state.rollout, config.rollout_length, rollout_key, config.reset_interval
     )
@@ -123,29 +123,32 @@ def learning(trainer: Trainer, part: Callable[..., Array]) -> Side:
 def update(trainer: Trainer, state: TrainState, trajectory: Transition) -> Array:
     """Returns a number that depends on everything that an update makes, everybody admitted."""
     hparams = Hyperparams.create(reuse_sigma=OPEN_GATE)
-    learner, metrics = trainer.learner.update(state.learner, trajectory, hparams, state.key)
+    learner, metrics = trainer.learner.update(
+        state.learner, trajectory, hparams, state.key, state.rollout.memory
+    )
     made = learner.policies.params, learner.critics.params, metrics
     return checksum(*jax.tree.leaves(made))
 
 
 def pairwise_kl(trainer: Trainer, state: TrainState, trajectory: Transition) -> Array:
-    """Returns how far all policies are from all agents', ``[G, N]``, on `divergence_rows` rows."""
-    learner, labels = trainer.learner, state.learner.labels
-    length = trainer.config.divergence_rows // trainer.config.num_envs
-    seen = jax.tree.map(lambda x: x[:length], trajectory.observation)
+    """Returns how far all policies are from all agents', ``[G, N]``, on `divergence_rows` rows.
 
-    def log_policy(labels: Array) -> Array:
-        by_label = state.learner._replace(labels=labels)
-        logits = learner.logits(by_label, seen.agents_view, seen.action_mask)[0]
-        return jax.nn.log_softmax(logits)
+    The learner is one that may reuse others' experience.
+    """
+    config, policy, learner = trainer.config, trainer.learner.policy, state.learner
+    actors, (length, num_envs) = learner.policies.params, trajectory.reward.shape
+    envs = spaced_envs((length, num_envs), config.divergence_rows)
+    rows = jax.tree.map(lambda x: x[:, envs], trajectory)
+    memory = jax.tree.map(lambda x: x[envs], state.rollout.memory)
+    nothing = jnp.zeros((length, len(envs), 1))
+    experience = make_experience(policy, actors, learner.labels, rows, memory, nothing)
 
-    behaviour = log_policy(labels)
+    def logits_of(number: Array) -> Array:
+        return policy.logits(jax.tree.map(lambda x: x[number], actors), experience.seen_by(number))
 
-    def distances(policy: Array) -> Array:
-        other = log_policy(jnp.full_like(labels, policy))
-        return jnp.mean(jnp.sum(jnp.exp(behaviour) * (behaviour - other), axis=-1), axis=(0, 1))
-
-    return jax.lax.map(distances, jnp.arange(learner.num_policies))
+    return pairwise_divergence(
+        logits_of, experience.slots, len(experience.own), config, Hyperparams.create()
+    )
 
 
 def matrix_product(rows: int, inner: int, columns: int) -> Side:
