@@ -84,6 +84,16 @@ def test_its_parts_are_those_of_the_run(trained):
     assert tree_equal(run.learner.act(run.state, *given), learner.act(run.state, *given))
 
 
+def test_a_run_of_before_policies_had_memory_has_none(trained, tmp_path):
+    content = json.loads((trained / "config.json").read_text())
+    assert content["config"].pop("memory_size") == 0
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    (tmp_path / "checkpoints").symlink_to(trained / "checkpoints")
+    old, new = (oa.load_run(directory, 1, 4) for directory in (tmp_path, trained))
+    assert old.config == new.config and old.learner.start(3) is None
+    assert tree_equal(old.state, new.state)
+
+
 def test_it_needs_neither_the_environment_nor_the_command_line(trained, tmp_path):
     rows = tmp_path / "rows.npz"
     np.savez(rows, **seen()._asdict())
