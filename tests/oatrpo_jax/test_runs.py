@@ -106,20 +106,6 @@ def test_it_needs_neither_the_environment_nor_the_command_line(trained, tmp_path
     np.testing.assert_array_equal(result["log_prob"], log_prob)
 
 
-@pytest.mark.thorough
-def test_a_run_whose_policies_remember_comes_back_with_their_memory(tmp_path):
-    make_trained_run(
-        tmp_path / "run", [*TINY, "--memory-size", "4", "--seeds", "1", "--total-steps", "192"]
-    )
-    run = oa.load_run(tmp_path / "run")
-    memory = run.learner.start(16, to_learn=False)
-    assert memory.shape == (16, 2, 1, 4)
-    *_, after = run.learner.act(run.state, seen(), jax.random.key(0), greedy=True, memory=memory)
-    assert after.shape == memory.shape and (after != 0).any()
-    with pytest.raises(ValueError, match=r"^memory: expected that of .*memory_size = 4, got None"):
-        run.learner.act(run.state, seen(), jax.random.key(0))
-
-
 @pytest.mark.parametrize("matrix", ["rr", "0.7,0.3;0.4,0.6"])
 def test_a_matrix_set_by_hand_comes_back(tmp_path, matrix):
     argv = ["--algorithm", "fixed", "--reuse-matrix", matrix, "--seeds", "1"]
