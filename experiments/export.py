@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """Export a trained team as one file that runs without this library.
 
 The zip holds policy.jax (the policies' function, serialised by jax.export for CPU, CUDA and TPU and
-any batch size), params.safetensors and specs.json. docs/evaluation.md shows how to use it."""
+any batch size), params.safetensors and specs.json. The function of a team with memory takes and
+gives it. docs/evaluation.md shows how to use both."""
 
 FORMAT, FORMAT_WITH_MEMORY = 1, 2
 """What readers go by: whether the function takes and gives a memory."""

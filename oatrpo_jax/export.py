@@ -97,6 +97,10 @@ def _remembering(learner: Learner, state: LearnerState) -> Callable[..., tuple[j
         logits, after = learner.logits(
             with_actors(state, params), agents_view, action_mask, memory[..., None, :]
         )
-        return jnp.squeeze(after, -2), logits, jnp.argmax(logits, axis=-1).astype(jnp.int32)
+        return (
+            jnp.squeeze(jnp.asarray(after), -2),
+            logits,
+            jnp.argmax(logits, axis=-1).astype(jnp.int32),
+        )
 
     return act

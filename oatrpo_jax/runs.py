@@ -30,6 +30,8 @@ NOT_EVALUATED = (
 class TrainedRun:
     """One learner of a run, ready to act, to be valued and to learn on.
 
+    Where policies remember, what they act with begins with ``learner.start(num_envs)``.
+
     Attributes:
         learner: its functions; ``learner.config`` are the static settings.
         state: what it has learnt, with no axes of points and seeds.

@@ -10,7 +10,7 @@ from rich.console import Console
 
 import envs
 from experiments import bench
-from experiments.analysis.speed.programs import first_rollout, pairwise_kl
+from experiments.analysis.speed.programs import first_rollout, pairwise_kl, update
 from experiments.analysis.speed.timing import (
     QUICK,
     WHOLE,
@@ -79,14 +79,19 @@ def test_sides_are_run_in_turns_and_each_goes_on_from_its_last_run():
 
 
 @pytest.mark.thorough
-def test_the_pairwise_kl_that_is_timed_is_the_one_that_an_update_takes():
-    trainer = make_trainer(envs.make("maze"), "oappo", Config(num_envs=2, rollout_length=4))
+@pytest.mark.parametrize("memory_size", [0, 4])
+def test_what_is_timed_of_an_update_is_what_it_does(memory_size):
+    # Rows of one environment are looked at, the first.
+    config = Config(num_envs=2, rollout_length=4, divergence_rows=4, memory_size=memory_size)
+    trainer = make_trainer(envs.make("maze"), "oappo", config)
     state, trajectory = jax.jit(partial(first_rollout, trainer))(jax.random.key(0))
     _, metrics = jax.jit(trainer.learner.update)(
-        state.learner, trajectory, Hyperparams.create(), state.key
+        state.learner, trajectory, Hyperparams.create(), state.key, state.rollout.memory
     )
     found = pairwise_kl(trainer, state, trajectory)
     assert np.allclose(found, metrics["reuse/divergence"], rtol=1e-3, atol=1e-7)
+    whole = jax.jit(partial(update, trainer))(state, trajectory)
+    assert whole.shape == () and np.isfinite(whole)
 
 
 def test_a_process_is_waited_for_until_it_speaks_and_its_end_before_that_is_an_error(tmp_path):
@@ -103,7 +108,7 @@ def test_without_jaxmarl_all_else_is_measured_and_what_needs_it_is_told(monkeypa
     monkeypatch.setattr(bench, "require_jaxmarl", refuse)
     found = bench.find_measurable((), Console(width=120))
     assert found == ["reuse-cost", "seeds", "growth", "football"]
-    assert "share, start, limit, stock, mpe need jaxmarl" in capsys.readouterr().out
+    assert "share, memory, start, limit, stock, mpe need jaxmarl" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
         bench.main(["seeds", "mpe"])
     assert "the measurements mpe need jaxmarl" in " ".join(capsys.readouterr().err.split())

@@ -172,6 +172,7 @@ DIFFERENT = {
     "algorithm": (["--algorithm", "happo"], "algorithm was oappo, got happo"),
     "shapes": (["--hidden-sizes", "4"], "hidden_sizes was 8, got 4"),
     "two": (["--num-envs", "2", "--seeds", "1"], "seeds was 2, got 1; num_envs was 4, got 2"),
+    "memory": (["--memory-size", "4"], "memory_size was 0, got 4"),
     "structure": (["--layer-norm"], "layer_norm was False, got True"),
     "grid": (["--reuse-sigma", "0.1", "1"], "reuse_sigma was 0.1, got 0.1 1.0"),
     "matrices": (["--matrix-every", "2"], "matrix_every was 0, got 2"),
@@ -207,6 +208,13 @@ def test_options_read_back_to_the_bit(tmp_path: Path):
     options = parse([*SMALL, *argv, *more, "--out", str(tmp_path / "run")])
     write_json(tmp_path / "config.json", describe_experiment(build(options)))
     assert stored_options(tmp_path).by_name() == options.by_name() | {"out": None}
+
+
+def test_a_run_that_was_never_asked_for_a_memory_goes_on_without(whole: Path, tmp_path: Path):
+    content = json.loads((whole / "config.json").read_text())
+    assert content["config"].pop("memory_size") == 0
+    write_json(tmp_path / "config.json", content)
+    assert stored_options(tmp_path).by_name() == stored_options(whole).by_name()
 
 
 def test_other_versions_are_named_and_the_run_goes_on(stopped: Path, whole: Path, capfd):

@@ -196,6 +196,14 @@ BAD_INPUT = {
     "negative seed": (["--seed", "-1"], "seed"),
     "minibatches": (["--num-minibatches", "3"], "divisor"),
     "no environment": (["--num-envs", "0"], "num_envs"),
+    "negative memory": (
+        ["--memory-size", "-1"],
+        "memory_size: expected a whole number of at least 0, got -1",
+    ),
+    "memory of one step": (
+        ["--memory-size", "4", "--rollout-length", "1"],
+        "memory_size: expected 0 with rollout_length = 1, got 4",
+    ),
     "no width": (["--hidden-sizes", "0"], "hidden_sizes"),
     "negative sigma": (["--reuse-sigma", "0.1", "-0.1"], "reuse_sigma"),
     "lambda above one": (["--reuse-lambda", "1.1"], "reuse_lambda"),

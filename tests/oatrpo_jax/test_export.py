@@ -1,5 +1,6 @@
 """The exported function against the learner that it comes from."""
 
+import dataclasses
 import functools
 
 import jax
@@ -14,12 +15,15 @@ from tests.probe_envs import Messy
 from tests.tiers import in_tiers
 
 CONFIG = Config(num_envs=2, rollout_length=2, hidden_sizes=(8,))
+SIZE = 4
+"""Units of a memory."""
 
 
 @functools.cache
-def exported(algorithm):
+def exported(algorithm, memory_size=0):
     """The learner, a state with policies that differ, and the function back from its bytes."""
-    learner = make_trainer(Messy(), algorithm, CONFIG).learner
+    config = dataclasses.replace(CONFIG, memory_size=memory_size)
+    learner = make_trainer(Messy(), algorithm, config).learner
 
     @jax.jit
     def init(key):
@@ -36,8 +40,8 @@ def logits_of(learner, state, seen):
     return jax.jit(learner.logits)(state, seen.agents_view, seen.action_mask)[0]
 
 
-def observe(rows):
-    rng = np.random.default_rng(rows)
+def observe(rows, number=0):
+    rng = np.random.default_rng((rows, number))
     mask = rng.random((rows, 3, 3)) < 0.5
     mask[..., 1] = True
     view = rng.normal(size=(rows, 3, 2)).astype(np.float32)
@@ -56,6 +60,27 @@ def test_the_exported_team_acts_as_the_learner_does(algorithm):
         expected = logits_of(learner, state, seen)
         np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
         assert action.dtype == jnp.int32 and logits.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("algorithm", in_tiers(("happo", "mappo", "oappo", "seps"), ("oappo",)))
+def test_the_exported_team_remembers_as_the_learner_does_until_an_episode_ends(algorithm):
+    learner, state, policy = exported(algorithm, SIZE)
+    act = jax.jit(functools.partial(learner.act, greedy=True))
+    memory, theirs = learner.start(37), np.zeros((37, 3, SIZE), np.float32)
+    for number in range(5):
+        seen = observe(37, number)
+        seen = seen._replace(active=np.random.default_rng(number).random((37, 3)) < 0.8)
+        given = seen.active_views, seen.action_mask
+        theirs, _, taken = policy.call(actor_parameters(state), theirs, *given)
+        action, _, memory = act(state, seen, jax.random.key(0), memory=memory)
+        np.testing.assert_array_equal(taken, action)
+        # What an agent remembers to act by itself is what it remembers among all that look on.
+        own = memory[:, np.arange(3), learner.policy_of if memory.shape[2] > 1 else 0]
+        np.testing.assert_allclose(theirs, own, rtol=1e-5, atol=1e-5)
+        ended = np.arange(37) % 7 == number
+        memory = jnp.where(ended[:, None, None, None], 0.0, memory)
+        theirs = np.where(ended[:, None, None], 0, theirs)
+    assert theirs.dtype == np.float32 and theirs.any(axis=(1, 2)).sum() == 37 - ended.sum()
 
 
 def test_agents_that_share_nothing_act_differently_on_the_same_view():
@@ -82,8 +107,9 @@ def test_the_greedy_action_is_legal():
     assert np.take_along_axis(seen.action_mask, np.asarray(action)[..., None], axis=-1).all()
 
 
-def test_it_runs_on_every_platform_and_holds_no_call_out_of_xla():
-    _, _, policy = exported("happo")
+@pytest.mark.parametrize(("algorithm", "memory_size"), [("happo", 0), ("oappo", SIZE)])
+def test_it_runs_on_every_platform_and_holds_no_call_out_of_xla(algorithm, memory_size):
+    _, _, policy = exported(algorithm, memory_size)
     assert policy.platforms == ("cpu", "cuda", "tpu")
     program = policy.mlir_module()
     # Assertions on shapes are the only ones, and XLA removes them.

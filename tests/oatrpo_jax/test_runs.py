@@ -84,6 +84,16 @@ def test_its_parts_are_those_of_the_run(trained):
     assert tree_equal(run.learner.act(run.state, *given), learner.act(run.state, *given))
 
 
+def test_a_run_of_before_policies_had_memory_has_none(trained, tmp_path):
+    content = json.loads((trained / "config.json").read_text())
+    assert content["config"].pop("memory_size") == 0
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    (tmp_path / "checkpoints").symlink_to(trained / "checkpoints")
+    old, new = (oa.load_run(directory, 1, 4) for directory in (tmp_path, trained))
+    assert old.config == new.config and old.learner.start(3) is None
+    assert tree_equal(old.state, new.state)
+
+
 def test_it_needs_neither_the_environment_nor_the_command_line(trained, tmp_path):
     rows = tmp_path / "rows.npz"
     np.savez(rows, **seen()._asdict())
@@ -94,20 +104,6 @@ def test_it_needs_neither_the_environment_nor_the_command_line(trained, tmp_path
     action, log_prob = run.learner.act(run.state, seen(), jax.random.key(0), greedy=True)
     np.testing.assert_array_equal(result["action"], action)
     np.testing.assert_array_equal(result["log_prob"], log_prob)
-
-
-@pytest.mark.thorough
-def test_a_run_whose_policies_remember_comes_back_with_their_memory(tmp_path):
-    make_trained_run(
-        tmp_path / "run", [*TINY, "--memory-size", "4", "--seeds", "1", "--total-steps", "192"]
-    )
-    run = oa.load_run(tmp_path / "run")
-    memory = run.learner.start(16, to_learn=False)
-    assert memory.shape == (16, 2, 1, 4)
-    *_, after = run.learner.act(run.state, seen(), jax.random.key(0), greedy=True, memory=memory)
-    assert after.shape == memory.shape and (after != 0).any()
-    with pytest.raises(ValueError, match=r"^memory: expected that of .*memory_size = 4, got None"):
-        run.learner.act(run.state, seen(), jax.random.key(0))
 
 
 @pytest.mark.parametrize("matrix", ["rr", "0.7,0.3;0.4,0.6"])

@@ -2,7 +2,7 @@
 
 from experiments.analysis.entries import label_points
 from experiments.analysis.results import read_result
-from tests.experiments.made_up_runs import SIZES, write_run
+from tests.experiments.made_up_runs import SIZES, change_json, write_run
 
 
 def write(directory, algorithm, *options, env="maze"):
@@ -21,6 +21,23 @@ def test_runs_of_one_algorithm_are_called_by_what_differs_between_them(tmp_path)
     assert labels_of(first, second) == [
         "oappo, actor_lr=0.001, hidden_sizes=64,64",
         "oappo, actor_lr=0.0005, hidden_sizes=32,16",
+    ]
+
+
+def test_memory_tells_runs_apart_also_from_those_of_before_there_was_any(tmp_path):
+    remembering = write(tmp_path / "a", "oappo", "--memory-size", "16")
+    plain = write(tmp_path / "b", "oappo")
+    expected = ["oappo, memory_size=16", "oappo, memory_size=0"]
+    assert labels_of(remembering, plain) == expected
+    content = read_result(plain).config
+    config = {k: v for k, v in content["config"].items() if k != "memory_size"}
+    reads = [name for name in content["reads"] if name != "memory_size"]
+    change_json(plain / "config.json", config=config, reads=reads)
+    assert labels_of(remembering, plain) == expected
+    assert labels_of(plain, write(tmp_path / "c", "happo")) == ["oappo", "happo"]
+    assert labels_of(plain, write(tmp_path / "d", "happo", "--memory-size", "8")) == [
+        "oappo",
+        "happo, memory_size=8",
     ]
 
 

@@ -10,9 +10,11 @@ SMALL = ["--env", "maze", "--num-envs", "4", "--hidden-sizes", "8", "--rollout-l
 
 
 @pytest.mark.slow
-def test_a_run_tells_of_its_clusters_and_goes_on_with_them(tmp_path, capsys):
+@pytest.mark.parametrize("memory_size", ["0", "6"])
+def test_a_run_tells_of_its_clusters_and_goes_on_with_them(memory_size, tmp_path, capsys):
     out = tmp_path / "run"
     argv = [*SMALL, "--total-steps", "128", "--algorithm", "seps", "--seeds", "2"]
+    argv += ["--memory-size", memory_size]
     assert run.main([*argv, "--out", str(out)]) == 0
     assert "seed 1: {red 0, red 1} {black 2, black 3}" in capsys.readouterr().out
     clusters = json.loads((out / "clusters.json").read_text())
