@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.policies.initializers import Initializer, orthogonal
+from oatrpo_jax.policies.layers import dense
 
 
 class Recall(NamedTuple):
@@ -45,7 +46,7 @@ class GRU(nn.Module):
     ) -> tuple[jax.Array, jax.Array]:
         exact, size = jax.lax.Precision.HIGHEST, self.size
         per_gate = _per_gate(orthogonal(1.0))
-        gates = nn.Dense(3 * size, kernel_init=per_gate, dtype=jnp.float32, precision=exact)(x)
+        gates = dense(3 * size, kernel_init=per_gate)(x)
         kernel = self.param("recurrent_kernel", per_gate, (size, 3 * size), jnp.float32)
         bias = self.param("recurrent_bias", nn.initializers.zeros, (size,), jnp.float32)
 

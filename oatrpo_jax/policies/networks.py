@@ -11,10 +11,8 @@ import jax.numpy as jnp
 from oatrpo_jax.config import Config
 from oatrpo_jax.policies.distributions import mask_logits
 from oatrpo_jax.policies.initializers import orthogonal
+from oatrpo_jax.policies.layers import dense
 from oatrpo_jax.policies.memory import GRU
-
-# By default accelerators round factors to 8 or 11 bits; ratios would not start at 1.
-dense = functools.partial(nn.Dense, dtype=jnp.float32, precision=jax.lax.Precision.HIGHEST)
 
 HEAD_SCALE = 0.01
 """Of the actor's last layer: all policies begin alike, and near the uniform one."""
