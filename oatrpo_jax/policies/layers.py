@@ -1,4 +1,4 @@
-"""The linear layer of all networks."""
+"""The linear layer of all networks, and the product behind it."""
 
 from __future__ import annotations
 
@@ -10,23 +10,17 @@ import jax
 import jax.numpy as jnp
 
 
-def product_of_rows(
-    x: jax.Array, kernel: jax.Array, dimension_numbers: Any, **options: Any
-) -> jax.Array:
-    """Returns ``x @ kernel``, all rows of ``[..., features]`` in one axis meanwhile.
+def product(x: jax.Array, kernel: jax.Array, *_: Any, **__: Any) -> jax.Array:
+    """Returns ``x @ kernel``, ``[..., outputs]`` of ``[..., inputs]``; stands for `dot_general`.
 
-    On a CPU the gradient of a product with more axes takes half as long again.
+    All rows are in one axis meanwhile: the gradient of a product with more axes takes a CPU half as
+    long again.  By default accelerators round factors to 8 or 11 bits, and ratios would not start
+    at 1: hence the precision.
     """
-    del dimension_numbers  # The last axis of x, and the first of a layer's kernel.
-    product = jnp.matmul(x.reshape(-1, x.shape[-1]), kernel, **options)
-    return product.reshape(*x.shape[:-1], kernel.shape[-1])
+    rows = x.reshape(-1, x.shape[-1])
+    outputs = jnp.matmul(rows, kernel, precision=jax.lax.Precision.HIGHEST)
+    return outputs.reshape(*x.shape[:-1], kernel.shape[-1])
 
 
-dense = functools.partial(
-    nn.Dense,
-    dtype=jnp.float32,
-    # By default accelerators round factors to 8 or 11 bits; ratios would not start at 1.
-    precision=jax.lax.Precision.HIGHEST,
-    dot_general=product_of_rows,
-)
+dense = functools.partial(nn.Dense, dtype=jnp.float32, dot_general=product)
 """The linear layer: number of outputs -> module."""

@@ -10,7 +10,7 @@ import pytest
 from jax.test_util import check_grads
 
 from oatrpo_jax.config import Config
-from oatrpo_jax.policies.memory import GRU, Recall
+from oatrpo_jax.policies.memory import GRU, Gates, Recall
 from oatrpo_jax.policies.policy import Policy, Views
 
 SIZE, NUM_FEATURES, NUM_STEPS, NUM_ENVS = 4, 3, 6, 2
@@ -31,9 +31,9 @@ def given():
         memory = jnp.tanh(jax.random.normal(keys[1], (NUM_ENVS, SIZE)))
         params = UNIT.init(keys[2], x, memory, ENDED)["params"]
         # Biases begin at 0.
-        noise = jax.random.normal(keys[3], (4 * SIZE,))
-        first = params["Dense_0"] | {"bias": noise[SIZE:]}
-        return params | {"Dense_0": first, "recurrent_bias": noise[:SIZE]}, x, memory
+        biases = iter(jax.random.normal(keys[3], (4, SIZE)))
+        layers = {name: params[name] | {"bias": next(biases)} for name in Gates._fields}
+        return params | layers | {"past_bias": next(biases)}, x, memory
 
     return jax.device_get(make())
 
@@ -46,14 +46,11 @@ def remember(params, x, memory, ended=ENDED):
 
 def test_it_is_the_cell_of_flax_step_by_step():
     params, x, memory = given()
-    own, recurrent = params["Dense_0"], params["recurrent_kernel"]
-    split = functools.partial(np.split, indices_or_sections=3, axis=-1)
-    kernels, biases, recurrent = split(own["kernel"]), split(own["bias"]), split(recurrent)
     cell = {}
-    for gate, kernel, bias, past in zip("rzn", kernels, biases, recurrent, strict=True):
-        cell[f"i{gate}"] = {"kernel": kernel, "bias": bias}
-        cell[f"h{gate}"] = {"kernel": past}
-    cell["hn"]["bias"] = params["recurrent_bias"]
+    for letter, gate in zip("rzn", Gates._fields, strict=True):
+        cell[f"i{letter}"] = params[gate]
+        cell[f"h{letter}"] = {"kernel": params[f"past_{gate}"]}
+    cell["hn"]["bias"] = params["past_bias"]
     step = jax.jit(lambda memory, x: nn.GRUCell(SIZE).apply({"params": cell}, memory, x)[0])
     expected = []
     for now in x:
@@ -65,7 +62,7 @@ def test_it_is_the_cell_of_flax_step_by_step():
 
 def test_its_gradient_through_time_agrees_with_finite_differences():
     # Away from the end of an episode, too: in the second environment it goes through all steps.
-    check_grads(remember, given(), order=1, modes=["rev"], atol=2e-3, rtol=2e-2, eps=1e-2)
+    check_grads(remember, given(), order=1, modes=["fwd", "rev"], atol=2e-3, rtol=2e-2, eps=1e-2)
 
 
 def test_a_step_depends_on_its_episode_so_far_and_on_nothing_else():
