@@ -69,15 +69,24 @@ def check_update_input(
     _check("trajectory", trajectory._asdict(), _expected(spec, (length, num_envs)))
 
 
-def check_memory(memory: Any, size: int, leading: Sequence[tuple[int, ...]]) -> None:
+def check_greedy(greedy: Any) -> None:
+    """Raises a ValueError unless it is True or False; a memory may have been put in its place."""
+    if not isinstance(greedy, bool | np.bool_):
+        raise ValueError(
+            f"greedy: expected True or False, got {type(greedy).__name__}; give a memory by name, "
+            "memory=..."
+        )
+
+
+def check_memory(memory: Any, size: int, leading: Sequence[tuple[int, ...]], advice: str) -> None:
     """Raises a ValueError unless a memory is one that policies with memory of this size have.
 
     Args:
         memory: to be ``[..., N, L, H]``; None where policies remember nothing.
         size: H; 0 where policies remember nothing.
         leading: what the axes before H may be.
+        advice: where to get one.
     """
-    advice = "learner.start(num_envs) makes the first one, and act gives the next"
     if memory is None and size:
         raise ValueError(
             f"memory: expected that of policies with memory_size = {size}, got None; {advice}"

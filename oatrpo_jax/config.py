@@ -56,8 +56,8 @@ class EnvSpec:
         )
 
 
-def _setting(default: Any, doc: str) -> Any:
-    return dataclasses.field(default=default, metadata={"doc": doc})
+def _setting(default: Any, doc: str, least: int = 1) -> Any:
+    return dataclasses.field(default=default, metadata={"doc": doc, "least": least})
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,7 @@ class Config:
 
     num_envs: int = _setting(64, "parallel environments per seed")
     rollout_length: int = _setting(128, "steps per environment between two updates")
-    reset_interval: int = _setting(
-        1, "steps between two sets of fresh starts; a divisor of rollout_length"
-    )
+    reset_interval: int = _setting(1, "steps between sets of fresh starts; divides rollout_length")
     num_updates: int = _setting(100, "rollout-and-update iterations of a whole run")
     num_epochs: int = _setting(5, "passes over a rollout by the clipped policy step")
     critic_epochs: int = _setting(5, "passes over a rollout by the critic")
@@ -91,7 +89,7 @@ class Config:
     log_affinity: bool = _setting(
         False,
         "log divergences and effective sample sizes also where the reuse rule does not ask for "
-        "them; each costs a pass of every policy over every agent's rows",
+        "them; each costs a pass of every policy over every agent's rows, with memory acting too",
     )
     truncation: Literal["bootstrap", "neutralise"] = _setting(
         "bootstrap",
@@ -104,7 +102,7 @@ class Config:
     hidden_sizes: tuple[int, ...] = _setting((64, 64), "widths of the hidden layers")
     activation: Literal["tanh", "relu"] = _setting("tanh", "nonlinearity of the hidden layers")
     layer_norm: bool = _setting(False, "normalise the hidden layers")
-    memory_size: int = _setting(0, "units of an actor's GRU, after its hidden layers; 0: no memory")
+    memory_size: int = _setting(0, "units of an actor's GRU after its hidden layers; 0: none", 0)
     cg_iterations: int = _setting(10, "conjugate-gradient iterations of a trust-region step")
     fisher_rows: int = _setting(
         2048, "most rows of a slot on which a trust-region step finds curvature: whole sequences"
@@ -116,10 +114,11 @@ class Config:
     grouping_epochs: int = _setting(20, "passes over them by the encoder of agents' identities")
 
     def __post_init__(self) -> None:
-        for name, kind in get_type_hints(Config).items():
-            value = getattr(self, name)
+        kinds = get_type_hints(Config).values()
+        for field, kind in zip(dataclasses.fields(self), kinds, strict=True):
+            name, value = field.name, getattr(self, field.name)
             if kind is int:
-                check_count(name, value, least=0 if name == "memory_size" else 1)
+                check_count(name, value, least=field.metadata["least"])
             elif kind is bool and not isinstance(value, bool):
                 raise ValueError(f"{name}: expected True or False, got {value!r}")
             elif get_origin(kind) is Literal and value not in (choices := get_args(kind)):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from oatrpo_jax.checks import check_labels
 from oatrpo_jax.learner import Learner, LearnerState
+from oatrpo_jax.policies.acting import step_team
 
 if TYPE_CHECKING:
     from jax.export import Exported
@@ -78,8 +79,9 @@ def _acting(learner: Learner, state: LearnerState) -> Callable[..., tuple[jax.Ar
     def act(
         params: Mapping[str, jax.Array], agents_view: jax.Array, action_mask: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        logits, _ = learner.logits(with_actors(state, params), agents_view, action_mask)
-        return logits, jnp.argmax(logits, axis=-1).astype(jnp.int32)
+        actors = with_actors(state, params).policies.params
+        logits, _ = step_team(learner.policy, actors, state.labels, agents_view, action_mask, None)
+        return logits, _greedy(logits)
 
     return act
 
@@ -93,14 +95,16 @@ def _remembering(learner: Learner, state: LearnerState) -> Callable[..., tuple[j
         agents_view: jax.Array,
         action_mask: jax.Array,
     ) -> tuple[jax.Array, ...]:
+        actors = with_actors(state, params).policies.params
         # Agents that remember what they need to act alone: L is 1.
-        logits, after = learner.logits(
-            with_actors(state, params), agents_view, action_mask, memory[..., None, :]
+        before = jnp.expand_dims(memory, -2)
+        logits, after = step_team(
+            learner.policy, actors, state.labels, agents_view, action_mask, before
         )
-        return (
-            jnp.squeeze(jnp.asarray(after), -2),
-            logits,
-            jnp.argmax(logits, axis=-1).astype(jnp.int32),
-        )
+        return jnp.squeeze(jnp.asarray(after), -2), logits, _greedy(logits)
 
     return act
+
+
+def _greedy(logits: jax.Array) -> jax.Array:
+    return jnp.argmax(logits, axis=-1).astype(jnp.int32)

@@ -75,6 +75,8 @@ class Learner:
     def regroup(self, state: LearnerState, labels: Sequence[int] | jax.Array) -> LearnerState:
         """Returns the learner with the agents grouped: those of one label share a policy.
 
+        What agents remember by their former policy is not the new one's: begin with `start` anew.
+
         Args:
             state: the learner's.
             labels: ``[N]`` the policy that each agent is to act with, from 0 to G - 1; anything
@@ -111,6 +113,7 @@ class Learner:
         observation: Observation,
         key: jax.Array,
         greedy: bool = False,
+        *,
         memory: jax.Array | None = None,
     ) -> tuple[jax.Array, ...]:
         """Returns ``[..., N]`` actions and their log-probabilities, and the memory afterwards.
@@ -129,40 +132,52 @@ class Learner:
             ValueError: if state, observation or memory do not have the sizes in ``spec``.
         """
         checks.check_observation(self.spec, state, observation, checks.READ_TO_ACT)
-        self._check_memory(memory, observation.active, {1, self.num_memories})
+        checks.check_greedy(greedy)
         view, mask = observation.active_views, observation.action_mask
-        logits, memory = self.logits(state, view, mask, memory)
+        logits, after = self._step(state, view, mask, memory)
         policy = policy_distribution(logits)
         action = policy.mode() if greedy else policy.sample(seed=key)
         is_stuck = observation.active & ~jnp.any(mask, axis=-1)
         log_prob = jnp.where(is_stuck, jnp.nan, policy.log_prob(action))
         chosen = action.astype(jnp.int32), log_prob
-        return chosen if memory is None else (*chosen, memory)
-
-    def _check_memory(
-        self, memory: jax.Array | None, each: jax.Array, num_memories: set[int]
-    ) -> None:
-        """Raises a ValueError unless a memory goes with something that has axes ``[..., N]``."""
-        legal = [(*each.shape, number) for number in sorted(num_memories)]
-        checks.check_memory(memory, self.config.memory_size, legal)
+        return chosen if after is None else (*chosen, after)
 
     def logits(
         self,
         state: LearnerState,
         view: jax.Array,
         mask: jax.Array,
+        *,
         memory: jax.Array | None = None,
-    ) -> tuple[jax.Array, jax.Array | None]:
+    ) -> jax.Array | tuple[jax.Array, jax.Array]:
         """Returns ``[..., N, A]`` logits, each agent's by its own policy, and the memory after it.
+
+        The memory is left out where policies remember nothing.  Raises as `act`.
 
         Args:
             state: the learner's.
-            view: ``[..., N, O]`` local observations.
+            view: ``[..., N, O]`` local observations, 0 for agents that are not active.
             mask: ``[..., N, A]`` bool, True where the action is legal.
             memory: as for `act`.
         """
-        params = state.policies.params
+        logits, after = self._step(state, view, mask, memory)
+        return logits if after is None else (logits, after)
+
+    def _step(
+        self, state: LearnerState, view: jax.Array, mask: jax.Array, memory: jax.Array | None
+    ) -> tuple[jax.Array, jax.Array | None]:
+        """Returns logits and memory; a ValueError unless the memory fits what is seen."""
+        advice = "learner.start(num_envs) makes the first one, and act gives the next"
+        self._check_memory(memory, view.shape[:-1], {1, self.num_memories}, advice)
+        params, memory = state.policies.params, in_float32(memory)
         return step_team(self.policy, params, state.labels, view, mask, memory)
+
+    def _check_memory(
+        self, memory: jax.Array | None, each: tuple[int, ...], legal: set[int], advice: str
+    ) -> None:
+        """Raises a ValueError unless a memory goes with something that has axes ``[..., N]``."""
+        leading = [(*each, number) for number in sorted(legal)]
+        checks.check_memory(memory, self.config.memory_size, leading, advice)
 
     def value(self, state: LearnerState, observation: Observation) -> jax.Array:
         """Returns ``[..., M]`` values: M = 1 for a central critic, else one per agent.
@@ -196,7 +211,9 @@ class Learner:
                 or if ``num_minibatches`` does not divide E.
         """
         checks.check_update_input(self.spec, state, trajectory, hparams)
-        self._check_memory(memory, trajectory.action[0], {self.num_memories})
+        advice = "give the one from before the trajectory's first step"
+        self._check_memory(memory, trajectory.action.shape[1:], {self.num_memories}, advice)
+        trajectory, memory = in_float32((trajectory, memory))
         return update_learner(self.parts, state, in_float32(trajectory), memory, hparams, key)
 
 

@@ -63,7 +63,7 @@ class Episodes(NamedTuple):
 def init_rollout(
     env: MultiAgentEnv, num_envs: int, key: jax.Array, memory: jax.Array | None = None
 ) -> RolloutState:
-    """Returns freshly reset environments; the key is consumed, and the memory is as at a start."""
+    """Returns freshly reset environments with the memory given; the key is consumed."""
     state, timestep = jax.vmap(env.reset)(jax.random.split(key, num_envs))
     return RolloutState(
         env=strongly_typed(state),

@@ -90,7 +90,7 @@ class Trainer:
             self.config.reset_interval,
         )
         learner, metrics = self.learner.update(
-            state.learner, trajectory, hparams, update_key, state.rollout.memory
+            state.learner, trajectory, hparams, update_key, memory=state.rollout.memory
         )
         metrics = summarise_episodes(episodes) | metrics
         return TrainState(learner, environments, key, state.num_updates + 1), metrics

@@ -193,7 +193,7 @@ def play_episode(
 
     @jax.jit
     def step(state: PyTree, observation: Any, memory: jax.Array | None, key: jax.Array):
-        action, _, *after = trainer.learner.act(learner, observation, key, greedy, memory)
+        action, _, *after = trainer.learner.act(learner, observation, key, greedy, memory=memory)
         state, timestep = trainer.env.step(state, action)
         return state, timestep.observation, after[0] if after else None, timestep.last()
 

@@ -104,14 +104,15 @@ def _beside(x: jax.Array, other: jax.Array) -> jax.Array:
 
 
 def in_blocks(experience: Experience, num_rows: int) -> Experience:
-    """Returns about ``num_rows`` rows of each slot in blocks: ``[N, T, E] -> [N, K, T, E']``.
+    """Returns at most ``num_rows`` rows of each slot in blocks: ``[N, T, E] -> [N, K, T, E']``.
 
-    A block is a group of environments.  Where there are fewer environments than blocks, it is a
-    stretch of time as well, unless policies remember what went before it.
+    A block is a group of environments, of one at the least, whatever ``num_rows`` is.  Where there
+    are fewer environments than blocks, it is a stretch of time as well, unless policies remember
+    what went before it.
     """
     slots = experience.slots
-    envs = spaced_envs(slots.active.shape, num_rows, least=NUM_BLOCKS)
-    num_groups = min(NUM_BLOCKS, len(envs))
+    num_groups = min(NUM_BLOCKS, slots.active.shape[-1])
+    envs = spaced_envs(slots.active.shape, num_rows, num_groups)
     is_cut = slots.recall is None
     num_stretches = min(NUM_BLOCKS // num_groups, slots.active.shape[1]) if is_cut else 1
     return experience.arranged(

@@ -69,7 +69,7 @@ class Experience(NamedTuple):
         slots = self.slots
         if self.advantage_of is not None:
             slots = slots._replace(advantage=self.advantage_of(learner))
-        if self.memories is not None and slots.recall is not None:
+        if self.memories is not None and slots.recall is not None:  # Both or none.
             recall = slots.recall._replace(memory=self.memories[learner])
             slots = slots._replace(recall=recall)
         return slots

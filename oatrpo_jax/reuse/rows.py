@@ -13,16 +13,16 @@ from oatrpo_jax.types import PyTree
 Batch = TypeVar("Batch", bound=PyTree)
 
 
-def spaced_envs(shape: tuple[int, ...], num_rows: int, least: int = 1) -> np.ndarray:
+def spaced_envs(shape: tuple[int, ...], num_rows: int, num_groups: int = 1) -> np.ndarray:
     """Returns ``[E']`` evenly spaced environments that have at most ``num_rows`` rows together.
 
     Args:
         shape: ``[..., T, E]`` of all rows.
-        num_rows: of each slot.
-        least: that there are to be in any case, as far as there are so many.
+        num_rows: of each slot; more if a group of one environment has more.
+        num_groups: of equal size that they are to make up, at most E.
     """
     length, num_envs = shape[-2:]
-    count = min(max(num_rows // length, least), num_envs)
+    count = max(min(num_rows // length, num_envs) // num_groups, 1) * num_groups
     return np.linspace(0, num_envs - 1, count).round().astype(int)
 
 
@@ -57,13 +57,13 @@ def blocks_of(batch: Batch, num_groups: int, num_stretches: int = 1) -> Batch:
 
     Args:
         batch: fields have leading axes ``[N, T, E]``; T may be 1 where it stands for any length.
-        num_groups: of environments, at most E; those left over are dropped.
+        num_groups: of environments, a divisor of E.
         num_stretches: of time, at most T; steps left over are dropped.
     """
 
     def split(x: jax.Array) -> jax.Array:
         slots, length, num_envs = len(x), x.shape[1] // num_stretches, x.shape[2] // num_groups
-        x = x[:, : num_stretches * length, : num_groups * num_envs]
+        x = x[:, : num_stretches * length]
         x = x.reshape(slots, num_stretches, length, num_groups, num_envs, *x.shape[3:])
         return jnp.moveaxis(x, 3, 2).reshape(slots, -1, length, num_envs, *x.shape[5:])
 

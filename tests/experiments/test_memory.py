@@ -92,7 +92,7 @@ def test_a_replay_shows_what_the_team_does_with_what_it_remembers(team: Team):
     states = play_episode(trainer, one, key)
     state, timestep = jax.jit(trainer.env.reset)(jax.random.split(key)[0])
     memory, step = jnp.zeros((2, 1, SIZE)), jax.jit(trainer.env.step)
-    greedy = jax.jit(lambda seen, memory: act(one, seen, key, True, memory))
+    greedy = jax.jit(lambda seen, memory: act(one, seen, key, True, memory=memory))
     for shown in states[:-1]:
         assert tree_equal(to_host(shown), to_host(state))
         action, _, memory = greedy(timestep.observation, memory)
@@ -156,7 +156,7 @@ def test_an_exported_team_remembers_as_the_docs_show(team: Team, tmp_path: Path,
     exec(READING.rpartition("logits, action =")[0] + PLAYING, names)
     memory, act = learner.start(5, to_learn=False), jax.jit(learner.act, static_argnums=3)
     for number in range(5):
-        action, _, memory = act(one, seen[number], jax.random.key(0), True, memory)
+        action, _, memory = act(one, seen[number], jax.random.key(0), True, memory=memory)
         np.testing.assert_array_equal(actions[number], action)
         memory = jnp.where(ended[number][:, None, None, None], 0.0, memory)
     np.testing.assert_allclose(names["memory"], memory[:, :, 0], atol=1e-5)
