@@ -14,8 +14,9 @@ def product(x: jax.Array, kernel: jax.Array, *_: Any, **__: Any) -> jax.Array:
     """Returns ``x @ kernel``, ``[..., outputs]`` of ``[..., inputs]``; stands for `dot_general`.
 
     All rows are in one axis meanwhile: the gradient of a product with more axes takes a CPU half as
-    long again.  (Environments that lie on several devices are gathered by that.)  By default accelerators round factors to 8 or 11 bits, and ratios would not start
-    at 1: hence the precision.
+    long again.  Rows whose environments lie on several devices are gathered for that.
+
+    By default accelerators round factors to 8 or 11 bits; ratios would not start at 1.
     """
     rows = x.reshape(-1, x.shape[-1])
     outputs = jnp.matmul(rows, kernel, precision=jax.lax.Precision.HIGHEST)
