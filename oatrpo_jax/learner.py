@@ -214,7 +214,7 @@ class Learner:
         advice = "give the one from before the trajectory's first step"
         self._check_memory(memory, trajectory.action.shape[1:], {self.num_memories}, advice)
         trajectory, memory = in_float32((trajectory, memory))
-        return update_learner(self.parts, state, in_float32(trajectory), memory, hparams, key)
+        return update_learner(self.parts, state, trajectory, memory, hparams, key)
 
 
 def make_learner(

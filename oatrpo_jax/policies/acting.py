@@ -47,7 +47,7 @@ def step_team(
 def recall_rollout(
     memory: jax.Array, trajectory: Transition, labels: jax.Array
 ) -> tuple[Recall, jax.Array | None]:
-    """Returns what whoever acted remembered, and what each policy did.
+    """Returns what each agent remembered as it acted, and what each policy would have.
 
     Args:
         memory: ``[E, N, L, H]`` before the first row.
@@ -58,10 +58,10 @@ def recall_rollout(
         ``[N, T, E]`` recall of the agents themselves, and ``[G, N, 1, E, H]`` the memories of all
         pairs; None where L is 1.
     """
-    by_reader = jnp.transpose(memory, (2, 1, 0, 3))[:, :, None]  # [L, N, 1, E, H]
-    num_memories, num_agents = by_reader.shape[:2]
+    memories = jnp.transpose(memory, (2, 1, 0, 3))[:, :, None]  # [L, N, 1, E, H]
+    num_memories, num_agents = memories.shape[:2]
     ended = trajectory.terminated | trajectory.truncated
     ended = jnp.broadcast_to(ended, (num_agents, *ended.shape))
     if num_memories == 1:
-        return Recall(by_reader[0], ended), None
-    return Recall(by_reader[labels, jnp.arange(num_agents)], ended), by_reader
+        return Recall(memories[0], ended), None
+    return Recall(memories[labels, jnp.arange(num_agents)], ended), memories
