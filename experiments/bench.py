@@ -27,9 +27,18 @@ from experiments.training.naming import command
 from experiments.training.surroundings import check_file, prepare, start_jax
 
 Name = Literal[
-    "share", "reuse-cost", "memory", "seeds", "start", "growth", "limit", "stock", "mpe", "football"
+    "share",
+    "reuse-cost",
+    "recurrence",
+    "seeds",
+    "start",
+    "growth",
+    "limit",
+    "stock",
+    "mpe",
+    "football",
 ]
-NEED_JAXMARL = ("share", "memory", "start", "limit", "stock", "mpe")
+NEED_JAXMARL = ("share", "recurrence", "start", "limit", "stock", "mpe")
 
 
 @dataclass(frozen=True)
@@ -38,9 +47,9 @@ class Bench:
 
     Attributes:
         names: what to measure. share: training over random actions. reuse-cost: OAPPO's update over
-            HAPPO's by number of agents. memory: training with a GRU over training without. seeds:
-            many seeds and grid points over one. start: seconds to the first update. growth: time
-            and memory over agents, environments, rollout length. limit: operations per second
+            HAPPO's by number of agents. recurrence: training with a GRU over training without.
+            seeds: many seeds and grid points over one. start: seconds to the first update. growth:
+            time and memory over agents, environments, rollout length. limit: operations per second
             beside a matrix product's. stock: our SMAX beside jaxmarl's. mpe: training on MPE over
             random actions. football: the academy beside the original engine. All that can be
             measured here if none is named.

@@ -37,6 +37,12 @@ gives it. docs/evaluation.md shows how to use both."""
 FORMAT, FORMAT_WITH_MEMORY = 1, 2
 """What readers go by: whether the function takes and gives a memory."""
 
+NOTES_WITH_MEMORY = {
+    "memory": {"note": "zeros where an episode starts, else what the last call returned"},
+    "agents_view": {"note": "zeros of an agent that is not active"},
+}
+"""What who calls a function with memory has to see to, input by input."""
+
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """A zip's earliest date: the same team makes the same file, whenever it is exported."""
 
@@ -152,12 +158,14 @@ def describe_call(learner: Learner) -> dict[str, Any]:
     agents = ["batch", spec.num_agents]
     size = learner.config.memory_size
     memory = {"memory": {"shape": [*agents, size], "dtype": "float32"}} if size else {}
+    notes = NOTES_WITH_MEMORY if size else {}
+    inputs = {
+        **memory,
+        "agents_view": {"shape": [*agents, spec.view_size], "dtype": "float32"},
+        "action_mask": {"shape": [*agents, spec.num_actions], "dtype": "bool"},
+    }
     return {
-        "inputs": {
-            **memory,
-            "agents_view": {"shape": [*agents, spec.view_size], "dtype": "float32"},
-            "action_mask": {"shape": [*agents, spec.num_actions], "dtype": "bool"},
-        },
+        "inputs": {name: each | notes.get(name, {}) for name, each in inputs.items()},
         "outputs": {
             **memory,
             "logits": {"shape": [*agents, spec.num_actions], "dtype": "float32"},

@@ -21,7 +21,11 @@ MAX_TEXT = 20
 """Characters of a value in a label at most."""
 
 NO_DIFFERENCE = {"num_updates", "log_affinity"}
-"""Settings that are read but change nothing of what is learnt by a given step."""
+"""Settings that are read but change nothing of what is learnt by a given step.
+
+With memory, ``log_affinity`` makes policies act in another batch: what is learnt is then the same
+to rounding alone.
+"""
 
 
 class Entry(NamedTuple):
@@ -82,14 +86,9 @@ def _settings(result: Result, point: int) -> dict[str, Any]:
     """Returns what a point's algorithm reads to learn, and what is swept, coefficients first."""
     config = result.config
     to_log = _read_to_log(config["algorithm"]) - set(config["swept"])
-    # What a run was too old to be asked for, it did as the default has it.
-    added = {
-        each.name: each.default
-        for each in dataclasses.fields(Config)
-        if each.name not in config["config"]
-    }
-    reads = {*config["reads"], *added} - NO_DIFFERENCE - to_log
-    told = config["points"][point] | config["config"] | added
+    told = config["points"][point] | config["config"]
+    told.setdefault("memory_size", 0)  # Runs of before there was memory had none.
+    reads = {*config["reads"], "memory_size"} - NO_DIFFERENCE - to_log
     found = {k: _plain(v) for k, v in told.items()}
     by_hand = {} if config["reuse_matrix"] is None else {"reuse_matrix": config["reuse_matrix"]}
     return {k: v for k, v in found.items() if k in reads} | by_hand

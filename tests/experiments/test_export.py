@@ -21,21 +21,13 @@ from experiments.training.team import Team
 from oatrpo_jax import Observation
 from oatrpo_jax.export import actor_parameters
 from tests.experiments.trained_run import make_trained_run
+from tests.experiments.without_library import READING, run_without_library
 
 ROOT = Path(__file__).parents[2]
-SNIPPET = re.search(
-    r"```python\n(.*?)```", (ROOT / "docs" / "evaluation.md").read_text(), flags=re.DOTALL
-)
-
-BEFORE = """
-import sys
-import numpy as np
-rows = np.load("rows.npz")
+LINES = f"""
 agents_view, action_mask = rows["agents_view"], rows["action_mask"]
-"""
-AFTER = """
+{READING}
 np.savez("result.npz", logits=logits, action=action)
-assert "oatrpo_jax" not in sys.modules and "flax" not in sys.modules
 """
 
 
@@ -57,17 +49,7 @@ def policy(trained):
 
 def run_snippet(folder: Path, archive: bytes, rows: int = 5) -> subprocess.CompletedProcess:
     """Runs the documented lines beside a policy.zip, in a process that cannot import us."""
-    (folder / "policy.zip").write_bytes(archive)
-    np.savez(folder / "rows.npz", **observe(rows)._asdict())
-    assert SNIPPET
-    return subprocess.run(
-        [sys.executable, "-P", "-c", BEFORE + SNIPPET[1] + AFTER],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run_without_library(folder, archive, LINES, **observe(rows)._asdict())
 
 
 def observe(rows: int) -> Observation:

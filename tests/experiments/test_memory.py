@@ -25,15 +25,27 @@ from tests.experiments.trained_run import (
     shared_programs,
     with_random_policies,
 )
+from tests.experiments.without_library import PLAYING, READING, run_without_library
 from tests.probe_envs import tree_equal
 
 SIZE, TOTAL = 6, 5
 """Units of the memory, and updates of the whole run."""
 SMALL = [*TINY, *LANES, "--memory-size", str(SIZE)]
 EVALUATED = ["--eval-every", "1", "--eval-episodes", "4"]
-DOCS = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
-READING, PLAYING, LEARNING = re.findall(r"```python\n(.*?)```", DOCS, flags=re.DOTALL)
-"""What the docs show: an export and its call, that of a team with memory, a loop of one's own."""
+LINES = f"""
+views, masks, ends, actions = rows["views"], rows["masks"], rows["ends"], []
+agents_view, action_mask, num_steps = views[0], masks[0], len(ends)
+
+
+def step(action):
+    actions.append(np.asarray(action))
+    number = len(actions)
+    return views[number], masks[number], ends[number - 1]
+
+{READING.rpartition("logits, action =")[0] + PLAYING}
+np.savez("result.npz", actions=actions, memory=memory, format=specs["format"])
+"""
+"""The documented lines of a team with memory, between views that are given and what they give."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -136,32 +148,25 @@ def random_views(number: int) -> oa.Observation:
     return oa.Observation(view, mask, jnp.zeros((5, 1)), active)
 
 
-def test_an_exported_team_remembers_as_the_docs_show(team: Team, tmp_path: Path, monkeypatch):
+def test_an_exported_team_remembers_as_the_docs_show(team: Team, tmp_path: Path):
     learner = team.experiment.trainer.learner
     one = jax.tree.map(lambda x: x[1, 1], team.learner)
-    specs = export.describe_export(team, 1, 1, None)
-    (tmp_path / "policy.zip").write_bytes(export.pack(learner, one, specs))
-    monkeypatch.chdir(tmp_path)
+    archive = export.pack(learner, one, export.describe_export(team, 1, 1, None))
     seen = [random_views(number) for number in range(6)]
-    ended = [np.arange(5) == number for number in range(5)]
-    actions = []
-
-    def step(action):
-        number = len(actions)
-        actions.append(np.asarray(action))
-        return seen[number + 1].active_views, seen[number + 1].action_mask, ended[number]
-
-    given = {"agents_view": seen[0].active_views, "action_mask": seen[0].action_mask}
-    names = {**given, "num_steps": 5, "step": step}
-    exec(READING.rpartition("logits, action =")[0] + PLAYING, names)
-    memory, act = learner.start(5, to_learn=False), jax.jit(learner.act, static_argnums=3)
-    for number in range(5):
+    views, masks = zip(*((each.active_views, each.action_mask) for each in seen), strict=True)
+    ends = np.eye(5, dtype=bool)  # In each of five steps the episode of another maze ends.
+    rows = {"views": np.stack(views), "masks": np.stack(masks), "ends": ends}
+    result = run_without_library(tmp_path, archive, LINES, **rows)
+    assert result.returncode == 0, result.stderr
+    got = np.load(tmp_path / "result.npz")
+    memory, act = jnp.zeros((5, 2, 1, SIZE)), jax.jit(learner.act, static_argnums=3)
+    for number, ended in enumerate(ends):
         action, _, memory = act(one, seen[number], jax.random.key(0), True, memory=memory)
-        np.testing.assert_array_equal(actions[number], action)
-        memory = jnp.where(ended[number][:, None, None, None], 0.0, memory)
-    np.testing.assert_allclose(names["memory"], memory[:, :, 0], atol=1e-5)
-    assert np.any(names["memory"][:4]) and not np.any(names["memory"][4])
-    assert names["specs"]["format"] == 2
+        np.testing.assert_array_equal(got["actions"][number], action)
+        memory = jnp.where(ended[:, None, None, None], 0.0, memory)
+    np.testing.assert_allclose(got["memory"], memory[:, :, 0], atol=1e-5)
+    assert np.any(got["memory"][:4]) and not np.any(got["memory"][4])
+    assert got["format"] == 2
 
 
 def test_the_specs_list_what_is_taken_and_given_in_the_order_of_the_call(team: Team):
@@ -172,6 +177,9 @@ def test_the_specs_list_what_is_taken_and_given_in_the_order_of_the_call(team: T
         "agents_view": ["batch", 2, 63],
         "action_mask": ["batch", 2, 5],
     }
+    notes = {name: each["note"] for name, each in said["inputs"].items() if "note" in each}
+    assert [*notes] == ["memory", "agents_view"]
+    assert all(note.startswith("zeros ") for note in notes.values())
     function = oa.export_actors(learner, jax.tree.map(lambda x: x[0, 0], team.learner), ("cpu",))
     taken = function.in_avals[len(oa.actor_parameters(team.learner)) :]
     for avals, told in ((taken, said["inputs"]), (function.out_avals, said["outputs"])):
@@ -179,15 +187,18 @@ def test_the_specs_list_what_is_taken_and_given_in_the_order_of_the_call(team: T
         assert [(list(each.shape[1:]), str(each.dtype)) for each in avals] == named
 
 
-def test_a_loop_of_one_s_own_learns_with_memory_as_the_docs_show():
-    exec(LEARNING, {})
+def test_a_dry_run_counts_the_memory_in_the_train_state_and_not_in_the_trajectory(capsys, tmp_path):
+    def sizes(memory_size: int) -> list[float]:
+        """Returns megabytes of 4 train states, and of one trajectory."""
+        wide = ["--num-envs", "1024", "--memory-size", str(memory_size)]
+        steps = ["--total-steps", "16384", "--dry-run", "--out", str(tmp_path / "run")]
+        assert run.main([*TINY[2:], *LANES, *wide, *steps]) == 0  # TINY begins with --num-envs.
+        names = "train state, all of them", "trajectory of one rollout, one of them"
+        text = capsys.readouterr().out
+        return [float(*re.findall(rf"{name} +(\S+) MB", text)) for name in names]
 
-
-def test_a_dry_run_tells_the_size_of_such_a_run_too(tmp_path: Path, capsys):
-    steps = ["--total-steps", str(STEPS), "--dry-run", "--out", str(tmp_path / "run")]
-    assert run.main([*SMALL, *steps]) == 0
-    (size,) = re.findall(
-        r"trajectory of one rollout, one of them +(\S+) MB", capsys.readouterr().out
-    )
-    # 4 environments x 16 steps x 2 agents x 2 x 63 numbers of 4 bytes are most of it.
-    assert 0.06 < float(size) < 0.2
+    (plain, seen), (remembering, seen_too) = sizes(0), sizes(16)
+    # 4 lanes x 4 bytes x 1024 environments x 2 agents x 2 memories of each x 16 units: 1.05 MB.
+    # Their policies grow by less than 0.2 MB, and each size is rounded to 0.1.
+    assert 1.05 - 0.1 <= remembering - plain <= 1.05 + 0.3
+    assert seen == seen_too > 1

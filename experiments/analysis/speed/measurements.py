@@ -6,8 +6,6 @@ import statistics
 import tempfile
 from dataclasses import replace
 
-import numpy as np
-
 import envs
 from experiments.analysis.speed import programs
 from experiments.analysis.speed.timing import (
@@ -15,6 +13,7 @@ from experiments.analysis.speed.timing import (
     Row,
     Section,
     compare_rates,
+    exponent,
     seconds_of_run,
     time_in_turns,
 )
@@ -62,7 +61,7 @@ def reuse_cost(effort: Effort) -> Section:
     return Section(title, rows)
 
 
-def memory(effort: Effort) -> Section:
+def recurrence(effort: Effort) -> Section:
     """Returns the time of a rollout and update with a GRU over that without, 128 units wide."""
     rows, width = [], 128
     config, env = replace(effort.config, hidden_sizes=(width, width)), envs.make("smax:3m")
@@ -79,7 +78,7 @@ def memory(effort: Effort) -> Section:
                 "with / without, temporaries": recurrent.temporaries / plain.temporaries,
             }
         )
-    return Section("Memory: SMAX 3m with a GRU after the hidden layers, everybody admitted", rows)
+    return Section("Recurrence: a GRU after the hidden layers, SMAX 3m, everybody admitted", rows)
 
 
 def seeds(effort: Effort) -> Section:
@@ -154,16 +153,6 @@ def _two_costs(num_agents: int, config: Config, repeats: int) -> Row:
         "OATRPO / OAPPO": oatrpo.over(oappo),
         "temporaries, MB": oappo.temporaries,
     }
-
-
-def exponent(series: list[Row], column: str) -> float:
-    """Returns the slope of log(column) over log(size) by least squares.
-
-    >>> round(exponent([{"size": 1, "s": 3}, {"size": 2, "s": 12}, {"size": 4, "s": 48}], "s"), 6)
-    2.0
-    """
-    sizes, values = ([row[name] for row in series] for name in ("size", column))
-    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 
 def limit(effort: Effort) -> Section:

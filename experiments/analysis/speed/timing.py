@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from rich.table import Table
 
 from experiments.training.settings.config_file import versions
@@ -135,6 +136,16 @@ def compare_rates(environment: str, sides: Mapping[str, Side], repeats: int) -> 
         | {f"over {name}": first.over(side) * side.env_steps / first.env_steps}
         for what, side in sides.items()
     ]
+
+
+def exponent(series: Sequence[Row], column: str) -> float:
+    """Returns the slope of log(column) over log(size) by least squares.
+
+    >>> round(exponent([{"size": 1, "s": 3}, {"size": 2, "s": 12}, {"size": 4, "s": 48}], "s"), 6)
+    2.0
+    """
+    sizes, values = ([row[name] for row in series] for name in ("size", column))
+    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 
 def seconds_of_run(arguments: Sequence[str], cache: str, *words: str) -> list[float]:

@@ -41,6 +41,19 @@ def test_memory_tells_runs_apart_also_from_those_of_before_there_was_any(tmp_pat
     ]
 
 
+def test_what_a_run_was_too_old_to_be_asked_for_is_not_said_of_it(tmp_path):
+    # Runs of before `fisher_rows` took all rows, so that the default is not what they did.
+    few = write(tmp_path / "a", "hatrpo", "--fisher-rows", "64")
+    old = write(tmp_path / "b", "hatrpo")
+    assert labels_of(few, old) == ["hatrpo, fisher_rows=64", "hatrpo, fisher_rows=2048"]
+    content = read_result(old).config
+    config = {k: v for k, v in content["config"].items() if k != "fisher_rows"}
+    reads = [name for name in content["reads"] if name != "fisher_rows"]
+    change_json(old / "config.json", config=config, reads=reads)
+    assert labels_of(few, old) == ["hatrpo (a)", "hatrpo (b)"]
+    assert labels_of(old, write(tmp_path / "c", "happo")) == ["hatrpo", "happo"]
+
+
 def test_reuse_matrices_tell_runs_apart(tmp_path):
     runs = [write(tmp_path / m, "fixed", "--reuse-matrix", m) for m in ("rr", "ar")]
     happo = write(tmp_path / "c", "happo")

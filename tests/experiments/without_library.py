@@ -1,0 +1,45 @@
+"""What the docs show of exports, run as somebody does who has the file but not this library."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+DOCS = Path(__file__).parents[2] / "docs" / "evaluation.md"
+READING, PLAYING = re.findall(r"```python\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
+"""An export read and called; a team with memory playing instead of that call."""
+
+_BEFORE = """
+import sys
+import numpy as np
+rows = np.load("rows.npz")
+"""
+_AFTER = """
+assert "oatrpo_jax" not in sys.modules and "flax" not in sys.modules
+"""
+
+
+def run_without_library(
+    folder: Path, archive: bytes, lines: str, **rows: Any
+) -> subprocess.CompletedProcess:
+    """Runs lines beside a policy.zip, in a process that cannot import us.
+
+    Args:
+        folder: where to.
+        archive: the zip.
+        lines: Python that finds ``np``, and the arrays in ``rows``.
+        rows: arrays.
+    """
+    (folder / "policy.zip").write_bytes(archive)
+    np.savez(folder / "rows.npz", **rows)
+    return subprocess.run(
+        [sys.executable, "-P", "-c", _BEFORE + lines + _AFTER],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
