@@ -42,7 +42,7 @@ def test_every_estimator_and_every_row_has_golden_numbers_and_every_estimator_da
     assert {*ALGORITHMS} - {*DAILY, *test_golden.DAILY_MAZE} == {"oappo-auto", "ippo-separate"}
 
 
-def test_every_row_is_in_the_contract_with_a_memory_and_days_see_every_way_to_learn_with_one():
+def test_every_row_is_in_the_contract_with_a_memory_and_days_see_every_step_and_critic_with_one():
     assert {case.partition(",")[0] for case in test_algorithms.REMEMBERING} == set(ROWS)
     cases = (*test_algorithms.DAILY_MEMORY, *test_algorithms.DAILY_VARIANTS)
     daily = [ROWS[case.partition(",")[0]] for case in cases if "memory" in case]

@@ -73,9 +73,12 @@ VARIANTS = {
         "num_minibatches": 1,
     },
     "oappo, memory": {},
+    "oappo, memory, mapping": {"estimator": "mapping"},
+    "oappo-auto, memory": {},
     "oatrpo, memory": {},
     "oatrpo, memory, sampled": {"estimator": "sampled"},
     "happo, memory": {},
+    "mappo, memory": {},
     "seac, memory": {},
     "seps, memory": {},
 }

@@ -31,7 +31,7 @@ CONFIG = Config(**SIZES)
 DAILY_MEMORY = ("oappo, memory", "seac, memory")
 """Rows whose contract is tested every day with policies that remember, too."""
 DAILY_VARIANTS = ("oappo, sampled", "oappo, mapping", "oatrpo, quantile", "mappo, other choices")
-DAILY_VARIANTS += ("oatrpo, memory, sampled",)
+DAILY_VARIANTS += ("oatrpo, memory, sampled", "mappo, memory")
 """Golden cases under other settings whose numbers are looked at every day."""
 # Coefficients at which every one of them matters within two updates.
 BUSY = {

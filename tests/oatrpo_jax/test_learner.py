@@ -407,7 +407,8 @@ def test_acting_and_valuing_refuse_an_observation_of_other_shapes(field, value, 
 
 
 ZEROS = jnp.zeros((NUM_ENVS, NUM_AGENTS, NUM_AGENTS, 4))
-ADVICE = r"; learner\.start\(num_envs\) makes the first one, and act gives the next"
+TO_ACT = r"; learner\.start\(num_envs\) makes the first one, and act gives the next"
+TO_LEARN = r"; give the one from before the trajectory's first step"
 BAD_MEMORIES = {
     "none": (None, r"that of policies with memory_size = 4, got None"),
     "list": (ZEROS.tolist(), r"an array, got list; make it one by jnp\.asarray"),
@@ -423,11 +424,41 @@ def test_a_memory_that_does_not_fit_is_refused(memory, complaint):
     learner, (_, trajectory) = learner_of("oappo, memory"), collected("oappo")
     state = jax.eval_shape(learner.init, jax.random.key(0))
     seen, key = jax.tree.map(lambda x: x[0], trajectory.observation), jax.random.key(0)
-    complaint = f"^memory: expected {complaint}" + (ADVICE if "list" not in complaint else "")
-    with pytest.raises(ValueError, match=complaint):
+    to_act, to_learn = ("", "") if "list" in complaint else (TO_ACT, TO_LEARN)
+    with pytest.raises(ValueError, match=f"^memory: expected {complaint}{to_act}"):
         learner.act(state, seen, key, memory=memory)
-    with pytest.raises(ValueError, match=complaint):
+    with pytest.raises(ValueError, match=f"^memory: expected {complaint}{to_act}"):
+        learner.logits(state, seen.active_views, seen.action_mask, memory=memory)
+    with pytest.raises(ValueError, match=f"^memory: expected {complaint}{to_learn}"):
         learner.update(state, trajectory, HPARAMS, key, memory)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_a_memory_of_another_precision_is_made_float32(dtype):
+    (state, trajectory, memory), name = collected_with_memory("oappo, memory"), "oappo, memory"
+    other = np.asarray(memory, dtype)
+    single, learner, key = other.astype(np.float32), learner_of(name), jax.random.key(2)
+    assert (single != 0).any()
+    seen = jax.tree.map(lambda x: x[0], trajectory.observation)
+    act = jax.jit(learner.act)
+    expected, found = (act(state, seen, key, memory=each) for each in (single, other))
+    assert found[2].dtype == np.float32
+    assert tree_equal(found, expected)
+    given = state, trajectory, HPARAMS, key
+    results = (jax.tree.leaves(update_of(name)(*given, each)[0]) for each in (single, other))
+    for one, two in zip(*results, strict=True):  # Another program may add up in another order.
+        assert one.dtype == two.dtype
+        np.testing.assert_allclose(one, two, rtol=1e-3, atol=5e-6)
+
+
+@pytest.mark.parametrize("name", ["oappo", "oappo, memory"])
+def test_a_memory_in_the_place_of_greedy_is_refused(name):
+    learner, (_, trajectory) = learner_of(name), collected("oappo")
+    state = jax.eval_shape(learner.init, jax.random.key(0))
+    seen, key = jax.tree.map(lambda x: x[0], trajectory.observation), jax.random.key(0)
+    for act in (learner.act, jax.jit(learner.act)):
+        with pytest.raises(ValueError, match=r"^greedy: expected True or False, .* memory=\.\.\."):
+            act(state, seen, key, ZEROS)
 
 
 def test_a_memory_with_which_agents_only_act_does_not_do_for_learning_from_others():
@@ -436,7 +467,7 @@ def test_a_memory_with_which_agents_only_act_does_not_do_for_learning_from_other
     own = learner.start(NUM_ENVS, to_learn=False)
     assert own.shape == (NUM_ENVS, NUM_AGENTS, 1, 4)
     complaint = r"^memory: expected floating \[4, 3, 3, 4\], got float32 \[4, 3, 1, 4\]"
-    with pytest.raises(ValueError, match=complaint + ADVICE):
+    with pytest.raises(ValueError, match=complaint + TO_LEARN):
         learner.update(state, trajectory, HPARAMS, key, own)
     seen = jax.tree.map(lambda x: x[0], trajectory.observation)
     *_, after = jax.eval_shape(learner.act, state, seen, key, memory=own)

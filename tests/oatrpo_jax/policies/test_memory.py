@@ -10,7 +10,7 @@ import pytest
 from jax.test_util import check_grads
 
 from oatrpo_jax.config import Config
-from oatrpo_jax.policies.memory import GRU, Gates, Recall
+from oatrpo_jax.policies.memory import GRU, Gates, Recall, unroll
 from oatrpo_jax.policies.policy import Policy, Views
 
 SIZE, NUM_FEATURES, NUM_STEPS, NUM_ENVS = 4, 3, 6, 2
@@ -63,6 +63,72 @@ def test_it_is_the_cell_of_flax_step_by_step():
 def test_its_gradient_through_time_agrees_with_finite_differences():
     # Away from the end of an episode, too: in the second environment it goes through all steps.
     check_grads(remember, given(), order=1, modes=["fwd", "rev"], atol=2e-3, rtol=2e-2, eps=1e-2)
+
+
+def loop(kernels, bias, inputs, memory):
+    """`unroll` by its formulas alone: how to differentiate it is left to jax."""
+
+    def step(memory, now):
+        inputs, ended = now
+        times = functools.partial(jnp.matmul, memory, precision=jax.lax.Precision.HIGHEST)
+        reset = jax.nn.sigmoid(inputs.reset + times(kernels.reset))
+        update = jax.nn.sigmoid(inputs.update + times(kernels.update))
+        candidate = jnp.tanh(inputs.candidate + reset * (times(kernels.candidate) + bias))
+        after = (1 - update) * candidate + update * memory
+        return jnp.where(ended[:, None], 0.0, after), after
+
+    memory, after = jax.lax.scan(step, memory, (inputs, ENDED))
+    return after, memory
+
+
+def by_rule(kernels, bias, inputs, memory):
+    return unroll(kernels, bias, inputs, memory, ENDED)
+
+
+def forward(function, given, tangents):
+    return jax.jvp(function, given, tangents)
+
+
+def backward(function, given, tangents):
+    outputs, pull = jax.vjp(function, *given)
+    return pull(jax.tree.map(jnp.cos, outputs))  # Cotangents: all of them matter.
+
+
+def twice(function, given, tangents):
+    """Forward over backward, of a sum to which both outputs contribute."""
+    total = lambda *given: sum(jnp.sum(jnp.sin(x)) for x in function(*given))  # noqa: E731
+    return jax.jvp(jax.grad(total, argnums=(0, 1, 2, 3)), given, tangents)
+
+
+def normal_like(tree, key):
+    """Draws of order 1 in the place of all numbers, with two policies in a leading axis."""
+    leaves, form = jax.tree.flatten(tree)
+    keys = jax.random.split(key, len(leaves))
+    draws = (jax.random.normal(k, (2, *x.shape)) for k, x in zip(keys, leaves, strict=True))
+    return form.unflatten(draws)
+
+
+@pytest.mark.parametrize("derivative", [forward, backward, twice])
+def test_its_derivatives_are_those_of_the_loop(derivative):
+    """Of kernels, bias, inputs and memory, with an episode's end inside."""
+    gates = lambda *shape: Gates(*(jnp.zeros(shape) for _ in Gates._fields))  # noqa: E731
+    inputs = gates(NUM_STEPS, NUM_ENVS, SIZE)
+    shapes = gates(SIZE, SIZE), jnp.zeros(SIZE), inputs, jnp.zeros((NUM_ENVS, SIZE))
+    given, tangents = (normal_like(shapes, key) for key in jax.random.split(jax.random.key(2)))
+    found, expected = (
+        jax.jit(jax.vmap(functools.partial(derivative, function)))(given, tangents)
+        for function in (by_rule, loop)
+    )
+    assert all(np.abs(leaf).max() > 0.1 for leaf in jax.tree.leaves(expected))
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), found, expected
+    )
+    first = jax.tree.map(lambda x: x[0], (given, tangents))
+    alone = derivative(by_rule, *first)
+    of_first = jax.tree.map(lambda x: x[0], found)
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), alone, of_first
+    )
 
 
 def test_a_step_depends_on_its_episode_so_far_and_on_nothing_else():

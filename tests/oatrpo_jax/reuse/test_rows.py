@@ -1,0 +1,97 @@
+"""Rows that are taken keep what belongs together: a sequence, and the memory before it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from oatrpo_jax.policies.memory import Recall
+from oatrpo_jax.reuse.agreement import NUM_BLOCKS, in_blocks
+from oatrpo_jax.reuse.experience import Experience, Slots
+from oatrpo_jax.reuse.rows import minibatch_envs, spaced_envs, subsample_envs, take_envs
+
+NUM_SLOTS, NUM_POLICIES, LENGTH, NUM_ENVS, SIZE = 3, 2, 5, 20, 4
+
+
+def numbered() -> Experience:
+    """Experience in which everything says whose it is: ``100 n + e``, and ``10000 g`` besides.
+
+    An episode of environment e ended with step ``e % T``.
+    """
+    slot, step, env = np.ogrid[:NUM_SLOTS, :LENGTH, :NUM_ENVS]
+    whose = 100.0 * slot + env
+    rows = np.broadcast_to(whose, (NUM_SLOTS, LENGTH, NUM_ENVS)).astype(np.float32)
+    before = np.repeat(whose[..., None], SIZE, axis=-1).astype(np.float32)
+    ended = np.broadcast_to(step == env % LENGTH, rows.shape)
+    slots = Slots(
+        agents_view=rows[..., None],
+        action_mask=np.ones((*rows.shape, 2), bool),
+        action=rows.astype(np.int32),
+        log_prob=rows,
+        logits=rows[..., None],
+        advantage=rows,
+        active=np.ones(rows.shape, bool),
+        recall=Recall(before, ended),
+    )
+    learner = 10000.0 * np.arange(NUM_POLICIES, dtype=np.float32).reshape(-1, 1, 1, 1, 1)
+    own = np.eye(NUM_POLICIES, NUM_SLOTS, dtype=bool)
+    return Experience(slots, own, memories=learner + before)
+
+
+def assert_together(experience: Experience) -> None:
+    """Fails unless every row has the memory of its own slot and environment, of each learner."""
+    slots = experience.slots
+    for learner in range(NUM_POLICIES):
+        recall = experience.seen_by(learner).recall
+        remembered = recall.memory - 10000 * learner
+        assert recall.memory.shape[-3] == 1 and recall.memory.shape[-1] == SIZE
+        np.testing.assert_array_equal(*np.broadcast_arrays(remembered, slots.advantage[..., None]))
+    np.testing.assert_array_equal(*np.broadcast_arrays(slots.recall.memory, slots.logits))
+    np.testing.assert_array_equal(slots.action, slots.advantage)
+    ended = np.argmax(slots.recall.ended, axis=-2)
+    np.testing.assert_array_equal(ended, slots.action[..., 0, :] % 100 % LENGTH)
+
+
+def envs_of(experience: Experience) -> np.ndarray:
+    """The environments of the first slot's rows, in order."""
+    return np.ravel(experience.slots.advantage[0, ..., 0, :])
+
+
+def test_a_subsample_keeps_each_sequence_with_its_memory():
+    envs = spaced_envs((LENGTH, NUM_ENVS), 7 * LENGTH)
+    some = jax.jit(lambda: numbered().arranged(lambda batch: subsample_envs(batch, envs)))()
+    assert_together(some)
+    # Seven from 0 to 19, 19/6 = 3.17 apart: 3.17, 6.33, 9.5 (even: 10), 12.67, 15.83.
+    np.testing.assert_array_equal(envs_of(some), [0, 3, 6, 10, 13, 16, 19])
+
+
+@pytest.mark.parametrize(("num_rows", "size"), [(1, 1), (17 * LENGTH, 2), (10**6, 2)])
+def test_blocks_keep_each_sequence_with_its_memory(num_rows, size):
+    blocks = jax.jit(lambda: in_blocks(numbered(), num_rows))()
+    assert blocks.slots.advantage.shape == (NUM_SLOTS, NUM_BLOCKS, LENGTH, size)
+    assert blocks.memories.shape == (NUM_POLICIES, NUM_SLOTS, NUM_BLOCKS, 1, size, SIZE)
+    assert_together(blocks)
+    expected = np.linspace(0, NUM_ENVS - 1, NUM_BLOCKS * size).round()
+    np.testing.assert_array_equal(envs_of(blocks), expected)
+
+
+def test_minibatches_keep_each_sequence_with_its_memory_and_leave_none_out():
+    slots = numbered().slots
+    envs = minibatch_envs(jax.random.key(0), NUM_ENVS, 4)
+    assert envs is not None
+    np.testing.assert_array_equal(np.sort(envs, axis=None), np.arange(NUM_ENVS))
+    for slot, some in np.ndindex(NUM_SLOTS, 4):
+        rows = take_envs(jax.tree.map(lambda x, slot=slot: jnp.asarray(x[slot]), slots), envs[some])
+        np.testing.assert_array_equal(rows.advantage[0], 100 * slot + envs[some])
+        np.testing.assert_array_equal(*np.broadcast_arrays(rows.recall.memory, rows.logits))
+        np.testing.assert_array_equal(np.argmax(rows.recall.ended, axis=0), envs[some] % LENGTH)
+
+
+@pytest.mark.parametrize("num_groups", [1, 3, 8])
+@pytest.mark.parametrize("num_rows", [0, 40, 100, 10**6])
+def test_environments_make_up_equal_groups_and_none_comes_twice(num_rows, num_groups):
+    envs = spaced_envs((4, 19), num_rows, num_groups)
+    most = min(num_rows // 4, 19)
+    assert len(envs) == max(most - most % num_groups, num_groups)
+    assert envs[0] == 0 and (len(envs) == 1 or envs[-1] == 18)
+    assert (np.diff(envs) > 0).all()
