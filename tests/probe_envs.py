@@ -109,8 +109,8 @@ class Recollection:
 class Steering:
     """Points on a plane that are to go to the origin, by continuous actions; some steer inversely.
 
-    An agent sees where it is.  An action moves it by ``control x clip(action, -1, 1) / 4`` in each of
-    the dimensions that it has; in the others it stays at 0.  Reward: minus the mean distance.
+    An agent sees where it is.  An action moves it by ``control x clip(action, -1, 1) / 4`` in the
+    dimensions that it has; in the others it stays at 0.  Reward: minus the mean distance.
     """
 
     num_actions = 2
