@@ -11,7 +11,8 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
-from oatrpo_jax.config import EnvSpec, Hyperparams
+from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.env_spec import EnvSpec
 from oatrpo_jax.types import Observation, Transition
 
 READ_TO_ACT = ("agents_view", "action_mask", "active")
@@ -60,12 +61,15 @@ def check_update_input(
             f"trajectory: expected a Transition, got {type(trajectory).__name__}; make it "
             f"Transition({', '.join(Transition._fields)})"
         )
-    found = _typed("trajectory.action", trajectory.action).shape
-    if len(found) != 3 or found[2] != spec.num_agents:
+    found = _typed("trajectory.action", trajectory.action)
+    wanted, kind = spec.action_shape, _action_kind(spec)
+    if len(found.shape) != 2 + len(wanted) or found.shape[2:] != wanted:
         raise ValueError(
-            f"trajectory.action: expected shape [T, E, {spec.num_agents}], got {list(found)}"
+            f"trajectory.action: expected {kind.__name__} [T, E, {', '.join(map(str, wanted))}], "
+            f"got {found.dtype} {list(found.shape)}; actions are "
+            f"{'continuous' if spec.is_continuous else 'discrete'} by the spec"
         )
-    length, num_envs, _ = found
+    length, num_envs = found.shape[:2]
     _check("trajectory", trajectory._asdict(), _expected(spec, (length, num_envs)))
 
 
@@ -186,13 +190,18 @@ def _expected(spec: EnvSpec, leading: tuple[int, int]) -> dict[str, Any]:
     observation = _observation(spec, leading)
     return {
         "observation": observation,
-        "action": (each, jnp.integer),
+        "action": ((*leading, *spec.action_shape), _action_kind(spec)),
         "log_prob": (each, jnp.floating),
         "reward": (leading, jnp.floating),
         "terminated": (leading, jnp.bool_),
         "truncated": (leading, jnp.bool_),
         "next_observation": observation,
     }
+
+
+def _action_kind(spec: EnvSpec) -> Any:
+    """Returns the kind of number of an action."""
+    return jnp.floating if spec.is_continuous else jnp.integer
 
 
 def _check(name: str, found: dict, expected: dict) -> None:

@@ -10,50 +10,21 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from oatrpo_jax.env_check import trace_reset
 from oatrpo_jax.ranges import (
     AT_LEAST_ONE,
     BELOW_ONE,
     INSIDE_UNIT,
+    LOG_STD,
     NOT_NEGATIVE,
     POSITIVE,
     UNIT,
     Range,
     as_coefficient,
     check_count,
+    check_number,
     check_range,
     is_count,
 )
-from oatrpo_jax.types import MultiAgentEnv
-
-
-@dataclass(frozen=True)
-class EnvSpec:
-    """The sizes that a learner needs to know of its environment."""
-
-    num_agents: int
-    num_actions: int
-    view_size: int
-    state_size: int
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            check_count(field.name, getattr(self, field.name))
-
-    @classmethod
-    def from_env(cls, env: MultiAgentEnv) -> EnvSpec:
-        """Returns the sizes of an environment's observation, without running it.
-
-        Raises:
-            ValueError: if what a reset shows is not as it must be, naming the field.
-        """
-        observation = trace_reset(env).observation
-        return cls(
-            num_agents=env.num_agents,
-            num_actions=env.num_actions,
-            view_size=observation.agents_view.shape[-1],
-            state_size=observation.global_state.shape[-1],
-        )
 
 
 def _setting(default: Any, doc: str, least: int = 1) -> Any:
@@ -103,6 +74,9 @@ class Config:
     activation: Literal["tanh", "relu"] = _setting("tanh", "nonlinearity of the hidden layers")
     layer_norm: bool = _setting(False, "normalise the hidden layers")
     memory_size: int = _setting(0, "units of an actor's GRU after its hidden layers; 0: none", 0)
+    initial_log_std: float = _setting(
+        -0.5, "natural logarithm of the deviations with which continuous actions start"
+    )
     cg_iterations: int = _setting(10, "conjugate-gradient iterations of a trust-region step")
     fisher_rows: int = _setting(
         2048, "most rows of a slot on which a trust-region step finds curvature: whole sequences"
@@ -119,6 +93,8 @@ class Config:
             name, value = field.name, getattr(self, field.name)
             if kind is int:
                 check_count(name, value, least=field.metadata["least"])
+            elif kind is float:
+                check_number(name, value, LOG_STD)
             elif kind is bool and not isinstance(value, bool):
                 raise ValueError(f"{name}: expected True or False, got {value!r}")
             elif get_origin(kind) is Literal and value not in (choices := get_args(kind)):

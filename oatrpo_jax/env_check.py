@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.ranges import is_count
-from oatrpo_jax.types import OWN_METRICS, MultiAgentEnv, Observation, PyTree
+from oatrpo_jax.types import OWN_METRICS, MultiAgentEnv, Observation, PyTree, acts_continuously
 
 MEMBERS = ("num_agents", "num_actions", "agent_types", "reset", "step")
 PARTS = ("reward", "discount", "observation", "extras", "last")
@@ -41,7 +41,8 @@ def check_env(env: MultiAgentEnv) -> None:
     first = trace_reset(env)
     # Weak types are no matter: whoever steps environments removes them.
     state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), first.state)
-    action = jax.ShapeDtypeStruct((env.num_agents,), jnp.int32)
+    kind = jnp.float32 if (is_continuous := acts_continuously(env)) else jnp.int32
+    action = jax.ShapeDtypeStruct((env.num_agents, env.num_actions)[: 1 + is_continuous], kind)
     after = _trace(env, "step", state, action)
     _check_state(state, after.state)
     for name in Observation._fields:
@@ -84,6 +85,10 @@ def _check_members(env: MultiAgentEnv) -> None:
             raise ValueError(
                 f"{name}: expected a whole number of at least 1, got {value!r}; make it an int"
             )
+    if not isinstance(answer := acts_continuously(env), bool):
+        raise ValueError(
+            f"is_continuous: expected True or False, got {answer!r}; are actions vectors?"
+        )
     types: Any = env.agent_types
     names = tuple(types) if isinstance(types, Iterable) and not isinstance(types, str) else ()
     if len(names) != env.num_agents or not all(isinstance(name, str) for name in names):

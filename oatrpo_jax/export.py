@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from oatrpo_jax.checks import check_labels
 from oatrpo_jax.learner import Learner, LearnerState
 from oatrpo_jax.policies.acting import step_team
+from oatrpo_jax.policies.policy import Policy
 
 if TYPE_CHECKING:
     from jax.export import Exported
@@ -43,11 +44,16 @@ def export_actors(
     views and ``[b, N, A]`` bool masks, True where an action is legal, for any number of rows
     ``b >= 1``; it returns ``[b, N, A]`` float32 logits and ``[b, N]`` int32 greedy actions.  Which
     agent acts with which policy, by the state's labels, is part of the function.
-    `jax.export.Exported.serialize` turns it into bytes.
+
+    Where actions are continuous, masks are ``[b, N, D]``, True where the dimension exists; it
+    returns ``[b, N, D]`` float32 log deviations, -1e9 where there is no dimension, and means, which
+    are the greedy actions.  They are raw: the environment maps them into its box.
 
     Where policies remember, it is ``call(params, memory, agents_view, action_mask)``, and it
-    returns the memory afterwards, logits and actions.  A memory is ``[b, N, H]`` float32; who
-    calls makes rows of it 0 where an episode starts, and views 0 of agents that are not active.
+    returns the memory afterwards before those two.  A memory is ``[b, N, H]`` float32; who calls
+    makes rows of it 0 where an episode starts, and views 0 of agents that are not active.
+
+    `jax.export.Exported.serialize` turns it into bytes.
 
     Args:
         learner: whose policies; parameters are arguments of the function, not part of it.
@@ -80,8 +86,8 @@ def _acting(learner: Learner, state: LearnerState) -> Callable[..., tuple[jax.Ar
         params: Mapping[str, jax.Array], agents_view: jax.Array, action_mask: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         actors = with_actors(state, params).policies.params
-        logits, _ = step_team(learner.policy, actors, state.labels, agents_view, action_mask, None)
-        return logits, _greedy(logits)
+        outputs, _ = step_team(learner.policy, actors, state.labels, agents_view, action_mask, None)
+        return _told(learner.policy, outputs)
 
     return act
 
@@ -98,13 +104,17 @@ def _remembering(learner: Learner, state: LearnerState) -> Callable[..., tuple[j
         actors = with_actors(state, params).policies.params
         # Agents that remember what they need to act alone: L is 1.
         before = jnp.expand_dims(memory, -2)
-        logits, after = step_team(
+        outputs, after = step_team(
             learner.policy, actors, state.labels, agents_view, action_mask, before
         )
-        return jnp.squeeze(jnp.asarray(after), -2), logits, _greedy(logits)
+        return jnp.squeeze(jnp.asarray(after), -2), *_told(learner.policy, outputs)
 
     return act
 
 
-def _greedy(logits: jax.Array) -> jax.Array:
-    return jnp.argmax(logits, axis=-1).astype(jnp.int32)
+def _told(policy: Policy, outputs: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns logits or log deviations, and greedy actions."""
+    if not policy.is_continuous:
+        return outputs, jnp.argmax(outputs, axis=-1).astype(jnp.int32)
+    mean, log_std = jnp.split(outputs, 2, axis=-1)
+    return log_std, mean

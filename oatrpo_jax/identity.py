@@ -70,7 +70,7 @@ def embed_agents(
 
     Args:
         trajectory: a Transition with leading axes ``[T, E]``, from agents that act alike.
-        num_actions: A.
+        num_actions: A, or D.
         config: sizes and training.
         key: consumed.
     """
@@ -111,10 +111,11 @@ def embed_agents(
 
 def _make_rows(trajectory: Transition, num_actions: int) -> _Rows:
     seen = trajectory.observation
-    reward = jnp.broadcast_to(trajectory.reward[..., None], trajectory.action.shape)
+    reward = jnp.broadcast_to(trajectory.reward[..., None], seen.active.shape)
+    action, is_continuous = trajectory.action, trajectory.action.ndim > seen.active.ndim
     rows = _Rows(
         view=seen.active_views,
-        action=jax.nn.one_hot(trajectory.action, num_actions, dtype=jnp.float32),
+        action=action if is_continuous else jax.nn.one_hot(action, num_actions, dtype=jnp.float32),
         next_view=trajectory.next_observation.finite_views,
         # Beside errors of views, those of rewards should not count by their scale.
         reward=normalise(reward, seen.active),

@@ -12,11 +12,11 @@ import numpy as np
 
 from oatrpo_jax import checks
 from oatrpo_jax.algorithms import Algorithm, get_algorithm
-from oatrpo_jax.config import Config, EnvSpec, Hyperparams
+from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.critics.critic import Critic, ValueNorm
+from oatrpo_jax.env_spec import EnvSpec
 from oatrpo_jax.optimiser import Learning, adam_init
 from oatrpo_jax.policies.acting import step_team
-from oatrpo_jax.policies.distributions import policy_distribution
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.types import Observation, Transition, in_float32
 from oatrpo_jax.update import LearnerState, Parts, update_learner
@@ -48,7 +48,7 @@ class Learner:
     @cached_property
     def parts(self) -> Parts:
         """The algorithm, and what parameters of policies and critics mean."""
-        policy = Policy(self.config, self.spec.num_actions)
+        policy = Policy(self.config, self.spec.num_actions, self.spec.is_continuous)
         return Parts(self.algorithm, policy, Critic(self.config))
 
     @property
@@ -118,14 +118,15 @@ class Learner:
     ) -> tuple[jax.Array, ...]:
         """Returns ``[..., N]`` actions and their log-probabilities, and the memory afterwards.
 
-        The memory is left out where policies remember nothing.  The log-probability is NaN where
-        an active agent has no legal action.
+        Continuous actions are ``[..., N, D]``, and it is their log-densities.  The memory is left
+        out where policies remember nothing.  The log-probability is NaN where an active agent has
+        no legal action.
 
         Args:
             state: the learner's.
             observation: with any leading axes.
             key: consumed; without effect if greedy.
-            greedy: take the likeliest action instead of drawing one.
+            greedy: take the likeliest action, the mean of continuous ones, instead of drawing one.
             memory: ``[..., N, L, H]`` before, see `start`; None where policies remember nothing.
 
         Raises:
@@ -134,15 +135,15 @@ class Learner:
         checks.check_observation(self.spec, state, observation, checks.READ_TO_ACT)
         checks.check_greedy(greedy)
         view, mask = observation.active_views, observation.action_mask
-        logits, after = self._step(state, view, mask, memory)
-        policy = policy_distribution(logits)
+        outputs, after = self._step(state, view, mask, memory)
+        policy = self.policy.distribution(outputs)
         action = policy.mode() if greedy else policy.sample(seed=key)
         is_stuck = observation.active & ~jnp.any(mask, axis=-1)
         log_prob = jnp.where(is_stuck, jnp.nan, policy.log_prob(action))
-        chosen = action.astype(jnp.int32), log_prob
+        chosen = action.astype(self.policy.action_type), log_prob
         return chosen if after is None else (*chosen, after)
 
-    def logits(
+    def outputs(
         self,
         state: LearnerState,
         view: jax.Array,
@@ -150,23 +151,25 @@ class Learner:
         *,
         memory: jax.Array | None = None,
     ) -> jax.Array | tuple[jax.Array, jax.Array]:
-        """Returns ``[..., N, A]`` logits, each agent's by its own policy, and the memory after it.
+        """Returns ``[..., N, Z]`` outputs, each agent's by its own policy, and the memory after it.
 
+        They are ``[..., N, A]`` logits where actions are discrete, and ``[..., N, 2 D]`` means and
+        log deviations where they are continuous: `Policy.distribution` is what they stand for.
         The memory is left out where policies remember nothing.  Raises as `act`.
 
         Args:
             state: the learner's.
             view: ``[..., N, O]`` local observations, 0 for agents that are not active.
-            mask: ``[..., N, A]`` bool, True where the action is legal.
+            mask: ``[..., N, A]`` bool, True where the action is legal, or the dimension exists.
             memory: as for `act`.
         """
-        logits, after = self._step(state, view, mask, memory)
-        return logits if after is None else (logits, after)
+        outputs, after = self._step(state, view, mask, memory)
+        return outputs if after is None else (outputs, after)
 
     def _step(
         self, state: LearnerState, view: jax.Array, mask: jax.Array, memory: jax.Array | None
     ) -> tuple[jax.Array, jax.Array | None]:
-        """Returns logits and memory; a ValueError unless the memory fits what is seen."""
+        """Returns outputs and memory; a ValueError unless the memory fits what is seen."""
         advice = "learner.start(num_envs) makes the first one, and act gives the next"
         self._check_memory(memory, view.shape[:-1], {1, self.num_memories}, advice)
         params, memory = state.policies.params, in_float32(memory)
@@ -212,7 +215,7 @@ class Learner:
         """
         checks.check_update_input(self.spec, state, trajectory, hparams)
         advice = "give the one from before the trajectory's first step"
-        self._check_memory(memory, trajectory.action.shape[1:], {self.num_memories}, advice)
+        self._check_memory(memory, trajectory.log_prob.shape[1:], {self.num_memories}, advice)
         trajectory, memory = in_float32((trajectory, memory))
         return update_learner(self.parts, state, trajectory, memory, hparams, key)
 

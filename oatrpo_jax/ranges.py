@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import jax
@@ -44,6 +45,8 @@ UNIT = Range(0, 1, "a number in [0, 1]", "[0, 1]")
 BELOW_ONE = Range(0, _BELOW_ONE, "a number of at least 0 and below 1", "[0, 1)")
 INSIDE_UNIT = Range(TINY, _BELOW_ONE, "a number strictly between 0 and 1", "(0, 1)")
 
+LOG_STD = Range(-20, 20, "a number in [-20, 20]", "[-20, 20]")
+
 
 def is_count(value: Any, least: int = 1) -> bool:
     """Returns whether a value is a whole number of at least ``least``, Python's or numpy's."""
@@ -61,6 +64,13 @@ def check_count(name: str, value: Any, most: float = math.inf, least: int = 1) -
         raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
     if value > most:
         raise ValueError(f"{name}: expected at most {most}, got {value}")
+
+
+def check_number(name: str, value: Any, allowed: Range) -> None:
+    """Raises a ValueError that names the field unless its value is one number within the range."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ValueError(f"{name}: expected {allowed.words}, got {value!r}")
+    check_range(name, jnp.float32(value), allowed)
 
 
 def as_coefficient(name: str, value: Any) -> jax.Array:

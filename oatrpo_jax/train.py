@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.algorithms import Algorithm
-from oatrpo_jax.config import Config, EnvSpec, Hyperparams
+from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.env_check import check_env
+from oatrpo_jax.env_spec import EnvSpec
 from oatrpo_jax.grouping import Grouping, group_agents
 from oatrpo_jax.keys import Purpose, branch
 from oatrpo_jax.learner import Learner, LearnerState, make_learner

@@ -6,7 +6,9 @@ Axis letters, here and everywhere else:
 ``T``  rollout length (steps per environment per update)
 ``E``  parallel environments
 ``N``  agents; also the *slots* of recorded experience, one per agent
-``A``  actions
+``A``  actions, of which an agent takes one
+``D``  dimensions of a continuous action, where A is said of discrete ones
+``Z``  outputs of an actor for one agent: A logits, or D means and D log deviations
 ``O``  features of one agent's observation
 ``S``  features of the global state
 ``H``  features of a policy's memory
@@ -63,8 +65,9 @@ class Observation(NamedTuple):
 
     Attributes:
         agents_view: ``[N, O]`` float32 local observations.
-        action_mask: ``[N, A]`` bool, True where the action is legal.  An active agent must have a
-            legal action: without one `Learner.act` gives what it draws the log-probability NaN.
+        action_mask: ``[N, A]`` bool, True where the action is legal; ``[N, D]`` where actions are
+            continuous, True where the agent has the dimension.  An active agent must have one at
+            least: without any `Learner.act` gives what it draws the log-probability NaN.
         global_state: ``[S]`` float32 state that only a central critic sees.
         active: ``[N]`` bool, True for an agent whose decision still matters (alive).
     """
@@ -91,7 +94,7 @@ class Transition(NamedTuple):
 
     Attributes:
         observation: what the agents saw when they acted.
-        action: ``[N]`` int32.
+        action: ``[N]`` int32, or ``[N, D]`` float32 where actions are continuous.
         log_prob: ``[N]`` log-probability of ``action`` under the behaviour policy.
         reward: ``[]`` float32 team reward.
         terminated: ``[]`` bool, True when the episode ended for good in this step.
@@ -135,6 +138,9 @@ class MultiAgentEnv(Protocol):
 
     ``agent_types`` names each agent's kind (a colour, a unit type) for plots and reports;
     no learner sees it.
+
+    One with ``is_continuous = True`` takes vectors of ``num_actions`` real numbers, drawn from
+    Gaussians: it maps them into its box itself, such as ``[-1, 1]`` after clipping.
     """
 
     @property
@@ -151,5 +157,13 @@ class MultiAgentEnv(Protocol):
         ...
 
     def step(self, state: PyTree, action: jax.Array) -> tuple[PyTree, TimeStep]:
-        """Returns the state and time step that follow when agent ``n`` takes ``action[n]``."""
+        """Returns the state and time step that follow when agent ``n`` takes ``action[n]``.
+
+        ``[N]`` int32, or ``[N, D]`` float32 where actions are continuous.
+        """
         ...
+
+
+def acts_continuously(env: MultiAgentEnv) -> bool:
+    """Returns whether actions are vectors, which an environment says if they are."""
+    return getattr(env, "is_continuous", False)

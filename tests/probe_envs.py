@@ -106,6 +106,57 @@ class Recollection:
         )
 
 
+class Steering:
+    """Points on a plane that are to go to the origin, by continuous actions; some steer inversely.
+
+    An agent sees where it is.  An action moves it by ``control x clip(action, -1, 1) / 4`` in the
+    dimensions that it has; in the others it stays at 0.  Reward: minus the mean distance.
+    """
+
+    num_actions = 2
+    is_continuous = True
+
+    def __init__(
+        self,
+        controls: tuple[int, ...] = (1, 1, 1),
+        dimensions: tuple[int, ...] | None = None,
+        time_limit: int = 8,
+    ) -> None:
+        self.num_agents = len(controls)
+        self.agent_types = tuple(f"control {control}" for control in controls)
+        self.controls = np.asarray(controls, np.float32)
+        sizes = np.full(self.num_agents, 2) if dimensions is None else np.asarray(dimensions)
+        self.exists = np.arange(2) < sizes[:, None]
+        self.time_limit = time_limit
+
+    def reset(self, key: jax.Array) -> tuple[tuple[jax.Array, jax.Array], ProbeTimeStep]:
+        position = jax.random.uniform(key, (self.num_agents, 2), minval=-1.0)
+        state = jnp.where(self.exists, position, 0.0), jnp.int32(0)
+        return state, self._timestep(*state, jnp.float32(0))
+
+    def step(self, state: tuple[jax.Array, jax.Array], action: jax.Array):
+        position, step = state
+        move = self.controls[:, None] * jnp.clip(action, -1.0, 1.0) / 4
+        position, step = position + jnp.where(self.exists, move, 0.0), step + 1
+        distance = jnp.linalg.norm(position, axis=-1)
+        return (position, step), self._timestep(position, step, -jnp.mean(distance))
+
+    def _timestep(self, position: jax.Array, step: jax.Array, reward: jax.Array) -> ProbeTimeStep:
+        is_there = jnp.linalg.norm(position, axis=-1) < 0.25
+        return ProbeTimeStep(
+            is_last=step >= self.time_limit,
+            reward=reward,
+            discount=jnp.float32(1),
+            observation=Observation(
+                agents_view=position,
+                action_mask=jnp.asarray(self.exists),
+                global_state=position.reshape(-1),
+                active=jnp.ones(self.num_agents, bool),
+            ),
+            extras={"success": jnp.mean(is_there.astype(jnp.float32))},
+        )
+
+
 class SlowWin:
     """Tosses a coin at the start: heads is won after nine steps, tails is lost after one."""
 

@@ -11,7 +11,7 @@ from envs.options import make_with_source, options_taken, parse_options
 from experiments.training.errors import UsageError
 from experiments.training.program import check_episodes
 from experiments.training.settings.experiment import Experiment
-from oatrpo_jax.config import EnvSpec
+from oatrpo_jax.env_spec import EnvSpec
 from oatrpo_jax.train import Trainer
 
 

@@ -23,7 +23,7 @@ def step_team(
     mask: jax.Array,
     memory: jax.Array | None,
 ) -> tuple[jax.Array, jax.Array | None]:
-    """Returns ``[..., N, A]`` logits, each agent's by its own policy, and the memory afterwards.
+    """Returns ``[..., N, Z]`` outputs, each agent's by its own policy, and the memory afterwards.
 
     Args:
         policy: whose parameters they are.
@@ -35,13 +35,13 @@ def step_team(
     """
     if memory is not None and memory.shape[-2] > 1:
         each = jax.vmap(policy.step, in_axes=(0, None, None, -2), out_axes=-2)
-        logits, memory = each(params, view, mask, memory)
-        return logits[..., jnp.arange(len(labels)), labels, :], memory
+        outputs, memory = each(params, view, mask, memory)
+        return outputs[..., jnp.arange(len(labels)), labels, :], memory
     by_agent = jax.vmap(policy.step, in_axes=(0, -2, -2, -2), out_axes=-2)
     own = jax.tree.map(lambda x: x[labels], params)
     past = None if memory is None else memory[..., 0, :]
-    logits, after = by_agent(own, view, mask, past)
-    return logits, None if after is None else jnp.expand_dims(after, -2)
+    outputs, after = by_agent(own, view, mask, past)
+    return outputs, None if after is None else jnp.expand_dims(after, -2)
 
 
 def recall_rollout(

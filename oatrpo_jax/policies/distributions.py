@@ -1,8 +1,12 @@
-"""Distributions over actions, as algorithms see them."""
+"""Distributions over actions, as algorithms see them: one protocol, two families.
+
+What an actor says of each row is an array of *outputs*, ``[..., Z]``: A logits where actions are
+discrete, D means and D log deviations where they are continuous.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import Protocol, Self
 
 import jax
 import jax.numpy as jnp
@@ -10,22 +14,47 @@ import jax.numpy as jnp
 _ILLEGAL_LOGIT = -1e9
 """Logit of an illegal action: its probability underflows to exactly 0, and no term is infinite."""
 
+ABSENT = -1e9
+"""Log deviation of a dimension that an agent has not: its action there is exactly the mean, 0."""
+
 
 class Distribution(Protocol):
-    """What the algorithms ask of a distribution over actions; distrax's fulfil it."""
+    """What the algorithms ask of a distribution over actions; arrays have the rows' axes."""
 
-    @property
-    def probs(self) -> jax.Array: ...
+    def sample(self, *, seed: jax.Array) -> jax.Array:
+        """Returns an action of each row; consumes the key."""
+        ...
 
-    def sample(self, *, seed: jax.Array) -> jax.Array: ...
+    def mode(self) -> jax.Array:
+        """Returns the likeliest action of each row."""
+        ...
 
-    def mode(self) -> jax.Array: ...
+    def log_prob(self, value: jax.Array) -> jax.Array:
+        """Returns the log-probability, or log-density, of an action of each row."""
+        ...
 
-    def log_prob(self, value: jax.Array) -> jax.Array: ...
+    def entropy(self) -> jax.Array:
+        """Returns the entropy in nats."""
+        ...
 
-    def entropy(self) -> jax.Array: ...
+    def kl_divergence(self, other_dist: Self) -> jax.Array:
+        """Returns ``KL(self || other)`` in nats."""
+        ...
 
-    def kl_divergence(self, other_dist: Distribution) -> jax.Array: ...
+    def ratio_moment(self, behaviour: Self) -> jax.Array:
+        """Returns ``E[w^2]`` of ``w = self(a) / behaviour(a)`` where the behaviour acts."""
+        ...
+
+    def fisher_product(self, tangent: jax.Array, weight: jax.Array) -> jax.Array:
+        """Returns ``weight x H tangent``.
+
+        H is the Hessian of ``KL(self || other)`` in the outputs of the other, where they are equal.
+
+        Args:
+            tangent: ``[..., Z]``.
+            weight: ``[...]``.
+        """
+        ...
 
 
 def mask_logits(logits: jax.Array, action_mask: jax.Array) -> jax.Array:
@@ -33,8 +62,13 @@ def mask_logits(logits: jax.Array, action_mask: jax.Array) -> jax.Array:
     return jnp.where(action_mask, logits, _ILLEGAL_LOGIT)
 
 
-def policy_distribution(logits: jax.Array) -> Distribution:
-    """Returns the distribution over actions that an actor's ``[..., A]`` logits stand for."""
-    import distrax  # Half of the time that importing this package would take.
+def mask_gaussian(mean: jax.Array, log_std: jax.Array, action_mask: jax.Array) -> jax.Array:
+    """Returns ``[..., 2 D]`` outputs of a Gaussian in the dimensions where the mask is True.
 
-    return cast(Distribution, distrax.Categorical(logits=logits))
+    Args:
+        mean: ``[..., D]``.
+        log_std: ``[D]`` natural logarithms of the deviations.
+        action_mask: ``[..., D]`` bool.
+    """
+    parts = jnp.where(action_mask, mean, 0.0), jnp.where(action_mask, log_std, ABSENT)
+    return jnp.concatenate(parts, axis=-1)

@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.config import Config
-from oatrpo_jax.policies.distributions import mask_logits
+from oatrpo_jax.policies.distributions import mask_gaussian, mask_logits
 from oatrpo_jax.policies.initializers import orthogonal
 from oatrpo_jax.policies.layers import dense
 from oatrpo_jax.policies.memory import GRU
 
 HEAD_SCALE = 0.01
-"""Of the actor's last layer: all policies begin alike, and near the uniform one."""
+"""Of the actor's last layer: all policies begin alike, near uniform ones or means of 0."""
 
 
 def hidden_layers(
@@ -45,29 +45,48 @@ class MLP(nn.Module):
         return dense(self.num_outputs, kernel_init=orthogonal(self.head_scale))(x)
 
 
-class Actor(nn.Module):
-    """Logits of one agent's policy: ``[..., O], [..., A] -> [..., A]``, illegal actions at -1e9."""
+class _Acting(nn.Module):
+    """What actors have in common.
+
+    Attributes:
+        config: says how the network is built.
+        num_actions: A; D where actions are continuous.
+        is_continuous: whether actions are vectors of real numbers.
+    """
 
     config: Config
     num_actions: int
+    is_continuous: bool
+
+    def masked(self, head: jax.Array, action_mask: jax.Array) -> jax.Array:
+        """Returns ``[..., Z]`` outputs of ``[..., A]`` heads: logits, or means of a Gaussian.
+
+        The Gaussian's deviations are parameters, and the same whatever an agent sees.
+        """
+        if not self.is_continuous:
+            return mask_logits(head, action_mask)
+        start = nn.initializers.constant(self.config.initial_log_std)
+        log_std = self.param("log_std", start, (self.num_actions,), jnp.float32)
+        return mask_gaussian(head, log_std, action_mask)
+
+
+class Actor(_Acting):
+    """One agent's policy: ``[..., O], [..., A] -> [..., Z]``, see `distributions`."""
 
     @nn.compact
     def __call__(self, agents_view: jax.Array, action_mask: jax.Array) -> jax.Array:
         config = self.config
         sizes, num_actions = config.hidden_sizes, self.num_actions
         mlp = MLP(sizes, config.activation, config.layer_norm, num_actions, HEAD_SCALE)
-        return mask_logits(mlp(agents_view), action_mask)
+        return self.masked(mlp(agents_view), action_mask)
 
 
-class RecurrentActor(nn.Module):
+class RecurrentActor(_Acting):
     """The same with a memory between hidden layers and head, along a leading axis of time.
 
-    ``[T, ..., O], [T, ..., A], [..., H], [T, ...] -> [T, ..., A], [..., H]``: of the memory before
+    ``[T, ..., O], [T, ..., A], [..., H], [T, ...] -> [T, ..., K], [..., H]``: of the memory before
     the first step it makes that after the last; for ``ended`` see `GRU`.
     """
-
-    config: Config
-    num_actions: int
 
     @nn.compact
     def __call__(
@@ -76,5 +95,5 @@ class RecurrentActor(nn.Module):
         config = self.config
         x = hidden_layers(agents_view, config.hidden_sizes, config.activation, config.layer_norm)
         x, memory = GRU(config.memory_size)(x, memory, ended)
-        logits = dense(self.num_actions, kernel_init=orthogonal(HEAD_SCALE))(x)
-        return mask_logits(logits, action_mask), memory
+        head = dense(self.num_actions, kernel_init=orthogonal(HEAD_SCALE))(x)
+        return self.masked(head, action_mask), memory

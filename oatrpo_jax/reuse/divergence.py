@@ -9,12 +9,12 @@ import jax.numpy as jnp
 
 from oatrpo_jax.advantages import divisor, masked_mean
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.policies.distributions import Distribution, policy_distribution
-from oatrpo_jax.ranges import TINY
+from oatrpo_jax.policies.distributions import Distribution
+from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.experience import Slots
 
-LogitsOf = Callable[[jax.Array], jax.Array]
-"""Number of a learner -> ``[N, T, E, A]`` its logits on every slot's rows."""
+OutputsOf = Callable[[jax.Array], jax.Array]
+"""Number of a learner -> ``[N, T, E, Z]`` its outputs on every slot's rows."""
 
 
 def summarise_rows(
@@ -59,38 +59,42 @@ def masked_quantile(x: jax.Array, mask: jax.Array, quantile: jax.Array) -> jax.A
 
 
 def pairwise_divergence(
-    logits_of: LogitsOf, slots: Slots, num_policies: int, config: Config, hparams: Hyperparams
+    policy: Policy, outputs_of: OutputsOf, slots: Slots, num_policies: int, hparams: Hyperparams
 ) -> jax.Array:
     """Returns how far each learner's policy is from each source's, on the source's experience.
 
     ``D[g, n] = mean over active rows of KL( mu_n(.|o^n) || pi_g(.|o^n) )`` (Condition 1).
 
     Args:
-        logits_of: gives each learner's logits on the rows.
+        policy: whose outputs they are; its config says how rows are summarised.
+        outputs_of: gives each learner's outputs on the rows.
         slots: the rows, ``[N, T, E, ...]``.
         num_policies: G.
-        config: says how rows are summarised.
         hparams: has the quantile.
 
     Returns:
         ``[G, N]``, NaN where a policy is.
     """
 
-    def divergence(behaviour: Distribution, policy: Distribution) -> jax.Array:
-        return summarise_rows(behaviour.kl_divergence(policy), slots.active, config, hparams)
+    def divergence(behaviour: Distribution, learner: Distribution) -> jax.Array:
+        kl = behaviour.kl_divergence(learner)
+        return summarise_rows(kl, slots.active, policy.config, hparams)
 
-    return _compare_policies(divergence, logits_of, slots, num_policies)
+    return _compare_policies(divergence, policy, outputs_of, slots, num_policies)
 
 
-def pairwise_sample_size(logits_of: LogitsOf, slots: Slots, num_policies: int) -> jax.Array:
+def pairwise_sample_size(
+    policy: Policy, outputs_of: OutputsOf, slots: Slots, num_policies: int
+) -> jax.Array:
     """Returns how many of each source's rows are worth as much as all, for each learner.
 
     The effective sample size ``1 / E[w^2]`` of the importance ratios ``w = pi_g / mu_n`` as a share
-    of the active rows (Kong 1992).  ``E[w^2] = sum_a pi_g(a)^2 / mu_n(a)`` is taken over all
-    actions, and not over those drawn, which cannot show that probable ones are missing.
+    of the active rows (Kong 1992).  The expectation is that of the distributions, and not the mean
+    over actions drawn, which cannot show that probable ones are missing.
 
     Args:
-        logits_of: gives each learner's logits on the rows.
+        policy: whose outputs they are; its config says how rows are summarised.
+        outputs_of: gives each learner's outputs on the rows.
         slots: the rows, ``[N, T, E, ...]``.
         num_policies: G.
 
@@ -98,23 +102,23 @@ def pairwise_sample_size(logits_of: LogitsOf, slots: Slots, num_policies: int) -
         ``[G, N]`` in [0, 1], NaN where a policy is.
     """
 
-    def sample_size(behaviour: Distribution, policy: Distribution) -> jax.Array:
-        second = jnp.square(policy.probs) / jnp.maximum(behaviour.probs, TINY)
-        second_moment = masked_mean(jnp.sum(second, axis=-1), slots.active, axis=(-2, -1))
-        return 1.0 / jnp.maximum(second_moment, 1.0)
+    def sample_size(behaviour: Distribution, learner: Distribution) -> jax.Array:
+        moment = masked_mean(learner.ratio_moment(behaviour), slots.active, axis=(-2, -1))
+        return 1.0 / jnp.maximum(moment, 1.0)
 
-    return _compare_policies(sample_size, logits_of, slots, num_policies)
+    return _compare_policies(sample_size, policy, outputs_of, slots, num_policies)
 
 
 def _compare_policies(
     measure: Callable[[Distribution, Distribution], jax.Array],
-    logits_of: LogitsOf,
+    policy: Policy,
+    outputs_of: OutputsOf,
     slots: Slots,
     num_policies: int,
 ) -> jax.Array:
     """Returns ``[G, N]`` what (behaviour of all slots, one policy) -> ``[N]`` finds."""
-    behaviour = policy_distribution(slots.logits)
+    behaviour = policy.distribution(slots.outputs)
     return jax.lax.map(
-        lambda learner: measure(behaviour, policy_distribution(logits_of(learner))),
+        lambda learner: measure(behaviour, policy.distribution(outputs_of(learner))),
         jnp.arange(num_policies),
     )

@@ -24,9 +24,9 @@ class Slots(NamedTuple):
     Attributes:
         agents_view: ``[..., O]``.
         action_mask: ``[..., A]``.
-        action: ``[...]`` int32.
+        action: ``[...]`` int32, or ``[..., D]`` float32.
         log_prob: ``[...]`` log mu(action), mu = the agent's policy during the rollout.
-        logits: ``[..., A]`` logits of mu.
+        outputs: ``[..., Z]`` outputs of mu, see `distributions`.
         advantage: ``[...]`` normalised joint advantage, the same for all agents under a central
             critic; times the compound ratio once a learner has its turn.
         active: ``[...]`` bool, False where the agent's action did not matter.
@@ -37,7 +37,7 @@ class Slots(NamedTuple):
     action_mask: jax.Array
     action: jax.Array
     log_prob: jax.Array
-    logits: jax.Array
+    outputs: jax.Array
     advantage: jax.Array
     active: jax.Array
     recall: Recall | None = None
@@ -107,13 +107,13 @@ def make_experience(
         recall, memories = recall_rollout(memory, trajectory, labels)
     views = Views(by_agent(seen.active_views), by_agent(seen.action_mask), recall)
     acting = jax.tree.map(lambda x: x[labels], policies)
-    each = jnp.broadcast_to(advantage, trajectory.action.shape)
+    each = jnp.broadcast_to(advantage, trajectory.log_prob.shape)
     slots = Slots(
         agents_view=views.agents_view,
         action_mask=views.action_mask,
         action=by_agent(trajectory.action),
         log_prob=by_agent(trajectory.log_prob),
-        logits=jax.vmap(policy.logits)(acting, views),
+        outputs=jax.vmap(policy.outputs)(acting, views),
         advantage=by_agent(normalise(each, seen.active)),
         active=by_agent(seen.active),
         recall=recall,

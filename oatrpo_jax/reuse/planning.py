@@ -59,13 +59,15 @@ def make_plan(
     some = experience.arranged(lambda batch: subsample_envs(batch, envs))
     rows = some.slots
 
-    def logits_of(learner: jax.Array) -> jax.Array:
-        return policy.logits(jax.tree.map(lambda x: x[learner], actors), some.seen_by(learner))
+    def outputs_of(learner: jax.Array) -> jax.Array:
+        return policy.outputs(jax.tree.map(lambda x: x[learner], actors), some.seen_by(learner))
 
     divergence = functools.cache(
-        lambda: jnp.where(own, 0.0, pairwise_divergence(logits_of, rows, len(own), config, hparams))
+        lambda: jnp.where(
+            own, 0.0, pairwise_divergence(policy, outputs_of, rows, len(own), hparams)
+        )
     )
-    sample_size = functools.cache(lambda: pairwise_sample_size(logits_of, rows, len(own)))
+    sample_size = functools.cache(lambda: pairwise_sample_size(policy, outputs_of, rows, len(own)))
     affinity = Affinity(
         own=own,
         has_rows=jnp.any(rows.active, axis=(1, 2)),

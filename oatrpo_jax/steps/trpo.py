@@ -12,7 +12,6 @@ from jax.scipy.sparse.linalg import cg
 
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning
-from oatrpo_jax.policies.distributions import policy_distribution
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.divergence import summarise_rows
 from oatrpo_jax.reuse.rows import spaced_envs
@@ -46,20 +45,19 @@ def surrogate(
 def fisher_vector_product(
     policy: Policy, params: PyTree, sources: Sources[PolicyBatch], vector: PyTree
 ) -> PyTree:
-    """Returns ``F v = sum of policy_weight x J' (diag(p) - p p') J v``, the exact Fisher at params.
+    """Returns ``F v = sum of policy_weight x J' H J v``, the exact Fisher matrix at params.
 
-    J is the Jacobian of the logits.  F is the Hessian of the mean KL from the policy at ``params``
-    to its neighbours, and positive semi-definite by construction.
+    J is the Jacobian of the policy's outputs, and H the Hessian of KL in them.  F is the Hessian of
+    the mean KL from the policy at ``params`` to its neighbours, and positive semi-definite by
+    construction.
     """
 
     def product(batch: PolicyBatch) -> PyTree:
         rows = batch.rows
-        logits_at = functools.partial(policy.logits, rows=rows)
-        logits, tangent = jax.jvp(logits_at, (params,), (vector,))
-        probability = policy_distribution(logits).probs
-        mean = jnp.sum(probability * tangent, axis=-1, keepdims=True)
-        cotangent = batch.policy_weight[..., None] * probability * (tangent - mean)
-        return jax.vjp(logits_at, params)[1](cotangent)[0]
+        outputs_at = functools.partial(policy.outputs, rows=rows)
+        outputs, tangent = jax.jvp(outputs_at, (params,), (vector,))
+        cotangent = policy.distribution(outputs).fisher_product(tangent, batch.policy_weight)
+        return jax.vjp(outputs_at, params)[1](cotangent)[0]
 
     return fold_sources(product, sources)
 
@@ -91,7 +89,7 @@ def evaluate_candidate(
         rows = batch.rows
         old = policy.on(center, rows)
         new = policy.on(params, rows)
-        source_kl = policy_distribution(rows.logits).kl_divergence(new)
+        source_kl = policy.distribution(rows.outputs).kl_divergence(new)
         is_foreign = (batch.policy_weight > 0) & (batch.own_weight == 0)
         # Over the very rows that the gate looked at: a maximum over more would be larger.
         envs = spaced_envs(source_kl.shape, policy.config.divergence_rows)

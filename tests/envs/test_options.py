@@ -5,7 +5,7 @@ import re
 import pytest
 
 from envs.options import make_with_options, options_taken, parse_options
-from oatrpo_jax.config import EnvSpec
+from oatrpo_jax.env_spec import EnvSpec
 
 
 @pytest.mark.parametrize("text", ["false", "False", "FALSE"])

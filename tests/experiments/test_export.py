@@ -79,7 +79,7 @@ def test_a_process_without_the_library_acts_alike_to_the_bit(trained, policy, tm
     action, _ = jax.jit(learner.act, static_argnums=3)(best, seen, jax.random.key(0), True)
     assert got["action"].dtype == np.int32
     np.testing.assert_array_equal(got["action"], action)
-    logits = jax.jit(learner.logits)(best, seen.agents_view, seen.action_mask)
+    logits = jax.jit(learner.outputs)(best, seen.agents_view, seen.action_mask)
     np.testing.assert_allclose(got["logits"], logits, rtol=1e-5, atol=1e-5)
 
 

@@ -121,9 +121,10 @@ def test_python_without_docstrings_is_a_usage_error():
 USE_DISTRIBUTIONS = """
 import jax.numpy as jnp
 from experiments.training.surroundings import prepare
-from oatrpo_jax.policies.distributions import policy_distribution
+from oatrpo_jax.config import Config
+from oatrpo_jax.policies.policy import Policy
 prepare()
-policy_distribution(jnp.zeros(3)).mode()
+Policy(Config(), 3).distribution(jnp.zeros(3)).mode()
 """
 
 

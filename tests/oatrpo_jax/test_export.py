@@ -37,7 +37,7 @@ def exported(algorithm, memory_size=0):
 
 
 def logits_of(learner, state, seen):
-    return jax.jit(learner.logits)(state, seen.agents_view, seen.action_mask)
+    return jax.jit(learner.outputs)(state, seen.agents_view, seen.action_mask)
 
 
 def observe(rows, number=0):

@@ -304,7 +304,7 @@ def test_a_rollout_is_gone_through_again_with_the_outputs_recorded_while_acting(
     ended, memory = trajectory.terminated | trajectory.truncated, memory_of(name)
     assert ended[:-1].any() and (memory != 0).any(axis=(1, 2, 3)).any()
     slots = plan_of(name).experience.slots
-    log_prob = np.take_along_axis(jax.nn.log_softmax(slots.logits), slots.action[..., None], -1)
+    log_prob = np.take_along_axis(jax.nn.log_softmax(slots.outputs), slots.action[..., None], -1)
     np.testing.assert_allclose(log_prob[..., 0], slots.log_prob, atol=1e-5)
     given = *collected(name), HPARAMS, jax.random.key(2), memory
     _, metrics = update_of(name)(*given)
@@ -428,7 +428,7 @@ def test_a_memory_that_does_not_fit_is_refused(memory, complaint):
     with pytest.raises(ValueError, match=f"^memory: expected {complaint}{to_act}"):
         learner.act(state, seen, key, memory=memory)
     with pytest.raises(ValueError, match=f"^memory: expected {complaint}{to_act}"):
-        learner.logits(state, seen.active_views, seen.action_mask, memory=memory)
+        learner.outputs(state, seen.active_views, seen.action_mask, memory=memory)
     with pytest.raises(ValueError, match=f"^memory: expected {complaint}{to_learn}"):
         learner.update(state, trajectory, HPARAMS, key, memory)
 

@@ -98,7 +98,7 @@ def test_agents_act_with_the_policy_of_their_label():
     def logits_of(state, view):
         noise = lambda x: x + jax.random.normal(jax.random.key(1), x.shape)  # noqa: E731
         policies = state.policies._replace(params=jax.tree.map(noise, state.policies.params))
-        return learner().logits(state._replace(policies=policies), view, jnp.ones((3, 3), bool))
+        return learner().outputs(state._replace(policies=policies), view, jnp.ones((3, 3), bool))
 
     one = np.asarray(trajectory().observation.agents_view)[0, 0, :1]
     view = np.broadcast_to(one, (3, 2))

@@ -143,11 +143,11 @@ def pairwise_kl(trainer: Trainer, state: TrainState, trajectory: Transition) -> 
     nothing = jnp.zeros((length, len(envs), 1))
     experience = make_experience(policy, actors, learner.labels, rows, memory, nothing)
 
-    def logits_of(number: Array) -> Array:
-        return policy.logits(jax.tree.map(lambda x: x[number], actors), experience.seen_by(number))
+    def outputs_of(number: Array) -> Array:
+        return policy.outputs(jax.tree.map(lambda x: x[number], actors), experience.seen_by(number))
 
     return pairwise_divergence(
-        logits_of, experience.slots, len(experience.own), config, Hyperparams.create()
+        policy, outputs_of, experience.slots, len(experience.own), Hyperparams.create()
     )
 
 

@@ -183,7 +183,7 @@ def test_stepping_with_the_memory_handed_on_is_judging_the_whole_sequence():
         found.append(logits)
         now = jnp.where(ended[:, time, :, None], 0.0, after)
     rows = Views(view, mask, Recall(memory[:, None], ended))
-    logits = jax.jit(POLICY.logits)(params, rows)
+    logits = jax.jit(POLICY.outputs)(params, rows)
     np.testing.assert_allclose(logits, np.stack(found, axis=1), atol=1e-6)
     np.testing.assert_array_equal(logits == -1e9, ~mask)
     # The head begins near 0: without a memory of anything the logits would be alike.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.policies.distributions import policy_distribution
+from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.divergence import (
     pairwise_divergence,
     pairwise_sample_size,
@@ -14,13 +14,15 @@ from oatrpo_jax.reuse.divergence import (
 )
 from oatrpo_jax.reuse.experience import Slots
 
+POLICY = Policy(Config(), num_actions=3)
+
 
 def test_masked_kl_is_exact():
     # Legal: actions 0 and 2.  p = (1/4, 3/4), q = (1/2, 1/2):
     # KL = 1/4 ln(1/2) + 3/4 ln(3/2) = -0.173287 + 0.304099 = 0.130812
     mask = jnp.array([True, False, True])
-    p = policy_distribution(jnp.where(mask, jnp.log(jnp.array([1.0, 9.0, 3.0])), -1e9))
-    q = policy_distribution(jnp.where(mask, jnp.log(jnp.array([1.0, 5.0, 1.0])), -1e9))
+    p = POLICY.distribution(jnp.where(mask, jnp.log(jnp.array([1.0, 9.0, 3.0])), -1e9))
+    q = POLICY.distribution(jnp.where(mask, jnp.log(jnp.array([1.0, 5.0, 1.0])), -1e9))
     assert float(p.kl_divergence(q)) == pytest.approx(0.130812, abs=1e-6)
     assert float(p.probs[1]) == 0.0
 
@@ -56,7 +58,7 @@ def two_slots(logits) -> Slots:
         action_mask=jnp.ones((2, 1, 2, 3), bool),
         action=jnp.zeros((2, 1, 2), jnp.int32),
         log_prob=log_prob[..., 0],
-        logits=logits,
+        outputs=logits,
         advantage=jnp.zeros((2, 1, 2)),
         active=jnp.array([[[True, True]], [[True, False]]]),
     )
@@ -69,12 +71,10 @@ def test_divergence_has_the_learner_in_its_row_and_the_source_in_its_column():
     def logits_of(index):
         return jnp.broadcast_to(learner[index], (2, 1, 2, 3))
 
-    divergence = pairwise_divergence(
-        logits_of, two_slots(source), 2, Config(), Hyperparams.create()
-    )
+    divergence = pairwise_divergence(POLICY, logits_of, two_slots(source), 2, Hyperparams.create())
     # KL((2,1,1)/4 || (1,1,2)/4) = 1/2 ln 2 - 1/4 ln 2 = 1/4 ln 2 = 0.1733, and likewise back.
     np.testing.assert_allclose(divergence, [[0, 0.173287], [0.173287, 0]], atol=1e-5)
-    sample_size = pairwise_sample_size(logits_of, two_slots(source), 2)
+    sample_size = pairwise_sample_size(POLICY, logits_of, two_slots(source), 2)
     # E[w^2] = (1/2)^2/(1/4) + (1/4)^2/(1/4) + (1/4)^2/(1/2) = 1 + 1/4 + 1/8 = 11/8.
     np.testing.assert_allclose(sample_size, [[1, 8 / 11], [8 / 11, 1]], rtol=1e-5)
 
@@ -89,7 +89,7 @@ def test_a_source_that_never_does_what_the_learner_does_is_no_sample():
 def test_inactive_rows_change_no_divergence():
     logits = jax.random.normal(jax.random.key(0), (2, 1, 2, 3))
     slots = two_slots(logits)
-    spoilt = slots._replace(logits=slots.logits.at[1, 1].set(jnp.array([50.0, 0.0, -50.0])))
+    spoilt = slots._replace(outputs=slots.outputs.at[1, 1].set(jnp.array([50.0, 0.0, -50.0])))
     other = jax.random.normal(jax.random.key(1), (2, 1, 2, 3))
 
     for measure in (divergence_of, sample_size_of):
@@ -98,11 +98,11 @@ def test_inactive_rows_change_no_divergence():
 
 def divergence_of(logits, slots):
     """Of learners that have the same logits on all slots' rows."""
-    return pairwise_divergence(lambda index: logits, slots, 2, Config(), Hyperparams.create())
+    return pairwise_divergence(POLICY, lambda index: logits, slots, 2, Hyperparams.create())
 
 
 def sample_size_of(logits, slots):
-    return pairwise_sample_size(lambda index: logits, slots, 2)
+    return pairwise_sample_size(POLICY, lambda index: logits, slots, 2)
 
 
 @pytest.mark.parametrize("measure", [divergence_of, sample_size_of])

@@ -11,7 +11,6 @@ from jax.tree_util import Partial
 
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.optimiser import Learning
-from oatrpo_jax.policies.distributions import policy_distribution
 from oatrpo_jax.policies.memory import Recall
 from oatrpo_jax.policies.policy import Policy, Views
 from oatrpo_jax.reuse.experience import Slots
@@ -64,14 +63,14 @@ def make_test_sources(params, advantage_scale=1.0):
         recall = Recall(jnp.tanh(memory), jnp.zeros(shape, bool).at[:, 1, 0].set(True))
     other = jax.tree.map(lambda x: x + 0.1, params)
     both = jax.tree.map(lambda *x: jnp.stack(x), params, other)
-    logits = jax.vmap(policy.logits)(both, Views(view, mask, recall))
-    action = policy_distribution(logits).sample(seed=keys[1])
+    logits = jax.vmap(policy.outputs)(both, Views(view, mask, recall))
+    action = POLICY.distribution(logits).sample(seed=keys[1])
     slots = Slots(
         agents_view=view,
         action_mask=mask,
         action=action,
-        log_prob=policy_distribution(logits).log_prob(action),
-        logits=logits,
+        log_prob=POLICY.distribution(logits).log_prob(action),
+        outputs=logits,
         advantage=advantage_scale * jax.random.normal(keys[2], shape),
         active=jnp.ones(shape, bool).at[:, 2, 1].set(False),
         recall=recall,
@@ -204,7 +203,7 @@ def test_inactive_rows_influence_neither_fisher_nor_candidate(params):
     spoilt_rows = rows._replace(
         agents_view=rows.agents_view.at[:, 2, 1].set(1e4),
         advantage=rows.advantage.at[:, 2, 1].set(jnp.nan),
-        logits=rows.logits.at[:, 2, 1].set(jnp.array([9.0, -9.0, 0.0])),
+        outputs=rows.outputs.at[:, 2, 1].set(jnp.array([9.0, -9.0, 0.0])),
     )
     spoilt = sources._replace(batch=sources.batch._replace(rows=spoilt_rows))
     vector = jax.tree.map(jnp.ones_like, params)
