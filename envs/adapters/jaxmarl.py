@@ -21,6 +21,8 @@ SCENARIO_NAMES = (
     "MPE_simple_tag_v3",
     "MPE_simple_adversary_v3",
     "MPE_simple_push_v3",
+    "MPE_simple_world_comm_v3",
+    "MPE_simple_facmac_v1",
     "switch_riddle",
     "overcooked",
     "overcooked_v2",

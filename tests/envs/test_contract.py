@@ -16,6 +16,7 @@ import pytest
 
 import envs
 import oatrpo_jax
+from oatrpo_jax.types import acts_continuously
 from tests.jax_settings import JAX_SETTINGS, type_names
 
 needs_engine = pytest.mark.skipif(
@@ -58,6 +59,7 @@ ENVIRONMENTS = {
     "jaxmarl:MPE_simple_reference_v3 continuous": SLOW,
     "jaxmarl:MPE_simple_tag_v3 continuous": SLOW,
     "jaxmarl:MPE_simple_world_comm_v3": SLOW,
+    "jaxmarl:MPE_simple_facmac_v1": SLOW,
     "jaxmarl:jaxnav continuous": SLOW,
     "jaxmarl:hopper_3x1": THOROUGH,
     "jaxmarl:ant_4x2": SLOW,
@@ -84,6 +86,7 @@ OPTIONS = {
     "jaxmarl:MPE_simple_reference_v3 continuous": {"action_type": "Continuous"},
     "jaxmarl:MPE_simple_tag_v3 continuous": {"action_type": "Continuous", "team": "adversary"},
     "jaxmarl:MPE_simple_world_comm_v3": {"team": "adversary"},
+    "jaxmarl:MPE_simple_facmac_v1": {"team": "adversary"},
     "jaxmarl:jaxnav continuous": {"act_type": "Continuous", "max_steps": 40},
     "jaxmarl:ant_4x2": {"episode_length": 40},
     "jaxmarl:halfcheetah_6x1": {"episode_length": 40},
@@ -118,20 +121,16 @@ def compiled(name):
     return env, jax.jit(env.reset), jax.jit(env.step)
 
 
-def is_continuous(env):
-    return getattr(env, "is_continuous", False)
-
-
 def random_action(env, mask, rng):
     """Returns legal actions; raw ones of two deviations, the dimensions that are not there too."""
-    if is_continuous(env):
+    if acts_continuously(env):
         return jnp.asarray(2 * rng.normal(size=mask.shape), jnp.float32)
     return jnp.array([rng.choice(np.flatnonzero(legal)) for legal in np.asarray(mask)], jnp.int32)
 
 
 def first_action(env, mask):
     """Returns the first legal action of each agent, or the middle of its box."""
-    if is_continuous(env):
+    if acts_continuously(env):
         return jnp.zeros(mask.shape, jnp.float32)
     return jnp.argmax(mask, axis=-1).astype(jnp.int32)
 
@@ -185,7 +184,7 @@ def test_sizes_and_types_describe_the_agents(name):
     env, _, _ = compiled(name)
     assert len(env.agent_types) == env.num_agents >= 1
     assert all(isinstance(kind, str) for kind in env.agent_types)
-    assert env.num_actions >= (1 if is_continuous(env) else 2)
+    assert env.num_actions >= (1 if acts_continuously(env) else 2)
 
 
 def test_observations_have_the_shapes_and_dtypes_of_the_protocol(name):
@@ -338,9 +337,10 @@ def test_the_key_decides_the_episode(name):
 CONTINUOUS = (
     *(name for name in ENVIRONMENTS if name.endswith(" continuous")),
     *("jaxmarl:ant_4x2", "jaxmarl:halfcheetah_6x1", "jaxmarl:hopper_3x1", "jaxmarl:humanoid_9|8"),
-    *("jaxmarl:walker2d_2x3", "jaxmarl:MPE_simple_world_comm_v3", "jumanji:SearchAndRescue-v0"),
+    *("jaxmarl:walker2d_2x3", "jaxmarl:MPE_simple_world_comm_v3", "jaxmarl:MPE_simple_facmac_v1"),
+    "jumanji:SearchAndRescue-v0",
 )
-acts_continuously = pytest.mark.parametrize(
+with_vectors = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=ENVIRONMENTS[name]) for name in CONTINUOUS]
 )
 
@@ -369,23 +369,23 @@ def same_step(name, state, action, other):
 
 def test_those_with_continuous_actions_say_so(name):
     env, _, _ = compiled(name)
-    assert is_continuous(env) == (name in CONTINUOUS)
+    assert acts_continuously(env) == (name in CONTINUOUS)
 
 
-@acts_continuously
+@with_vectors
 def test_an_action_decides_the_step(name):
     state, raw = after_some_steps(name)
     assert same_step(name, state, raw, raw)
     assert not same_step(name, state, raw, -raw)
 
 
-@acts_continuously
+@with_vectors
 def test_beyond_its_box_an_action_is_that_at_the_edge(name):
     state, raw = after_some_steps(name)
     assert same_step(name, state, 1e6 * raw, jnp.sign(raw))
 
 
-@acts_continuously
+@with_vectors
 def test_dimensions_that_an_agent_has_not_change_nothing(name):
     env, _, _ = compiled(name)
     state, raw = after_some_steps(name)
