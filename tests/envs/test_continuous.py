@@ -18,6 +18,8 @@ from envs.options import make_with_options
 from experiments import run
 
 SPREAD = {"action_type": "Continuous", "max_steps": 3}
+HOPPER, LIMIT = "jaxmarl:hopper_3x1", 20
+"""A body that falls within the limit if all joints push back, and stands if none does."""
 
 
 @cache
@@ -151,7 +153,7 @@ def test_opponents_push_in_any_direction():
 
 
 def test_a_body_sees_what_jaxmarl_shows_and_the_critic_all_that_brax_does():
-    env, reset, step = compiled("jaxmarl:hopper_3x1", episode_length=6)
+    env, reset, step = compiled(HOPPER, episode_length=LIMIT)
     state, timestep = reset(jax.random.key(0))
     for _ in range(2):
         state, timestep = step(state, jnp.full((3, 1), 0.5))
@@ -164,30 +166,30 @@ def test_a_body_sees_what_jaxmarl_shows_and_the_critic_all_that_brax_does():
 
 
 def test_a_body_is_cut_off_by_its_clock_and_terminated_by_its_fall():
-    _, timesteps = play("jaxmarl:hopper_3x1", 0.0, episode_length=6)
-    assert len(timesteps) - 1 == 6 and timesteps[-1].discount == 1
-    states, timesteps = play("jaxmarl:hopper_3x1", -1.0, episode_length=100)
-    assert len(timesteps) - 1 < 100 and timesteps[-1].discount == 0
+    _, timesteps = play(HOPPER, 0.0, episode_length=LIMIT)
+    assert len(timesteps) - 1 == LIMIT and timesteps[-1].discount == 1
+    states, timesteps = play(HOPPER, -1.0, episode_length=LIMIT)
+    assert len(timesteps) - 1 < LIMIT and timesteps[-1].discount == 0
     # It has leant over by more than 0.2 rad, or sunk below 0.7 m.
     angle, height = states[-1].game.pipeline_state.q[2], states[-1].game.obs[0]
     assert abs(angle) > 0.2 or height < 0.7
 
 
 def test_a_fall_in_the_last_step_is_a_termination():
-    _, timesteps = play("jaxmarl:hopper_3x1", -1.0, episode_length=100)
+    _, timesteps = play(HOPPER, -1.0, episode_length=LIMIT)
     steps = len(timesteps) - 1
-    env, reset, step = compiled("jaxmarl:hopper_3x1", episode_length=100)
+    env, reset, step = compiled(HOPPER, episode_length=LIMIT)
     state, _ = reset(jax.random.key(0))
-    late = state.game.info["steps"] + 100 - steps
+    late = state.game.info["steps"] + LIMIT - steps
     state = state._replace(game=state.game.replace(info=state.game.info | {"steps": late}))
     for _ in range(steps):
         state, timestep = step(state, jnp.full((3, 1), -1.0))
     assert timestep.last() and timestep.discount == 0
-    assert state.game.info["steps"] == 100
+    assert state.game.info["steps"] == LIMIT
 
 
 def test_a_body_tells_how_far_it_came():
-    states, timesteps = play("jaxmarl:hopper_3x1", 0.0, episode_length=6)
+    states, timesteps = play(HOPPER, 0.0, episode_length=LIMIT)
     far = timesteps[-1].extras["x_position"]
     np.testing.assert_allclose(far, states[-1].game.pipeline_state.x.pos[0, 0])
     # Forward rewards are metres per second, and a step is 0.008 s: they add up to the way.
@@ -201,7 +203,7 @@ def test_a_body_tells_how_far_it_came():
 @pytest.mark.parametrize("backend", ["positional", "generalized", "mjx"])
 def test_a_body_is_simulated_by_the_backend_that_is_asked_for(backend):
     options = {"backend": backend, "episode_length": 3}
-    env = make_with_options("jaxmarl:hopper_3x1", options)
+    env = make_with_options(HOPPER, options)
     assert env.game.env.unwrapped.backend == backend
     state, _ = jax.jit(env.reset)(jax.random.key(0))
     after, timestep = jax.jit(env.step)(state, jnp.zeros((3, 1)))
@@ -210,18 +212,18 @@ def test_a_body_is_simulated_by_the_backend_that_is_asked_for(backend):
 
 
 def test_options_of_a_body_reach_brax():
-    names = set(envs.option_names("jaxmarl:hopper_3x1"))
+    names = set(envs.option_names(HOPPER))
     assert {"backend", "episode_length", "action_repeat", "healthy_reward", "reward"} <= names
     # What would reset by itself, or change sizes behind the masks.
     assert not names & {"auto_reset", "homogenisation_method", "env_name", "num_agents", "kwargs"}
-    assert envs.option_parameters("jaxmarl:hopper_3x1")["backend"].default == "spring"
-    assert envs.make("jaxmarl:hopper_3x1").game.env.unwrapped.backend == "spring"
-    env = make_with_options("jaxmarl:hopper_3x1", {"healthy_reward": 7, "episode_length": 5})
+    assert envs.option_parameters(HOPPER)["backend"].default == "spring"
+    assert envs.make(HOPPER).game.env.unwrapped.backend == "spring"
+    env = make_with_options(HOPPER, {"healthy_reward": 7, "episode_length": 5})
     assert env.game.env.unwrapped._healthy_reward == 7 and env.game.episode_length == 5
     with pytest.raises(ValueError, match=r"backend to be one of spring.*Did you mean spring"):
-        make_with_options("jaxmarl:hopper_3x1", {"backend": "sprng"})
+        make_with_options(HOPPER, {"backend": "sprng"})
     with pytest.raises(ValueError, match=r"has no auto_reset; expected one of team"):
-        make_with_options("jaxmarl:hopper_3x1", {"auto_reset": True})
+        make_with_options(HOPPER, {"auto_reset": True})
 
 
 def test_the_humanoid_is_padded():
