@@ -11,9 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import ImageColor
 
 import envs
 from envs.adapters.actions import Box, BoxActions, actions_of, into_box, make_box
+from envs.adapters.body_viewer import COLOURS, GROUND, rotate
 from envs.options import make_with_options
 from experiments import run
 
@@ -250,6 +252,28 @@ def test_making_a_body_says_nothing_writes_nothing_and_leaves_the_streams(tmp_pa
     assert (done.stdout, done.stderr) == ("BraxEnv(HalfCheetah, 6 agents)\n", "")
     # MuJoCo would leave a MUJOCO_LOG.TXT.
     assert list(tmp_path.iterdir()) == []
+
+
+def test_points_are_turned_as_a_quaternion_says():
+    half = np.sqrt(0.5)
+    # A quarter turn about the vertical takes what is ahead to the left.
+    turned = rotate(np.array([[1.0, 0, 0], [0, 0, 2]]), np.array([half, 0, 0, half]))
+    np.testing.assert_allclose(turned, [[0, 1, 0], [0, 0, 2]], atol=1e-12)
+
+
+def test_a_body_is_drawn_in_the_colours_of_its_agents_and_in_real_time(tmp_path):
+    env, _, _ = compiled(HOPPER, episode_length=LIMIT)
+    states, _ = play(HOPPER, 0.0, episode_length=LIMIT)
+    frames = env.animate(states, save_path=tmp_path / "replay.gif")
+    # A state each 8 ms, a picture each 40 ms: of the 21 states the 1st, 6th, 11th, 16th, and last.
+    assert len(frames) == 5 and env.frame_milliseconds == 40
+    assert (tmp_path / "replay.gif").read_bytes()[:4] == b"GIF8"
+    colours = [ImageColor.getrgb(colour) for colour in COLOURS]
+    is_shown = [(frames[0] == colour).all(axis=-1) for colour in colours]
+    assert [bool(shown.any()) for shown in is_shown] == [True] * 3 + [False] * 3
+    # Thigh above leg above foot, all of them above the ground.
+    rows = [np.flatnonzero(shown.any(axis=1)).mean() for shown in is_shown[:3]]
+    assert rows[0] < rows[1] < rows[2] < GROUND
 
 
 @pytest.fixture
