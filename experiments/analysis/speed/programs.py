@@ -18,7 +18,7 @@ from oatrpo_jax.reuse.divergence import pairwise_divergence
 from oatrpo_jax.reuse.experience import make_experience
 from oatrpo_jax.reuse.rows import spaced_envs
 from oatrpo_jax.rollout import init_rollout, rollout
-from oatrpo_jax.types import MultiAgentEnv, Observation, Transition
+from oatrpo_jax.types import MultiAgentEnv, Observation, Transition, acts_continuously
 
 OPEN_GATE = 1e6
 """A sigma that admits everybody: the most that reuse can cost."""
@@ -35,11 +35,18 @@ def random_legal(key: Array, mask: Array) -> Array:
 
 
 def random_actions(env: MultiAgentEnv, config: Config) -> Side:
-    """Returns the trainer's own rollout under random legal actions, all of it read."""
+    """Returns the trainer's own rollout under random legal actions, all of it read.
+
+    Continuous ones are drawn uniformly from [-1, 1].
+    """
+    is_continuous = acts_continuously(env)
 
     def act(observation: Observation, key: Array) -> tuple[Array, Array]:
-        action = random_legal(key, observation.action_mask)
-        return action, jnp.zeros(action.shape)
+        mask = observation.action_mask
+        nothing = jnp.zeros(mask.shape[:-1])
+        if is_continuous:
+            return jax.random.uniform(key, mask.shape, jnp.float32, -1.0, 1.0), nothing
+        return random_legal(key, mask), nothing
 
     def advance(carry: tuple) -> tuple[tuple, Array]:
         key, rollout_key = jax.random.split(carry[0])

@@ -65,6 +65,10 @@ _SEAC = Preset(
 DEFAULT = Preset(total_steps=1_000_000, algorithms={"seac": _SEAC})
 
 
+CONTINUOUS = Preset(hyperparams={"ent_coef": 0.0})
+"""What changes wherever actions are continuous: their entropy grows without bound."""
+
+
 def _magpo(epochs: int, clip_eps: float, ent_coef: float, lr: float) -> Preset:
     """Returns the HAPPO settings that MAGPO (2025) published for a map, theirs being recurrent.
 
@@ -151,15 +155,21 @@ PRESETS: dict[str, Preset] = {
 """By environment: ``family`` holds for all its scenarios, ``family:scenario`` adds to it."""
 
 
-def get_preset(env: str, algorithm: str) -> Preset:
+def get_preset(env: str, algorithm: str, is_continuous: bool = False) -> Preset:
     """Returns the defaults of an environment and algorithm, all layers added up.
 
     What a layer says of the algorithm counts more than what any says of the environment.
+
+    Args:
+        env: family or family:scenario.
+        algorithm: a name in the table, or ``fixed``.
+        is_continuous: whether the environment's actions are continuous, which an option may decide.
 
     >>> get_preset("maze:black-blue-red", "oappo").config["num_envs"]
     32
     """
     found = [DEFAULT, PRESETS.get(envs.family_of(env) or ""), PRESETS.get(env)]
+    found.append(CONTINUOUS if is_continuous else None)
     layers = [layer for layer in found if layer is not None]
     ours = [layer.algorithms[algorithm] for layer in layers if algorithm in layer.algorithms]
     return functools.reduce(_add, [*layers, *ours], Preset())
