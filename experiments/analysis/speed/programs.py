@@ -34,19 +34,27 @@ def random_legal(key: Array, mask: Array) -> Array:
     return jax.random.categorical(key, jnp.where(mask, 0.0, -jnp.inf))
 
 
-def random_actions(env: MultiAgentEnv, config: Config) -> Side:
-    """Returns the trainer's own rollout under random legal actions, all of it read.
+def random_policy(env: MultiAgentEnv) -> Callable[[Observation, Array], tuple[Array, Array]]:
+    """Returns what draws legal actions for an environment; their log-probabilities are 0.
 
-    Continuous ones are drawn uniformly from [-1, 1].
+    Actions are uniform: among those that are legal, or in [-1, 1] where they are continuous.
     """
     is_continuous = acts_continuously(env)
 
     def act(observation: Observation, key: Array) -> tuple[Array, Array]:
         mask = observation.action_mask
-        nothing = jnp.zeros(mask.shape[:-1])
         if is_continuous:
-            return jax.random.uniform(key, mask.shape, jnp.float32, -1.0, 1.0), nothing
-        return random_legal(key, mask), nothing
+            action = jax.random.uniform(key, mask.shape, jnp.float32, -1.0, 1.0)
+        else:
+            action = random_legal(key, mask)
+        return action, jnp.zeros(mask.shape[:-1])
+
+    return act
+
+
+def random_actions(env: MultiAgentEnv, config: Config) -> Side:
+    """Returns the trainer's own rollout under random legal actions, all of it read."""
+    act = random_policy(env)
 
     def advance(carry: tuple) -> tuple[tuple, Array]:
         key, rollout_key = jax.random.split(carry[0])
