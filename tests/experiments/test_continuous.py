@@ -56,7 +56,7 @@ SIZES = ["--num-envs", "4", "--hidden-sizes", "8", "--rollout-length", "6"]
 STEPS, TOTAL = 24, 3
 """Environment steps of an update, 4 environments x 6 steps; updates of the whole run."""
 LANES = ["--seeds", "2", "--seed", "3", "--reuse-sigma", "0.1", "10"]
-EVALUATED = ["--eval-every", "2", "--eval-episodes", "4"]
+EVALUATED = ["--eval-every", "1", "--eval-episodes", "4"]
 ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
 """Of a Gaussian whose deviation is 1, in each dimension."""
 
@@ -115,9 +115,9 @@ def test_a_run_stopped_within_episodes_goes_on_to_the_bit(
     halfway = read_checkpoint(directory).state.train.rollout
     assert np.all(halfway.episode_length == 6)  # Of 8 steps.
     assert run.main(["--resume", str(directory), "--total-steps", str(TOTAL * STEPS)]) == 0
-    for name in ("metrics.csv", "matrices.csv"):
+    for name in ("metrics.csv", "matrices.csv", "evaluation.csv"):
         assert (directory / name).read_bytes() == (whole / name).read_bytes(), name
-    ours, theirs = (to_host(read_checkpoint(each).state.train) for each in (directory, whole))
+    ours, theirs = (to_host(read_checkpoint(each).state) for each in (directory, whole))
     assert tree_equal(ours, theirs)
 
 
@@ -129,7 +129,7 @@ def test_the_team_plays_its_means_and_is_drawn(whole: Path, tmp_path: Path):
     assert played["metrics"]["length"]["per_seed"] == [8, 8]
     assert played["metrics"]["return"]["mean"] < 0
     # 8 steps, and the state that they begin with.
-    assert replay.read_text() == (whole / "replay.gif").read_text() == "9 states"
+    assert replay.read_text() == "9 states"
 
 
 def test_a_replay_shows_the_means(whole: Path, memory_size: int):
@@ -158,9 +158,10 @@ def test_a_loaded_run_acts_continuously(whole: Path, memory_size: int):
     assert np.all(action[:, 1, 1] == 0) and np.all(action[:, 0] != 0)
 
 
+@pytest.mark.thorough
 def test_runs_are_compared(whole: Path, tmp_path: Path):
-    assert compare.main([str(whole), "--out", str(tmp_path / "comparison")]) == 0
-    assert list((tmp_path / "comparison").iterdir())
+    assert compare.main([str(whole), "--out", str(tmp_path / "a.png")]) == 0
+    assert (tmp_path / "a.png").exists()
 
 
 def observe(rows: int) -> oa.Observation:
@@ -213,10 +214,9 @@ def test_an_exported_team_gives_the_means_that_it_plays(exported):
             np.testing.assert_allclose(log_std[:, agent], np.tile(wanted, (5, 1)), rtol=1e-6)
 
 
+@pytest.mark.parametrize("exported", [0], indirect=True)
 def test_the_documented_lines_draw_actions(exported, tmp_path: Path):
     learner, one, archive = exported
-    if learner.config.memory_size:  # Their lines are those of discrete teams with memory.
-        return
     call = READING.rpartition("logits, action =")[0]
     lines = f"""
 import jax
@@ -240,7 +240,7 @@ def test_a_sweep_of_coefficients_leaves_a_preset_for_continuous_actions(
 ):
     out = tmp_path / "sweep"
     search = ["--search", "actor_lr=1e-3,1e-2", "ent_coef=0.001,0.002", "--points", "2"]
-    argv = [*search, *small, "--seeds", "2", "--total-steps", str(STEPS), "--out", str(out)]
+    argv = [*search, *small, "--seeds", "2", "--total-steps", str(2 * STEPS), "--out", str(out)]
     assert sweep.main(argv) == 0
     points = json.loads((out / "config.json").read_text())["points"]
     assert len(points) == 2 and {point["ent_coef"] for point in points} <= {0.001, 0.002}
