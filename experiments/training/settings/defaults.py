@@ -103,6 +103,24 @@ def _football(family: str, num_envs: int, rollout_length: int) -> dict[str, Pres
     }
 
 
+_MABRAX = Preset(
+    total_steps=10_000_000,
+    config={
+        "truncation": "bootstrap",
+        "num_envs": 64,
+        "rollout_length": 64,
+        "num_epochs": 5,
+        "critic_epochs": 5,
+        "num_minibatches": 1,
+        "hidden_sizes": (128, 128),
+    },
+    hyperparams={**CONTINUOUS.hyperparams, "actor_lr": 5e-4, "critic_lr": 5e-4},
+)
+"""Starting points, not tuned: as HARL publishes for HAPPO on multi-agent MuJoCo (rates, passes over
+about 4,000 steps, widths, budget), but for tanh, two layers in place of three and a clip of 0.2."""
+
+_BODIES = ("ant_4x2", "halfcheetah_6x1", "hopper_3x1", "humanoid_9|8", "walker2d_2x3")
+
 PRESETS: dict[str, Preset] = {
     "maze": Preset(
         total_steps=150_000,
@@ -121,6 +139,7 @@ PRESETS: dict[str, Preset] = {
         },
         hyperparams={"actor_lr": 2.5e-4, "critic_lr": 2.5e-4},
     ),
+    **{f"jaxmarl:{body}": _MABRAX for body in _BODIES},
     # Starting points, not tuned.
     "jumanji": Preset(
         config={"num_envs": 32, "rollout_length": 64},
