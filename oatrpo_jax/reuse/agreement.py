@@ -20,7 +20,7 @@ NUM_BLOCKS = 8
 class GradientError(NamedTuple):
     """The error of the gradient that each slot gives, as an estimate of the learner's own.
 
-    Variance and bias are squared norms, added up over all parameters; an own slot has no bias.  They
+    Variance and bias are squared norms, added up over all parameters; own slots have no bias.  They
     are inf where fewer than two blocks tell, and NaN where the slot or the learner is.
 
     Attributes:
