@@ -27,7 +27,7 @@ class GradientError(NamedTuple):
         variance: ``[G, N]`` of the slot's gradient, a mean over its rows.
         bias: ``[G, N]`` squared distance between the expected gradients of the slot and of the
             learner's own experience, as far as the noise lets it be seen, at least 0.
-        ratio_moment: ``[G, N]`` mean of ``E[w^2]``, w the importance ratios; 1 on own slots.
+        ratio_moment: ``[G, N]`` mean of ``E[w^2]``, w the importance ratios, at least 1.
     """
 
     variance: jax.Array
@@ -70,7 +70,9 @@ def gradient_error(
         gap, noise = _moments(difference, has_rows & has_own)
         _, variance = _moments(gradients, has_rows)
         bias = jnp.where(jnp.isinf(noise), noise, jnp.maximum(gap - noise, 0.0))
-        return GradientError(variance, bias, masked_mean(moments, has_rows, axis=1))
+        return GradientError(
+            variance, bias, jnp.maximum(masked_mean(moments, has_rows, axis=1), 1.0)
+        )
 
     return jax.lax.map(row, jnp.arange(len(own_share)))
 

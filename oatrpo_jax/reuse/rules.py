@@ -151,8 +151,7 @@ def agreement_reuse() -> ReuseRule:
         error = affinity.gradient_error()
         is_known = affinity.own & jnp.isfinite(error.variance)
         own_variance = masked_mean(error.variance, is_known, axis=1)[:, None]
-        least = own_variance * jnp.maximum(error.ratio_moment, 1.0)
-        squared_error = jnp.maximum(error.variance + error.bias, least)
+        squared_error = jnp.maximum(error.variance + error.bias, own_variance * error.ratio_moment)
         return relative_weights(own_variance / jnp.maximum(squared_error, TINY), affinity)
 
     return ReuseRule(weights, _no_limit, shares=True, reads=_ROWS)

@@ -82,7 +82,7 @@ def test_divergence_has_the_learner_in_its_row_and_the_source_in_its_column():
 def test_a_source_that_never_does_what_the_learner_does_is_no_sample():
     source = jnp.broadcast_to(jnp.array([0.0, -200.0, -200.0]), (2, 1, 2, 3))
     learner = jnp.broadcast_to(jnp.array([-200.0, 0.0, 0.0]), (2, 1, 2, 3))
-    sample_size = pairwise_sample_size(lambda index: learner, two_slots(source), 2)
+    sample_size = pairwise_sample_size(POLICY, lambda index: learner, two_slots(source), 2)
     np.testing.assert_array_less(sample_size, 1e-30)
 
 
