@@ -271,6 +271,8 @@ def spoil_dead_rows(trajectory: Transition) -> Transition:
             agents_view=np.where(dead[..., None], np.nan, seen.agents_view),
             action_mask=np.where(dead[..., None], True, seen.action_mask),
         ),
-        action=np.where(dead[..., None], np.nan, action) if is_continuous else np.where(dead, 2, action),
+        action=np.where(dead[..., None], np.nan, action)
+        if is_continuous
+        else np.where(dead, 2, action),
         log_prob=np.where(dead, np.nan, trajectory.log_prob),
     )

@@ -51,6 +51,15 @@ def test_every_row_is_in_the_contract_with_a_memory_and_days_see_every_step_and_
         assert few[column] == everything[column]
 
 
+def test_every_row_is_in_the_contract_with_continuous_actions_and_days_see_both_kinds_of_policy():
+    cases = [case.removesuffix(test_algorithms.CONTINUOUS) for case in test_algorithms.STEERING]
+    assert {case.partition(",")[0] for case in cases} == set(ROWS)
+    assert {case.partition(",")[2] for case in cases} == {"", " memory"}
+    daily = [case.removesuffix(", continuous") for case in test_algorithms.DAILY_CONTINUOUS]
+    assert {*daily} <= {*record.cases("steering")}
+    assert {case.partition(",")[2] for case in daily} == {"", " memory"}
+
+
 def test_every_family_of_environments_has_a_daily_one():
     def families(names):
         return {name.partition(":")[0] for name in names}

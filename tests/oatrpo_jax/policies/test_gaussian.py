@@ -197,7 +197,7 @@ def test_gradients_in_the_outputs_are_finite_without_some_dimensions(measure):
         outputs, other = (
             mask_gaussian(mean, log_std[0], mask) for mean, log_std in map(drawn, KEYS[:2])
         )
-        total = lambda p, q: jnp.sum(measure(Gaussian(p), Gaussian(q)))  # noqa: E731, B023
+        total = lambda p, q: jnp.sum(measure(Gaussian(p), Gaussian(q)))  # noqa: E731
         gradient = np.asarray(jax.grad(total)(outputs, other))
         assert np.isfinite(gradient).all()
         np.testing.assert_array_equal(gradient[~np.tile(mask, 2)], 0.0)
