@@ -369,16 +369,18 @@ def test_policies_that_are_the_same_agree_on_what_anybody_recorded(name):
     assert (metrics["reuse/divergence"] > 1e-5).sum() >= NUM_AGENTS
 
 
+@pytest.mark.parametrize("name", ["oappo", "oappo, continuous"])
 @pytest.mark.parametrize("estimator", ["sampled", "mapping"])
-def test_every_estimator_updates_every_policy_with_finite_results(estimator):
-    learner = make_learner(SPEC, "oappo", dataclasses.replace(CONFIG, estimator=estimator))
-    policies, plan = collected("oappo")[0].policies, plan_of("oappo")
+def test_every_estimator_updates_every_policy_with_finite_results(estimator, name):
+    config = dataclasses.replace(CONFIG, estimator=estimator)
+    learner = make_learner(learner_of(name).spec, "oappo", config)
+    policies, plan = collected(name)[0].policies, plan_of(name)
     after, metrics = update_by_plan(learner, policies, plan)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((after, metrics)))
     kernel = lambda params: np.asarray(params["params"]["MLP_0"]["Dense_0"]["kernel"])  # noqa: E731
     change = np.abs(kernel(after) - kernel(policies.params))
     assert (change.max(axis=(1, 2)) > 0).all()
-    weighted, _ = update_by_plan(learner_of("oappo"), policies, plan)
+    weighted, _ = update_by_plan(learner_of(name), policies, plan)
     assert not tree_equal(after, weighted)
 
 

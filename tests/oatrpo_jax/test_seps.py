@@ -13,7 +13,7 @@ from oatrpo_jax.algorithms import get_algorithm
 from oatrpo_jax.identity import IdentityConfig, embed_agents
 from oatrpo_jax.rollout import init_rollout, rollout
 from oatrpo_jax.steps.a2c import POLICY_GRADIENT
-from tests.probe_envs import Messy
+from tests.probe_envs import Messy, Steering
 
 CONFIG = Config(num_epochs=2, critic_epochs=1, hidden_sizes=(8,))
 SPEC = EnvSpec.from_env(Messy())
@@ -163,6 +163,32 @@ def test_agents_that_the_world_answers_alike_are_embedded_alike():
     # One that told nothing had to guess between two places in the half of rows that move, and
     # the best guess, half of each, leaves 1/2 x (1/4 + 1/4) = 0.25.
     assert losses["reconstruction"] < 0.1
+
+
+def test_agents_that_are_steered_alike_are_embedded_alike():
+    """Of continuous actions: two agents move as they act, and two the other way."""
+    config = IdentityConfig(latent_size=3, hidden_sizes=(16,), num_epochs=60, batch_size=32)
+    env = Steering(controls=(1, 1, -1, -1), dimensions=(2, 1, 2, 1))
+
+    def act(seen, key):
+        action = jnp.where(seen.action_mask, jax.random.normal(key, seen.action_mask.shape), 0.0)
+        return action, jnp.zeros(seen.active.shape)
+
+    @jax.jit
+    def collect_and_embed(start_key, key, embed_key):
+        _, world, _ = rollout(env, act, init_rollout(env, 16, start_key), 32, key)
+        nonsense = jnp.where(world.observation.action_mask, world.action, jnp.nan)
+        keys = embed_key, embed_key
+        return [
+            embed_agents(each, 2, config, key)
+            for each, key in zip((world, world._replace(action=nonsense)), keys, strict=True)
+        ]
+
+    (embeddings, losses), (again, _) = collect_and_embed(*jax.random.split(jax.random.key(0), 3))
+    np.testing.assert_array_equal(embeddings.mean, again.mean)
+    apart = distances(jax.device_get(embeddings))
+    print(apart, losses)
+    assert min(apart[:2, 2:].ravel()) > 3 * max(apart[0, 1], apart[2, 3])
 
 
 def test_uncertainty_is_far_below_the_distance_of_unlike_agents_and_above_that_of_like_ones():
