@@ -38,7 +38,7 @@ def spoil_absent_dimensions(trajectory, value):
 
 
 NAMES = tuple(f"{name}{CONTINUOUS}" for name in ("happo", "oappo", "hatrpo", "oatrpo"))
-NAMES += STEERING[2:4] + (f"oappo{CONTINUOUS}{MEMORY}", f"seac{CONTINUOUS}")
+NAMES += (*STEERING[2:4], f"oappo{CONTINUOUS}{MEMORY}", f"seac{CONTINUOUS}")
 
 
 @pytest.mark.parametrize("name", in_tiers(NAMES, (*STEERING[:4], NAMES[0])))
@@ -207,8 +207,9 @@ def test_policies_whose_deviations_part_are_as_far_apart_as_by_hand():
     measured = {}
     for name in ("oappo, continuous", "oappo-ess, continuous"):
         measured |= update_of(name)(state, trajectory, HPARAMS, KEY)[1]
-    # In each dimension of the source, by learner and source.  KL(narrow || wide) = ln 3 + 1/18 - 1/2
-    # = 0.654168, KL(wide || narrow) = -ln 3 + 9/2 - 1/2 = 2.901388; agent 1 has one dimension.
+    # By learner and source, in each dimension that the source has, of which agent 1 has one:
+    # KL(narrow || wide) = ln 3 + 1/18 - 1/2 = 0.654168, and
+    # KL(wide || narrow) = -ln 3 + 9/2 - 1/2 = 2.901388.
     expected = [[0, 0, 5.802775], [0, 0, 5.802775], [1.308335, 0.654168, 0]]
     np.testing.assert_allclose(measured["reuse/divergence"], expected, rtol=0.01, atol=0.002)
     # The wide have no finite moment under the narrow, whose variance is a ninth.  The other way
