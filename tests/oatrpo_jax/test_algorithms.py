@@ -302,10 +302,8 @@ SAME = [
     pytest.param("oatrpo, memory", "hatrpo, memory", marks=pytest.mark.thorough),
     ("oappo, continuous", "happo, continuous"),
     pytest.param("oatrpo, continuous", "hatrpo, continuous", marks=pytest.mark.thorough),
-    pytest.param(
-        "oappo, memory, continuous", "happo, memory, continuous", marks=pytest.mark.thorough
-    ),
 ]
+WITHOUT_REUSE = ["reuse_lambda", "reuse_sigma"]
 
 
 @functools.cache
@@ -314,18 +312,36 @@ def exact_program_of(name):
 
 
 @pytest.mark.parametrize(("off_agent", "own_only"), SAME)
-@pytest.mark.parametrize("without_reuse", ["reuse_lambda", "reuse_sigma"])
+@pytest.mark.parametrize("without_reuse", WITHOUT_REUSE)
 def test_without_reuse_off_agent_algorithms_are_their_own_only_forms(
     off_agent, own_only, without_reuse
 ):
     """Identity 1: lambda = 1 or sigma = 0 gives HAPPO and HATRPO, to the bit."""
+    assert tree_equal(*learnt_without_reuse(off_agent, own_only, without_reuse))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("without_reuse", WITHOUT_REUSE)
+@pytest.mark.parametrize(("off_agent", "own_only"), [("oappo", "happo"), ("oatrpo", "hatrpo")])
+def test_so_they_are_with_a_memory_and_continuous_actions_but_for_the_order_of_sums(
+    off_agent, own_only, without_reuse
+):
+    # XLA fuses the two programs in different ways: the second update's gradients differ by 1e-7.
+    kind = ", memory, continuous"
+    learners = learnt_without_reuse(off_agent + kind, own_only + kind, without_reuse)
+    for one, two in zip(*map(jax.tree.leaves, learners), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+
+
+def learnt_without_reuse(off_agent, own_only, without_reuse):
+    """The learners of both after two updates."""
     (key, _), grid = make_grid()
     points = {off_agent: NAMES.index(without_reuse) + 1, own_only: 0}
     learners = []
     for name, point in points.items():
         program = exact_program_of(name)
         learners.append(two_updates(program, program.begin(key), grid, point)[0])
-    assert tree_equal(*learners)
+    return learners
 
 
 @pytest.mark.parametrize("kind", in_tiers(("", CONTINUOUS), ("",)))

@@ -106,28 +106,17 @@ def test_what_was_seen_once_is_known_later_to_policies_with_a_memory_alone(algor
         assert success > 0.95 if memory_size else abs(success - 0.5) < 0.065
 
 
-STEERED = {
-    "happo": -2.5,
-    "oappo": -2.5,
-    "hatrpo": -2.5,
-    "oatrpo": -2.5,
-}
-"""Returns per episode that are reached on the way to the origin."""
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", STEERED)
+@pytest.mark.parametrize("algorithm", ["happo", "oappo", "hatrpo", "oatrpo"])
 def test_like_agents_learn_to_steer(algorithm):
-    """Eight steps of up to 1/4; whoever stays where it starts, 0.77 away, pays 6.1 an episode."""
+    """Eight steps of up to 1/4, from 0.77 away on average: who stays there pays 6.1 an episode."""
     config = dataclasses.replace(CONFIG, rollout_length=32, divergence_rows=1024)
     hparams = HPARAMS.replace(ent_coef=jnp.float32(0))
     train = jax.jit(jax.vmap(make_train(Steering(), algorithm, config), (0, None)))
-    _, metrics = train(jax.random.split(jax.random.key(0), 2), hparams)
-    returns = np.asarray(metrics["episode/return"])
-    print(algorithm, returns[:, 0], returns[:, -5:].mean(axis=1))
-    print(np.asarray(metrics["reuse/num_admitted"])[:, ::10])
-    assert (returns[:, 0] < -6).all()
-    assert (returns[:, -5:].mean(axis=1) > STEERED[algorithm]).all()
+    metrics = train(jax.random.split(jax.random.key(0), 2), hparams)[1]["episode/return"]
+    # The best on a straight way pays about 0.9; found are -1.13 to -0.95.
+    assert (metrics[:, 0] < -6).all()
+    assert (metrics[:, -5:].mean(axis=1) > -1.5).all()
 
 
 @pytest.mark.thorough
