@@ -22,12 +22,16 @@ from oatrpo_jax.types import Observation, PyTree, StrPath
 class TeamEnvironment(Environment):
     """An environment of ``num_agents`` agents with ``num_actions`` actions each, and one reward.
 
+    Where it ``is_continuous``, an action is a vector of ``num_actions`` real numbers: what a
+    Gaussian draws, which the environment maps into its bounds.
+
     The specs are read off what `reset` shows, when they are asked for: jumanji would make them with
     the environment, but training needs none, and their arrays take most of a second to compile.
     """
 
     num_agents: int
     num_actions: int
+    is_continuous: bool = False
 
     def __init__(self) -> None:
         """Makes no specs yet."""
@@ -46,8 +50,10 @@ class TeamEnvironment(Environment):
             return specs.Spec(Observation, "ObservationSpec", **arrays)
 
     @cached_property
-    def action_spec(self) -> specs.MultiDiscreteArray:
-        """Returns the spec of one action per agent."""
+    def action_spec(self) -> specs.Array:
+        """Returns the spec of one action per agent; one of real numbers has no bounds."""
+        if self.is_continuous:
+            return specs.Array((self.num_agents, self.num_actions), jnp.float32, "action")
         with jax.ensure_compile_time_eval():
             counts = jnp.full(self.num_agents, self.num_actions)
             return specs.MultiDiscreteArray(counts, name="action")

@@ -42,8 +42,9 @@ DESCRIPTION = """Play whole episodes with the team that a run has trained, there
 
 Every seed plays exactly as many episodes as asked for, chosen before they begin, so that short ones
 are not favoured. Prints a table over seeds and leaves evaluation.json in the run's directory.
-With --env the team also plays in that environment, which must have as many agents, actions and
-features of a view (football:SCENARIO and grf:SCENARIO, say); that leaves transfer.json instead."""
+With --env the team also plays in that environment, which must have as many agents, actions (of the
+same kind) and features of a view, as football:SCENARIO and grf:SCENARIO do; that leaves
+transfer.json instead."""
 
 HOW = create_mutex_group(required=False)
 
@@ -72,7 +73,7 @@ class Options:
     episodes: Annotated[int, arg(help="episodes of each seed, in each environment")] = 320
     max_steps: MaxSteps = None
     greedy: Annotated[
-        bool, HOW, FlagCreatePairsOff, arg(help="take the likeliest actions; this is the default")
+        bool, HOW, FlagCreatePairsOff, arg(help="take the likeliest actions; the default")
     ] = False
     sample: Annotated[
         bool, HOW, FlagCreatePairsOff, arg(help="draw the actions, as in training")

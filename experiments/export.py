@@ -22,6 +22,7 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 from experiments.training.errors import UsageError, exit_code_of
 from experiments.training.naming import command
 from experiments.training.settings.arguments import Checkpoint, Point, RunDirectory
+from experiments.training.signature import describe_call, format_of
 from experiments.training.surroundings import check_file, prepare, start_jax
 
 if TYPE_CHECKING:
@@ -32,16 +33,7 @@ DESCRIPTION = """Export a trained team as one file that runs without this librar
 
 The zip holds policy.jax (the policies' function, serialised by jax.export for CPU, CUDA and TPU and
 any batch size), params.safetensors and specs.json. The function of a team with memory takes and
-gives it. docs/evaluation.md shows how to use both."""
-
-FORMAT, FORMAT_WITH_MEMORY = 1, 2
-"""What readers go by: whether the function takes and gives a memory."""
-
-NOTES_WITH_MEMORY = {
-    "memory": {"note": "zeros where an episode starts, else what the last call returned"},
-    "agents_view": {"note": "zeros of an agent that is not active"},
-}
-"""What who calls a function with memory has to see to, input by input."""
+gives it. docs/evaluation.md shows how to use each."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """A zip's earliest date: the same team makes the same file, whenever it is exported."""
@@ -129,7 +121,7 @@ def pack(learner: Learner, state: LearnerState, specs: Mapping[str, Any]) -> byt
 
     params = {name: np.asarray(value) for name, value in actor_parameters(state).items()}
     about = {
-        "format": FORMAT_WITH_MEMORY if learner.policy.remembers else FORMAT,
+        "format": format_of(learner),
         **specs,
         **describe_call(learner),
         "parameters": {
@@ -150,28 +142,6 @@ def pack(learner: Learner, state: LearnerState, specs: Mapping[str, Any]) -> byt
             member.external_attr = 0o644 << 16
             archive.writestr(member, content)
     return buffer.getvalue()
-
-
-def describe_call(learner: Learner) -> dict[str, Any]:
-    """Returns names, shapes and dtypes of what the function takes and returns, in their order."""
-    spec = learner.spec
-    agents = ["batch", spec.num_agents]
-    size = learner.config.memory_size
-    memory = {"memory": {"shape": [*agents, size], "dtype": "float32"}} if size else {}
-    notes = NOTES_WITH_MEMORY if size else {}
-    inputs = {
-        **memory,
-        "agents_view": {"shape": [*agents, spec.view_size], "dtype": "float32"},
-        "action_mask": {"shape": [*agents, spec.num_actions], "dtype": "bool"},
-    }
-    return {
-        "inputs": {name: each | notes.get(name, {}) for name, each in inputs.items()},
-        "outputs": {
-            **memory,
-            "logits": {"shape": [*agents, spec.num_actions], "dtype": "float32"},
-            "action": {"shape": agents, "dtype": "int32"},
-        },
-    }
 
 
 def describe_export(

@@ -75,9 +75,15 @@ class Algorithm:
                 "which sees all experience already; set one of the two to False"
             )
 
-    def reads(self, config: Config) -> frozenset[str]:
-        """Returns the settings and coefficients that change what this algorithm does."""
+    def reads(self, config: Config, is_continuous: bool = False) -> frozenset[str]:
+        """Returns the settings and coefficients that change what this algorithm does.
+
+        Args:
+            config: some of it decides whether the rest is read.
+            is_continuous: whether actions are vectors of real numbers.
+        """
         names = _ALWAYS_READ | self.reuse.reads | self.policy_step.reads
+        names |= _READ_OF_GAUSSIANS if is_continuous else frozenset()
         if self.reuse.shares:
             names |= self.policy_step.reads_when_shared
         if self.reuse.draws_sources:
@@ -93,6 +99,7 @@ class Algorithm:
         return names
 
 
+_READ_OF_GAUSSIANS = frozenset({"initial_log_std"})
 _READ_TO_GROUP = frozenset({"grouping_steps", "grouping_epochs"})
 _ALWAYS_READ = frozenset(
     {field.name for field in dataclasses.fields(Config)}
@@ -104,7 +111,7 @@ _ALWAYS_READ = frozenset(
     | POLICY_GRADIENT.reads
     | threshold_reuse().reads
     | shared_experience().reads
-    | (_READ_TO_GROUP | {"estimator"})
+    | (_READ_TO_GROUP | _READ_OF_GAUSSIANS | {"estimator"})
 )
 
 _TABLE = (

@@ -51,6 +51,11 @@ class Config:
         "how reused experience enters: all of it weighted, one source drawn per row (with memory "
         "per environment), or one per learner and iteration (the paper's Algorithm 1)",
     )
+    clip_center: Literal["behaviour", "own"] = _setting(
+        "behaviour",
+        "around what ratios of others' rows are clipped: their behaviour (Eq. 8), or the learner's "
+        "own policy before the step",
+    )
     divergence: Literal["mean", "max", "quantile"] = _setting(
         "mean", "how the KL gate summarises the rows of a source"
     )
@@ -156,7 +161,9 @@ class Hyperparams:
     ent_coef: jax.Array = _coefficient(0.01, NOT_NEGATIVE, "weight of the entropy bonus")
     clip_eps: jax.Array = _coefficient(0.2, POSITIVE, "how far a ratio may move from 1 and gain")
     dual_clip: jax.Array = _coefficient(
-        3.0, AT_LEAST_ONE, "cap on others' ratios where the advantage is negative"
+        3.0,
+        AT_LEAST_ONE,
+        "cap on others' ratios where the advantage is negative; with clip_center own on any",
     )
     reuse_sigma: jax.Array = _coefficient(
         0.1,

@@ -10,10 +10,9 @@ from oatrpo_jax.algorithms import Algorithm
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.policy import Policy
-from oatrpo_jax.reuse.experience import Slots
+from oatrpo_jax.reuse.experience import record_log_ratio
 from oatrpo_jax.reuse.planning import UpdatePlan
 from oatrpo_jax.reuse.sources import make_sources, sample_sources
-from oatrpo_jax.types import PyTree
 
 
 def compound_ratio(log_ratio: jax.Array) -> jax.Array:
@@ -60,6 +59,10 @@ def update_policies(
         compound = compound_ratio(log_ratio)
         slots, own = experience.seen_by(learner), experience.own[learner]
         corrected = slots._replace(advantage=slots.advantage * compound)
+        if algorithm.reuse.shares:
+            others = (weights[learner] > 0) & ~own
+            params = jax.tree.map(lambda x: x[learner], policies.params)
+            corrected = algorithm.policy_step.prepare(policy, params, corrected, others, hparams)
         sources = make_sources(corrected, weights[learner], own)
 
         def draw(key: jax.Array):
@@ -90,25 +93,6 @@ def draw_mapping(key: jax.Array, weights: jax.Array) -> jax.Array:
     drawn = jax.random.categorical(key, jnp.log(weights), axis=1)
     chosen = jax.nn.one_hot(drawn, weights.shape[1], dtype=weights.dtype)
     return jnp.where(jnp.any(weights > 0, axis=1, keepdims=True), chosen, weights)
-
-
-def record_log_ratio(
-    policy: Policy, params: PyTree, slots: Slots, own: jax.Array, log_ratio: jax.Array
-) -> jax.Array:
-    """Returns the table of log-ratios, ``[N, T, E]``, with a learner's own slots filled in.
-
-    ``L[n] = log pi_new(a^n|o^n) - log mu^n`` on own slots, 0 on rows where the agent was inactive.
-    """
-    own_first = jnp.argsort(~own)
-
-    def fill(position: jax.Array, table: jax.Array) -> jax.Array:
-        slot = own_first[position]
-        rows = jax.tree.map(lambda x: x[slot], slots)
-        distribution = policy.on(params, rows)
-        change = distribution.log_prob(rows.action) - rows.log_prob
-        return table.at[slot].set(jnp.where(rows.active, change, 0.0))
-
-    return jax.lax.fori_loop(0, jnp.sum(own), fill, log_ratio)
 
 
 def summarise(metrics: dict[str, jax.Array], used: jax.Array) -> dict[str, jax.Array]:

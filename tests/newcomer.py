@@ -202,6 +202,7 @@ def miss_an_extra(shell: Shell) -> None:
     for argv, extra in (
         (("--env", "smax:3m"), "jaxmarl"),
         (("--env", "jaxmarl:MPE_simple_spread_v3"), "jaxmarl"),
+        (("--env", "jaxmarl:ant_4x2"), "brax"),
         (("--env", "maze", "--log", "wandb"), "wandb"),
     ):
         assert f'pip install "oatrpo-jax[{extra}]"' in shell.fails("oatrpo", "run", *argv)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from envs.adapters.actions import Actions
 from envs.choices import check_choice
 from envs.team import TeamEnvironment
 from oatrpo_jax.types import Observation, PyTree
@@ -21,25 +22,46 @@ REWARDS = {"sum": jnp.sum, "mean": jnp.mean}
 class Adapter(TeamEnvironment):
     """An environment of another library, as a cooperative one of ours.
 
+    Attributes:
+        game: the library's environment.
+        actions: what each agent may do.
+
     Args:
         agent_types: each agent's kind.
-        num_actions: how many actions each agent has; masks make them equally many.
+        actions: what each agent may do; masks make them equally many, or equally long.
         reward: key of ``REWARDS``.
         agent_id: append the one-hot index of the agent to its view.
     """
 
+    game: Any
+
     def __init__(
-        self, agent_types: Sequence[str], num_actions: Sequence[int], reward: str, agent_id: bool
+        self, agent_types: Sequence[str], actions: Actions, reward: str, agent_id: bool
     ) -> None:
         check_choice("reward", reward, REWARDS)
         self.agent_types = tuple(agent_types)
         self.num_agents = len(self.agent_types)
-        self.num_actions = int(max(num_actions))
-        self._has_action = np.arange(self.num_actions) < np.array(num_actions)[:, None]
+        self.is_continuous = actions.is_continuous
+        self.num_actions = int(max(actions.sizes))
+        self.actions = actions
+        self._has_action = np.arange(self.num_actions) < np.array(actions.sizes)[:, None]
         self._combine = REWARDS[reward]
         self._agent_id = agent_id
         self.settings: dict[str, Any] = {"reward": reward, "agent_id": agent_id}
         """What the options came to, defaults included; for the record of a run."""
+        if self.is_continuous:
+            self.settings["action_dimensions"] = list(actions.sizes)
+
+    def __repr__(self) -> str:
+        sizes = self.actions.sizes
+        padded = f", actions padded from {sizes} dimensions" if len(set(sizes)) > 1 else ""
+        told = padded if self.is_continuous else ""
+        return f"{type(self).__name__}({self.game_name}, {self.num_agents} agents{told})"
+
+    @property
+    def game_name(self) -> str:
+        """Returns the name of the library's class."""
+        return type(self.game).__name__
 
     def observe(
         self,
@@ -78,8 +100,8 @@ def pad_rows(rows: Sequence[Array], length: int | None = None) -> Array:
     return jnp.stack([jnp.pad(row, (0, length - len(row))) for row in rows])
 
 
-def with_clock_at_zero(state: PyTree, clock: str) -> PyTree | None:
-    """Returns the state as if the episode had just begun; None if it has no such clock.
+def with_clock_at_zero(state: PyTree, *clocks: str) -> PyTree | None:
+    """Returns the state as if the episode had just begun; None if it has no clock so called.
 
     An episode that would not end from here has been cut off by its time limit.  Libraries seldom
     say so themselves.  What the two steps have in common XLA computes once.
@@ -87,7 +109,7 @@ def with_clock_at_zero(state: PyTree, clock: str) -> PyTree | None:
 
     def is_clock(path: tuple[Any, ...]) -> bool:
         # A state that wraps another's has the clock further in.
-        return getattr(path[-1], "name", None) == clock
+        return getattr(path[-1], "name", None) in clocks
 
     if not any(is_clock(path) for path, _ in jax.tree.leaves_with_path(state)):
         return None

@@ -6,8 +6,10 @@ import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from envs.adapters.bodies import BODIES, body_parameters, make_body
 from envs.choices import check_choice
 from envs.jaxmarl_import import quiet_stdout, require_jaxmarl
+from oatrpo_jax.installation import check_packages
 
 if TYPE_CHECKING:
     from envs.adapters.jaxmarl_env import JaxmarlEnv
@@ -19,6 +21,8 @@ SCENARIO_NAMES = (
     "MPE_simple_tag_v3",
     "MPE_simple_adversary_v3",
     "MPE_simple_push_v3",
+    "MPE_simple_world_comm_v3",
+    "MPE_simple_facmac_v1",
     "switch_riddle",
     "overcooked",
     "overcooked_v2",
@@ -26,6 +30,7 @@ SCENARIO_NAMES = (
     "jaxnav",
     "coin_game",
     "HeuristicEnemySMAX",
+    *BODIES,
 )
 """What is known to work, some of it with options only; `make` takes any registered name."""
 
@@ -33,7 +38,7 @@ IS_OPEN = True
 """`make` takes more names than are listed, and refuses the others itself."""
 
 REQUIRED = {"jaxnav": {"act_type": "Discrete"}}
-"""Options without which an environment has no discrete actions; taken where not given."""
+"""Options that are taken where they are not given: without it jaxnav's actions are continuous."""
 
 
 def make(
@@ -60,13 +65,18 @@ def make(
         ImportError: jaxmarl, or a package that the environment needs, is missing.
     """
     game = make_game(scenario, **{**REQUIRED.get(scenario, {}), **options})
-    from envs.adapters.jaxmarl_env import JaxmarlEnv
+    if scenario in BODIES:
+        from envs.adapters.brax_env import BraxEnv as Env
+    else:
+        from envs.adapters.jaxmarl_env import JaxmarlEnv as Env
 
-    return JaxmarlEnv(game, team=team, reward=reward, shaped_coef=shaped_coef, agent_id=agent_id)
+    return Env(game, team=team, reward=reward, shaped_coef=shaped_coef, agent_id=agent_id)
 
 
 def make_game(scenario: str, **options: Any) -> Any:
     """Returns JaxMARL's own environment."""
+    if scenario in BODIES:
+        check_packages(("brax",), "brax", f"jaxmarl:{scenario}")
     require_jaxmarl("the environments of JaxMARL")
     with quiet_stdout():
         import jaxmarl
@@ -77,8 +87,10 @@ def make_game(scenario: str, **options: Any) -> Any:
     with warnings.catch_warnings(), quiet_stdout():
         warnings.simplefilter("ignore")
         try:
+            if scenario in BODIES:
+                return make_body(scenario, **options)
             return jaxmarl.make(scenario, **options)
-        except AssertionError as error:
+        except (AssertionError, NotImplementedError) as error:
             raise ValueError(str(error)) from error
 
 
@@ -97,7 +109,10 @@ def option_parameters(scenario: str) -> dict[str, inspect.Parameter]:
     """
     ours = inspect.signature(make).parameters
     found = {name: each for name, each in ours.items() if each.kind is each.KEYWORD_ONLY}
-    for kind in type(make_game(scenario)).__mro__[:-1]:
+    game = make_game(scenario)
+    if scenario in BODIES:
+        return found | body_parameters(game)
+    for kind in type(game).__mro__[:-1]:
         parameters = inspect.signature(kind).parameters
         named = {
             name: each for name, each in parameters.items() if each.kind is not each.VAR_KEYWORD

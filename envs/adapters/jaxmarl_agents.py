@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
 from envs.choices import check_choice
@@ -43,7 +42,7 @@ def check_interface(game: Any, has_shaped_reward: bool) -> None:
             f"interface says, but {type(game).__name__} does not keep to it; choose another."
         )
     if has_shaped_reward:
-        orders = {agent: jnp.int32(0) for agent in game.agents}
+        orders = {agent: game.action_space(agent).sample(key) for agent in game.agents}
         *_, told = jax.eval_shape(game.step_env, key, state, orders)
         if "shaped_reward" not in told:
             raise ValueError(
@@ -74,18 +73,6 @@ def choose_team(game: Any, team: str | None) -> tuple[str, ...]:
         )
     check_choice("team", team, sides)
     return tuple(sides[team])
-
-
-def num_actions(game: Any, agent: str) -> int:
-    """Returns how many actions an agent has; a ValueError unless they are discrete."""
-    space = game.action_space(agent)
-    if not hasattr(space, "n"):
-        raise ValueError(
-            f"Expected discrete actions, but {type(game).__name__} gives {agent} a "
-            f"{type(space).__name__} of shape {space.shape}. Choose an environment with discrete "
-            "actions; some of JaxMARL's have an option for them, such as act_type=Discrete."
-        )
-    return int(space.n)
 
 
 def legal_actions(game: Any) -> Callable[[PyTree], dict[str, Array]] | None:

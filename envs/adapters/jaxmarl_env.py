@@ -10,14 +10,9 @@ import jax.numpy as jnp
 from jax import Array
 from jumanji.types import TimeStep, restart
 
+from envs.adapters.actions import actions_of
 from envs.adapters.common import Adapter, with_clock_at_zero
-from envs.adapters.jaxmarl_agents import (
-    agent_type,
-    check_interface,
-    choose_team,
-    legal_actions,
-    num_actions,
-)
+from envs.adapters.jaxmarl_agents import agent_type, check_interface, choose_team, legal_actions
 from envs.jaxmarl_import import quiet_stdout
 from envs.team import next_timestep
 from oatrpo_jax.types import Observation, PyTree, strongly_typed
@@ -50,9 +45,9 @@ class State(NamedTuple):
 class JaxmarlEnv(Adapter):
     """A team of a JaxMARL environment.
 
-    An episode ends when JaxMARL says so for all agents.  It is truncated if it would not have
-    ended with the clock at zero, and terminated otherwise.  The global state is JaxMARL's
-    ``world_state`` where there is one, else the team's views in a row.
+    An episode ends when JaxMARL says so for all agents.  It is truncated if JaxMARL says that, or
+    if it would not have ended with the clock at zero, and terminated otherwise.  The global state
+    is JaxMARL's ``world_state`` where there is one, else the team's views in a row.
 
     Args:
         game: JaxMARL's environment.
@@ -79,23 +74,17 @@ class JaxmarlEnv(Adapter):
         self._team = choose_team(game, team)
         self._opponents = tuple(agent for agent in game.agents if agent not in self._team)
         self._success = SUCCESS.get(type(game).__name__)
-        self._num_actions = {agent: num_actions(game, agent) for agent in game.agents}
-        self._legal = legal_actions(game)
+        spaces = {agent: game.action_space(agent) for agent in game.agents}
+        self._all_actions = actions_of(type(game).__name__, spaces)
+        actions = actions_of(type(game).__name__, {agent: spaces[agent] for agent in self._team})
+        self._legal = None if actions.is_continuous else legal_actions(game)
         self._shaped_coef = shaped_coef
-        super().__init__(
-            [agent_type(agent) for agent in self._team],
-            [self._num_actions[agent] for agent in self._team],
-            reward,
-            agent_id,
-        )
+        super().__init__([agent_type(agent) for agent in self._team], actions, reward, agent_id)
         self.settings |= {
             "team": team,
             "opponents": "random" if self._opponents else None,
             "shaped_coef": shaped_coef,
         }
-
-    def __repr__(self) -> str:
-        return f"JaxmarlEnv({type(self.game).__name__}, {self.num_agents} agents)"
 
     def reset(self, key: Array) -> tuple[State, TimeStep[Observation]]:
         """Returns a fresh state and its first time step."""
@@ -117,14 +106,15 @@ class JaxmarlEnv(Adapter):
 
         Args:
             state: episode so far.
-            action: ``[N]`` int32, of the team.
+            action: of the team, ``[N]`` int32, or ``[N, D]`` float32 raw actions.
         """
         key, step_key, opponent_key = jax.random.split(state.key, 3)
-        orders = dict(zip(self._team, action, strict=True)) | self._random_orders(opponent_key)
+        orders = dict(zip(self._team, self.actions.orders(action), strict=True))
+        orders |= self._random_orders(opponent_key)
         orders = {agent: orders[agent] for agent in self.game.agents}
         with quiet_stdout():
             seen, game, rewards, dones, told = self.game.step_env(step_key, state.game, orders)
-            ends_without_clock = self._ends_without_clock(step_key, state.game, orders)
+            is_cut_off = self._is_cut_off(step_key, state.game, orders, told)
         ends = dones["__all__"]
         # At the end all are done; who was active in the last step is what matters then.
         done = jnp.stack([dones[agent] for agent in self._team])
@@ -145,7 +135,7 @@ class JaxmarlEnv(Adapter):
             self._observation(seen, after),
             reward,
             after.is_over,
-            ends & ends_without_clock,
+            ends & ~is_cut_off,
             self._extras(after, success),
         )
 
@@ -158,21 +148,30 @@ class JaxmarlEnv(Adapter):
 
     def _random_orders(self, key: Array) -> dict[str, Array]:
         keys = jax.random.split(key, len(self._opponents) or 1)
-        return {
-            agent: jax.random.randint(keys[index], (), 0, self._num_actions[agent], jnp.int32)
-            for index, agent in enumerate(self._opponents)
-        }
+        places = [self.game.agents.index(agent) for agent in self._opponents]
+        orders = map(self._all_actions.draw, keys[: len(places)], places)
+        return dict(zip(self._opponents, orders, strict=True))
 
-    def _ends_without_clock(self, key: Array, game: PyTree, orders: dict[str, Array]) -> Array:
+    def _is_cut_off(
+        self, key: Array, game: PyTree, orders: dict[str, Array], told: dict[str, Any]
+    ) -> Array:
+        """Returns ``[]`` bool: would an episode that ends with this step go on without a limit?"""
+        if "truncation" in told:
+            return told["truncation"] > 0
         begun = with_clock_at_zero(game, "step")
         if begun is None:
-            return jnp.array(True)
-        return self.game.step_env(key, begun, orders)[3]["__all__"]
+            return jnp.array(False)
+        return ~self.game.step_env(key, begun, orders)[3]["__all__"]
 
     def _observation(self, seen: dict[str, Array], state: State) -> Observation:
         views = [seen[agent] for agent in self._team]
         flat = [view.reshape(view.size).astype(jnp.float32) for view in views]
-        world = seen["world_state"] if "world_state" in seen else jnp.concatenate(flat)
+        world = self._world(seen, state.game)
+        world = jnp.concatenate(flat) if world is None else world
         legal = self._legal(state.game) if self._legal else None
         rows = None if legal is None else [legal[agent] for agent in self._team]
         return self.observe(flat, rows, world, state.active)
+
+    def _world(self, seen: dict[str, Array], game: PyTree) -> Array | None:
+        """Returns what the library shows of everything, of any shape; None if nothing."""
+        return seen.get("world_state")

@@ -17,13 +17,17 @@ SCENARIO_NAMES = (
     "Connector-v3",
     "Cleaner-v0",
     "MMST-v0",
+    "SearchAndRescue-v0",
 )
 """What is known to work; `make` takes any registered name, those of your own among them."""
 
 IS_OPEN = True
 """`make` takes more names than are listed, and refuses the others itself."""
 
-OBJECTS = ("scenario", "options", "generator", "reward_fn", "viewer")
+OBJECTS = (
+    *("scenario", "options", "generator", "reward_fn", "viewer"),
+    *("observation", "target_dynamics"),
+)
 """Parameters of `make` and of jumanji's environments that are no options."""
 
 FOLLOWERS = {"fov": "grid_size", "max_step": "time_limit"}

@@ -12,12 +12,24 @@ from jax import Array
 from jumanji import specs
 from jumanji.types import TimeStep, restart
 
+from envs.adapters.actions import Actions, BoxActions, DiscreteActions, make_box
 from envs.adapters.common import Adapter, with_clock_at_zero
 from envs.team import next_timestep
 from oatrpo_jax.types import Observation, PyTree, StrPath, strongly_typed
 
-GOALS = {"percent_eaten": 100.0, "ratio_connections": 1.0, "ratio_dirty_tiles": 0.0}
+GOALS = {
+    "percent_eaten": 100.0,
+    "ratio_connections": 1.0,
+    "ratio_dirty_tiles": 0.0,
+    "targets_remaining": 0.0,
+}
 """By entry of jumanji's extras: its value when the team has reached its goal."""
+
+SHOWN_ONLY = ("targets_remaining",)
+"""Such entries that jumanji tells of in the observation and not in the extras."""
+
+CLOCKS = ("step_count", "step")
+"""What jumanji's states call the steps so far."""
 
 BOARDS = ("grid", "adj_matrix")
 """Fields of observations that show the same to all, be they as long as there are agents."""
@@ -54,39 +66,37 @@ class JumanjiEnv(Adapter):
 
     def __init__(self, game: Any, *, reward: str = "sum", agent_id: bool = False) -> None:
         self.game = game
-        num_actions = check_actions(game)
-        super().__init__(["agent"] * game.num_agents, num_actions, reward, agent_id)
-
-    def __repr__(self) -> str:
-        return f"JumanjiEnv({type(self.game).__name__}, {self.num_agents} agents)"
+        actions = actions_of_team(game)
+        super().__init__(["agent"] * game.num_agents, actions, reward, agent_id)
 
     def reset(self, key: Array) -> tuple[State, TimeStep[Observation]]:
         """Returns a fresh state and its first time step."""
         game, timestep = self.game.reset(key)
         state = State(strongly_typed(game), jnp.array(False))
         seen = self._observation(timestep.observation, jnp.ones(self.num_agents, bool))
-        return state, restart(seen, team_extras(timestep.extras), dtype=jnp.float32)
+        return state, restart(seen, team_extras(timestep), dtype=jnp.float32)
 
     def step(self, state: State, action: Array) -> tuple[State, TimeStep[Observation]]:
         """Returns the state and time step that follow.
 
         Args:
             state: episode so far.
-            action: ``[N]`` int32.
+            action: ``[N]`` int32, or ``[N, D]`` float32 raw actions.
         """
-        game, timestep = self.game.step(state.game, action)
+        orders = jnp.stack(self.actions.orders(action))
+        game, timestep = self.game.step(state.game, orders)
         discount = jnp.broadcast_to(timestep.discount, (self.num_agents,))
         is_last = timestep.last() | state.is_over
         is_termination = timestep.last() & jnp.all(discount == 0)
-        begun = with_clock_at_zero(state.game, "step_count")
+        begun = with_clock_at_zero(state.game, *CLOCKS)
         if begun is not None:
-            is_termination &= self.game.step(begun, action)[1].last()
+            is_termination &= self.game.step(begun, orders)[1].last()
         return State(strongly_typed(game), is_last), next_timestep(
             self._observation(timestep.observation, is_last | (discount > 0)),
             self.team_reward(timestep.reward),
             is_last,
             is_termination,
-            team_extras(timestep.extras),
+            team_extras(timestep),
         )
 
     def animate(
@@ -137,15 +147,27 @@ class JumanjiEnv(Adapter):
         return self.observe(list(planes), list(legal), world, active)
 
 
-def check_actions(game: Any) -> list[int]:
-    """Returns each agent's number of actions; a ValueError unless they are discrete."""
-    spec = game.action_spec
-    if not isinstance(spec, specs.MultiDiscreteArray) or spec.shape != (game.num_agents,):
+def actions_of_team(game: Any) -> Actions:
+    """Returns the agents' actions; a ValueError unless each has one that is discrete or a vector.
+
+    A vector is one of real numbers between bounds.
+    """
+    spec, name = game.action_spec, f"jumanji's {type(game).__name__}"
+    if isinstance(spec, specs.MultiDiscreteArray) and spec.shape == (game.num_agents,):
+        return DiscreteActions(tuple(np.asarray(spec.num_values).tolist()))
+    is_bounded = type(spec) is specs.BoundedArray and jnp.issubdtype(spec.dtype, jnp.floating)
+    if not (is_bounded and spec.shape[:-1] == (game.num_agents,)):
         raise ValueError(
-            f"Expected one discrete action for each of {game.num_agents} agents, but jumanji's "
-            f"{type(game).__name__} takes {spec}. Choose an environment with discrete actions."
+            f"Expected one discrete action, or one vector between bounds, for each of "
+            f"{game.num_agents} agents, but {name} takes {spec}. Choose another environment."
         )
-    return np.asarray(spec.num_values).tolist()
+    low, high = (np.broadcast_to(end, spec.shape) for end in (spec.minimum, spec.maximum))
+    return BoxActions(
+        tuple(
+            make_box(f"{name}: agent {agent}", *ends, spec.shape[1:])
+            for agent, ends in enumerate(zip(low, high, strict=True))
+        )
+    )
 
 
 def fields(observation: Any) -> Iterator[tuple[str, PyTree]]:
@@ -162,11 +184,13 @@ def scale(value: PyTree, spec: specs.Spec) -> PyTree:
     return jax.tree.map(lambda leaf: leaf.astype(jnp.float32), value)
 
 
-def team_extras(extras: dict[str, Any] | None) -> dict[str, Array]:
+def team_extras(timestep: Any) -> dict[str, Array]:
     """Returns jumanji's scalars as float32, and ``success`` where it is not told but follows."""
+    seen = timestep.observation
+    shown = {name: getattr(seen, name) for name in SHOWN_ONLY if hasattr(seen, name)}
     scalars = {
         name: jnp.asarray(value, jnp.float32)
-        for name, value in (extras or {}).items()
+        for name, value in (shown | (timestep.extras or {})).items()
         if jnp.ndim(value) == 0
     }
     goals = [scalars[name] == value for name, value in GOALS.items() if name in scalars]

@@ -115,7 +115,8 @@ def _differing(rows: Sequence[_Row]) -> list[str]:
 def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the settings that an algorithm has in an environment if nothing else is said."""
     fields = (*dataclasses.fields(Config), *dataclasses.fields(Hyperparams))
-    preset = get_preset(config["environment"], config["algorithm"])
+    is_continuous = config["env_spec"].get("is_continuous", False)  # Runs of before were not.
+    preset = get_preset(config["environment"], config["algorithm"], is_continuous)
     ours = {field.name: field.default for field in fields}
     layers = {**ours, **preset.config, **preset.hyperparams}
     return {name: _plain(value) for name, value in layers.items()}

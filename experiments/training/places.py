@@ -59,10 +59,16 @@ def find_places(
 def check_sizes(home: Place, name: str, theirs: EnvSpec) -> None:
     """Raises a UsageError unless policies trained in one environment can play in another."""
     ours = home.trainer.learner.spec
-    sizes = {"agents": "num_agents", "actions": "num_actions", "features of a view": "view_size"}
-    differ = [
+    kinds = {False: "discrete actions", True: "continuous actions"}
+    sizes = {"num_agents": "agents", "view_size": "features of a view"}
+    differ = []
+    if ours.is_continuous != theirs.is_continuous:
+        differ = [f"{kinds[theirs.is_continuous]}, not {kinds[ours.is_continuous]}"]
+    else:
+        sizes["num_actions"] = "dimensions of an action" if ours.is_continuous else "actions"
+    differ += [
         f"{getattr(theirs, size)} {what}, not {getattr(ours, size)}"
-        for what, size in sizes.items()
+        for size, what in sizes.items()
         if getattr(ours, size) != getattr(theirs, size)
     ]
     if differ:

@@ -81,15 +81,15 @@ def advice(experiment: Experiment, directory: Path) -> str:
 
     What an active agent draws that has no legal action has no log-probability (`Learner.act`).
     """
-    reads = experiment.algorithm.reads(experiment.config)
-    names = [name for name in CALMING if name in reads and name not in experiment.swept]
+    reads, swept = experiment.reads, experiment.swept
+    names = [name for name in CALMING if name in reads and name not in swept]
     if len(experiment.points) == 1:
         return (
             f"Lower {' or '.join(names)}: {command('run')} --resume {shown(directory)} with "
             f"another value of {'it' if len(names) == 1 else 'one'} goes on from that checkpoint. "
             f"{MASKS}"
         )
-    return f"Start anew with lower values of {' or '.join([*experiment.swept, *names])}. {MASKS}"
+    return f"Start anew with lower values of {' or '.join([*swept, *names])}. {MASKS}"
 
 
 def is_finished(experiment: Experiment, directory: Path) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from oatrpo_jax.advantages import divisor
+from oatrpo_jax.advantages import divisor, masked_mean
 from oatrpo_jax.reuse.experience import Experience, Slots
 from oatrpo_jax.reuse.rows import blocks_of, spaced_envs, subsample_envs
 from oatrpo_jax.types import PyTree
@@ -16,12 +16,20 @@ from oatrpo_jax.types import PyTree
 NUM_BLOCKS = 8
 """Parts of a rollout whose gradients are compared, to tell a difference from noise."""
 
+OVERLAP = 0.5
+"""Least mean of the importance ratios, which is 1 where all that the learner does was done there.
+
+Where policies have parted, ratios and gradients are all near 0.  Such a gradient has hardly a
+variance, and near an optimum its distance from the learner's own is as small as that one itself.
+"""
+
 
 class GradientError(NamedTuple):
     """The error of the gradient that each slot gives, as an estimate of the learner's own.
 
     Both are squared norms, added up over all parameters; an own slot has no bias.  They are inf
-    where fewer than two blocks tell, and NaN where the slot or the learner is.
+    where fewer than two blocks tell, and NaN where the slot or the learner is.  The variance is inf
+    too where a slot shows less than half of what the learner does, see `OVERLAP`.
 
     Attributes:
         variance: ``[G, N]`` of the slot's gradient, a mean over its rows.
@@ -34,7 +42,9 @@ class GradientError(NamedTuple):
 
 
 def gradient_error(
-    gradient: Callable[[jax.Array, Slots], PyTree], blocks: Experience, own_share: jax.Array
+    gradient: Callable[[jax.Array, Slots], tuple[PyTree, jax.Array]],
+    blocks: Experience,
+    own_share: jax.Array,
 ) -> GradientError:
     """Returns how far each slot's policy gradient is from the learner's own.
 
@@ -48,7 +58,7 @@ def gradient_error(
 
     Args:
         gradient: (learner index, one slot's rows ``[T, E]``) -> gradient of the learner's
-            objective.
+            objective, and mean importance ratio.
         blocks: slots are ``[N, K, T, E]``, see `in_blocks`.
         own_share: ``[G, N]`` weights of the slots that make up the learner's own gradient.
     """
@@ -56,7 +66,7 @@ def gradient_error(
 
     def row(learner: jax.Array) -> GradientError:
         rows = blocks.seen_by(learner)
-        gradients = jax.vmap(jax.vmap(gradient, (None, 0)), (None, 0))(learner, rows)
+        gradients, ratio = jax.vmap(jax.vmap(gradient, (None, 0)), (None, 0))(learner, rows)
         is_own = has_rows & (own_share[learner] > 0)[:, None]
         has_own = jnp.any(is_own, axis=0)
         share = jnp.where(is_own, own_share[learner][:, None], 0.0)
@@ -66,7 +76,8 @@ def gradient_error(
         gap, noise = _moments(difference, has_rows & has_own)
         _, variance = _moments(gradients, has_rows)
         bias = jnp.where(jnp.isinf(noise), noise, jnp.maximum(gap - noise, 0.0))
-        return GradientError(variance, bias)
+        is_apart = masked_mean(ratio, has_rows, axis=1) < OVERLAP
+        return GradientError(jnp.where(is_apart, jnp.inf, variance), bias)
 
     return jax.lax.map(row, jnp.arange(len(own_share)))
 

@@ -120,3 +120,30 @@ def make_experience(
     )
     num_policies = len(jax.tree.leaves(policies)[0])
     return Experience(slots, jnp.arange(num_policies)[:, None] == labels, memories=memories)
+
+
+def record_log_ratio(
+    policy: Policy, params: PyTree, slots: Slots, chosen: jax.Array, table: jax.Array
+) -> jax.Array:
+    """Returns a table of log-ratios, ``[N, T, E]``, with some slots filled in.
+
+    ``L[n] = log pi(a^n|o^n) - log mu^n`` on the slots chosen, 0 on rows where the agent was
+    inactive.
+
+    Args:
+        policy: whose parameters they are.
+        params: of pi.
+        slots: the experience; ``log_prob`` is that of mu.
+        chosen: ``[N]`` bool; what is in the table of other slots stays.
+        table: the log-ratios so far.
+    """
+    chosen_first = jnp.argsort(~chosen)
+
+    def fill(position: jax.Array, table: jax.Array) -> jax.Array:
+        slot = chosen_first[position]
+        rows = jax.tree.map(lambda x: x[slot], slots)
+        distribution = policy.on(params, rows)
+        change = distribution.log_prob(rows.action) - rows.log_prob
+        return table.at[slot].set(jnp.where(rows.active, change, 0.0))
+
+    return jax.lax.fori_loop(0, jnp.sum(chosen), fill, table)

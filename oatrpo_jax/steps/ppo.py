@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning, adam_init
 from oatrpo_jax.policies.policy import Policy
+from oatrpo_jax.reuse.experience import Slots, record_log_ratio
 from oatrpo_jax.reuse.sources import PolicyBatch
 from oatrpo_jax.steps.gradient_passes import gradient_passes
 from oatrpo_jax.steps.signature import DrawSources, PolicyStep, weighted_sum
@@ -40,6 +41,33 @@ def clipped_objective(
     objective = jnp.minimum(ratio * advantage, clipped * advantage)
     capped = jnp.where(advantage < 0, jnp.maximum(objective, dual_clip * advantage), objective)
     return jnp.where(is_own, objective, capped)
+
+
+def recentre(
+    policy: Policy, params: PyTree, slots: Slots, others: jax.Array, hparams: Hyperparams
+) -> Slots:
+    """Returns the slots, with ratios of others' rows to be clipped around the learner's own policy.
+
+    With ``pi_k`` the policy before the step, ``w = pi_k / mu`` and ``rho = pi / pi_k``, the
+    objective of another's row is ``min(w, dual_clip) x min(rho A, clip(rho, 1 - eps, 1 + eps) A)``.
+    Its gradient begins as that of the importance-weighted advantage.  Around the behaviour (Eq. 8)
+    the clip lets pass only what draws the policy towards the behaviour, be advantages mere noise:
+    where ``pi > mu`` it cuts off what a good action would gain, and where ``pi < mu`` what a bad
+    one would.
+
+    Args:
+        policy: whose parameters they are; its config says around what to clip.
+        params: of pi_k.
+        slots: all experience.
+        others: ``[N]`` bool, the others' slots that the learner uses.
+        hparams: has the cap on w.
+    """
+    if policy.config.clip_center == "behaviour":
+        return slots
+    none = jnp.zeros_like(slots.log_prob)
+    log_weight = record_log_ratio(policy, params, slots, others, none)
+    weight = jnp.minimum(jnp.exp(log_weight), hparams.dual_clip)
+    return slots._replace(log_prob=slots.log_prob + log_weight, advantage=slots.advantage * weight)
 
 
 def clip_loss(
@@ -91,6 +119,7 @@ CLIP = PolicyStep(
     apply=clip_step,
     init=adam_init,
     reads=frozenset({"num_epochs", "actor_lr", "ent_coef", "clip_eps"}),
-    reads_when_shared=frozenset({"dual_clip"}),
+    reads_when_shared=frozenset({"clip_center", "dual_clip"}),
+    prepare=recentre,
 )
 """Clipped ratios and Adam (PPO)."""

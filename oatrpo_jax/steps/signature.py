@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.policy import Policy
+from oatrpo_jax.reuse.experience import Slots
 from oatrpo_jax.reuse.sources import PolicyBatch, Sources
 from oatrpo_jax.types import PyTree
 
@@ -35,6 +36,19 @@ class StepFunction(Protocol):
         ...
 
 
+Prepare = Callable[[Policy, PyTree, Slots, jax.Array, Hyperparams], Slots]
+"""(policy, its parameters before the step, slots, ``[N]`` bool the others' that are used,
+coefficients) -> the slots as the step is to see them."""
+
+
+def as_recorded(
+    policy: Policy, params: PyTree, slots: Slots, others: jax.Array, hparams: Hyperparams
+) -> Slots:
+    """Returns the slots as they are."""
+    del policy, params, others, hparams
+    return slots
+
+
 @dataclass(frozen=True)
 class PolicyStep:
     """A kind of local step.
@@ -44,12 +58,14 @@ class PolicyStep:
         init: parameters -> the optimiser state that the step carries along.
         reads: the settings and coefficients that the step reads.
         reads_when_shared: those that it reads only where it may see others' experience.
+        prepare: what becomes of others' experience before the step, see `Prepare`.
     """
 
     apply: StepFunction
     init: Callable[[PyTree], PyTree]
     reads: frozenset[str]
     reads_when_shared: frozenset[str] = frozenset()
+    prepare: Prepare = as_recorded
 
 
 def weighted_sum(weight: jax.Array, x: jax.Array) -> jax.Array:

@@ -1,4 +1,7 @@
-"""What every environment must do; a name added to `ENVIRONMENTS` is tested by all of it."""
+"""What every environment must do; a name added to `ENVIRONMENTS` is tested by all of it.
+
+A word after the name tells apart the same environment with other options.
+"""
 
 import importlib.util
 import subprocess
@@ -13,6 +16,7 @@ import pytest
 
 import envs
 import oatrpo_jax
+from oatrpo_jax.types import acts_continuously
 from tests.jax_settings import JAX_SETTINGS, type_names
 
 needs_engine = pytest.mark.skipif(
@@ -50,6 +54,19 @@ ENVIRONMENTS = {
     "jumanji:RobotWarehouse-v0": SLOW,
     "jumanji:LevelBasedForaging-v0": SLOW,
     "jumanji:MMST-v0": SLOW,
+    "jaxmarl:MPE_simple_speaker_listener_v4 continuous": DAILY,
+    "jaxmarl:MPE_simple_spread_v3 continuous": SLOW,
+    "jaxmarl:MPE_simple_reference_v3 continuous": SLOW,
+    "jaxmarl:MPE_simple_tag_v3 continuous": SLOW,
+    "jaxmarl:MPE_simple_world_comm_v3": SLOW,
+    "jaxmarl:MPE_simple_facmac_v1": SLOW,
+    "jaxmarl:jaxnav continuous": SLOW,
+    "jaxmarl:hopper_3x1": THOROUGH,
+    "jaxmarl:ant_4x2": SLOW,
+    "jaxmarl:halfcheetah_6x1": SLOW,
+    "jaxmarl:humanoid_9|8": SLOW,
+    "jaxmarl:walker2d_2x3": SLOW,
+    "jumanji:SearchAndRescue-v0": SLOW,
 }
 QUICK = ("maze:black-red", "jaxmarl:switch_riddle", "jumanji:Cleaner-v0")
 """Compiled and stepped in few seconds: tests that compile for themselves run on these daily."""
@@ -61,6 +78,20 @@ OPTIONS = {
     "jaxmarl:overcooked": {"max_steps": 40},
     "jaxmarl:overcooked_v2": {"max_steps": 40, "random_agent_positions": True},
     "jaxmarl:jaxnav": {"max_steps": 40},
+    "jaxmarl:MPE_simple_speaker_listener_v4 continuous": {
+        "action_type": "Continuous",
+        "max_steps": 9,
+    },
+    "jaxmarl:MPE_simple_spread_v3 continuous": {"action_type": "Continuous"},
+    "jaxmarl:MPE_simple_reference_v3 continuous": {"action_type": "Continuous"},
+    "jaxmarl:MPE_simple_tag_v3 continuous": {"action_type": "Continuous", "team": "adversary"},
+    "jaxmarl:MPE_simple_world_comm_v3": {"team": "adversary"},
+    "jaxmarl:MPE_simple_facmac_v1": {"team": "adversary"},
+    "jaxmarl:jaxnav continuous": {"act_type": "Continuous", "max_steps": 40},
+    "jaxmarl:ant_4x2": {"episode_length": 40},
+    "jaxmarl:halfcheetah_6x1": {"episode_length": 40},
+    "jaxmarl:walker2d_2x3": {"episode_length": 40},
+    "jumanji:SearchAndRescue-v0": {"num_targets": 5, "time_limit": 40},
     "jumanji:LevelBasedForaging-v0": {"grid_size": 5, "num_food": 1, "time_limit": 20},
     "jumanji:Cleaner-v0": {"num_rows": 3, "num_cols": 3},
     "jumanji:Connector-v3": {"grid_size": 5, "num_agents": 2},
@@ -72,6 +103,9 @@ LARGE_FEATURES = {
     "jaxmarl:overcooked_v2": 20,
     "jaxmarl:HeuristicEnemySMAX": 32,  # The map's width; positions in the world state.
     "jumanji:RobotWarehouse-v0": 11,  # Rows of the warehouse, which jumanji does not bound.
+    "jaxmarl:ant_4x2": 50,  # Turns of the joints per second.
+    "jaxmarl:halfcheetah_6x1": 100,
+    "jaxmarl:humanoid_9|8": 300,  # Torques.
 }
 """Bound of the features that adapters hand on as they are, where it is not 10."""
 FIXED_STARTS = ("football:", "grf:")
@@ -83,12 +117,22 @@ MAX_STEPS = 500
 @cache
 def compiled(name):
     """Returns the environment with its jitted reset and step, compiled once for all tests."""
-    env = envs.make(name, **OPTIONS.get(name, {}))
+    env = envs.make(name.partition(" ")[0], **OPTIONS.get(name, {}))
     return env, jax.jit(env.reset), jax.jit(env.step)
 
 
-def random_action(env, key):
-    return jax.random.randint(key, (env.num_agents,), 0, env.num_actions, jnp.int32)
+def random_action(env, mask, rng):
+    """Returns legal actions; raw ones of two deviations, the dimensions that are not there too."""
+    if acts_continuously(env):
+        return jnp.asarray(2 * rng.normal(size=mask.shape), jnp.float32)
+    return jnp.array([rng.choice(np.flatnonzero(legal)) for legal in np.asarray(mask)], jnp.int32)
+
+
+def first_action(env, mask):
+    """Returns the first legal action of each agent, or the middle of its box."""
+    if acts_continuously(env):
+        return jnp.zeros(mask.shape, jnp.float32)
+    return jnp.argmax(mask, axis=-1).astype(jnp.int32)
 
 
 @cache
@@ -99,9 +143,8 @@ def random_episode(name, seed=0):
     states, timesteps = [state], [jax.device_get(timestep)]
     rng = np.random.default_rng(seed)
     while not timesteps[-1].last() and len(states) <= MAX_STEPS:
-        mask = np.asarray(timesteps[-1].observation.action_mask)
-        action = np.array([rng.choice(np.flatnonzero(legal)) for legal in mask], np.int32)
-        state, timestep = step(states[-1], jnp.asarray(action))
+        action = random_action(env, timesteps[-1].observation.action_mask, rng)
+        state, timestep = step(states[-1], action)
         states.append(state)
         timesteps.append(jax.device_get(timestep))
     return states, timesteps
@@ -124,7 +167,7 @@ compiles_for_itself = pytest.mark.parametrize("name", rows(QUICK))
 
 
 def test_names_are_registered(name):
-    assert name in envs.registered_names()
+    assert name.partition(" ")[0] in envs.registered_names()
 
 
 @pytest.mark.parametrize("family", ["jaxmarl", "jumanji"])
@@ -141,7 +184,7 @@ def test_sizes_and_types_describe_the_agents(name):
     env, _, _ = compiled(name)
     assert len(env.agent_types) == env.num_agents >= 1
     assert all(isinstance(kind, str) for kind in env.agent_types)
-    assert env.num_actions >= 2
+    assert env.num_actions >= (1 if acts_continuously(env) else 2)
 
 
 def test_observations_have_the_shapes_and_dtypes_of_the_protocol(name):
@@ -167,7 +210,8 @@ def test_values_conform_to_the_specs(name):
         env.observation_spec.validate(timestep.observation)
         env.reward_spec.validate(timestep.reward)
         env.discount_spec.validate(timestep.discount)
-    env.action_spec.validate(random_action(env, jax.random.key(0)))
+    mask = random_episode(name)[1][0].observation.action_mask
+    env.action_spec.validate(random_action(env, mask, np.random.default_rng(0)))
 
 
 def test_reward_and_discount_are_float32_scalars(name):
@@ -215,10 +259,9 @@ def test_only_the_last_step_may_terminate(name):
 
 
 def test_the_last_step_is_not_followed_by_a_reset(name):
-    _, _, step = compiled(name)
+    env, _, step = compiled(name)
     states, timesteps = random_episode(name)
-    mask = timesteps[-1].observation.action_mask
-    _, timestep = step(states[-1], jnp.argmax(mask, axis=-1).astype(jnp.int32))
+    _, timestep = step(states[-1], first_action(env, timesteps[-1].observation.action_mask))
     assert not timestep.first()
     # A hidden reset would begin a new episode, which would not be over after one step.
     assert timestep.last()
@@ -231,7 +274,7 @@ def test_jit_changes_nothing(name):
     jitted, plain = reset(key), env.reset(key)
     chex.assert_trees_all_close(jitted[1], plain[1], rtol=1e-5, atol=1e-5)
     chex.assert_trees_all_equal_shapes_and_dtypes(jitted[0], plain[0])
-    action = jnp.argmax(plain[1].observation.action_mask, axis=-1).astype(jnp.int32)
+    action = first_action(env, plain[1].observation.action_mask)
     jitted, plain = step(plain[0], action), env.step(plain[0], action)
     chex.assert_trees_all_close(jitted[1], plain[1], rtol=1e-5, atol=1e-5)
     chex.assert_trees_all_equal_shapes_and_dtypes(jitted[0], plain[0])
@@ -263,7 +306,7 @@ def test_vmap_equals_a_loop(name):
     env, reset, step = compiled(name)
     keys = jax.random.split(jax.random.key(2), 3)
     states, timesteps = jax.jit(jax.vmap(env.reset))(keys)
-    actions = jnp.argmax(timesteps.observation.action_mask, axis=-1).astype(jnp.int32)
+    actions = first_action(env, timesteps.observation.action_mask)
     _, batch = jax.jit(jax.vmap(env.step))(states, actions)
     for lane, key in enumerate(keys):
         _, single = step(reset(key)[0], actions[lane])
@@ -289,6 +332,68 @@ def test_the_key_decides_the_episode(name):
     assert (reset(jax.random.key(0))[1].observation.global_state == state).all()
     others = [reset(jax.random.key(seed))[1].observation.global_state for seed in range(1, 6)]
     assert any((other != state).any() for other in others)
+
+
+CONTINUOUS = (
+    *(name for name in ENVIRONMENTS if name.endswith(" continuous")),
+    *("jaxmarl:ant_4x2", "jaxmarl:halfcheetah_6x1", "jaxmarl:hopper_3x1", "jaxmarl:humanoid_9|8"),
+    *("jaxmarl:walker2d_2x3", "jaxmarl:MPE_simple_world_comm_v3", "jaxmarl:MPE_simple_facmac_v1"),
+    "jumanji:SearchAndRescue-v0",
+)
+with_vectors = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=ENVIRONMENTS[name]) for name in CONTINUOUS]
+)
+
+
+def after_some_steps(name):
+    """Returns a state in the middle of a random episode, and raw actions of one deviation."""
+    env, _, _ = compiled(name)
+    states, _ = random_episode(name)
+    raw = jax.random.normal(jax.random.key(5), (env.num_agents, env.num_actions))
+    return states[len(states) // 2], raw
+
+
+def same_step(name, state, action, other):
+    """Returns whether two actions lead to the same state and time step, to the bit."""
+    _, _, step = compiled(name)
+    pairs = zip(*(jax.tree.leaves(step(state, each)) for each in (action, other)), strict=True)
+    as_numbers = [
+        [
+            jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+            for x in pair
+        ]
+        for pair in pairs
+    ]
+    return all(bool((one == two).all()) for one, two in as_numbers)
+
+
+def test_those_with_continuous_actions_say_so(name):
+    env, _, _ = compiled(name)
+    assert acts_continuously(env) == (name in CONTINUOUS)
+
+
+@with_vectors
+def test_an_action_decides_the_step(name):
+    state, raw = after_some_steps(name)
+    assert same_step(name, state, raw, raw)
+    assert not same_step(name, state, raw, -raw)
+
+
+@with_vectors
+def test_beyond_its_box_an_action_is_that_at_the_edge(name):
+    state, raw = after_some_steps(name)
+    assert same_step(name, state, 1e6 * raw, jnp.sign(raw))
+
+
+@with_vectors
+def test_dimensions_that_an_agent_has_not_change_nothing(name):
+    env, _, _ = compiled(name)
+    state, raw = after_some_steps(name)
+    mask = random_episode(name)[1][0].observation.action_mask
+    assert mask.sum(axis=1).tolist() == list(
+        env.settings.get("action_dimensions", mask.sum(axis=1))
+    )
+    assert same_step(name, state, raw, jnp.where(mask, raw, 0.0))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import json
 from functools import partial
-from typing import get_args
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,8 @@ from experiments.analysis.speed.programs import (
     checksum,
     first_rollout,
     pairwise_kl,
+    random_actions,
+    random_policy,
     update,
 )
 from experiments.analysis.speed.timing import (
@@ -25,7 +27,8 @@ from experiments.analysis.speed.timing import (
     seconds_of_run,
     time_in_turns,
 )
-from oatrpo_jax import Config, Hyperparams, make_trainer
+from oatrpo_jax import Config, Hyperparams, Observation, make_trainer
+from tests.probe_envs import RoleGame, Steering
 
 
 def test_series_end_where_the_effort_does():
@@ -82,6 +85,24 @@ def test_sides_are_run_in_turns_and_each_goes_on_from_its_last_run():
     time_in_turns([one, two], repeats=3)
     assert len(one.seconds) == len(two.seconds) == 3
     assert one._carry == 4  # The first run warms up.
+
+
+def test_random_actions_are_of_the_kind_that_the_environment_takes():
+    mask = jnp.zeros((50, 3, 2), bool).at[..., 1].set(True)
+    seen = Observation(jnp.zeros((50, 3, 2)), mask, jnp.zeros((50, 2)), jnp.ones((50, 3), bool))
+    game: Any = RoleGame((0, 1, 1))
+    steering: Any = Steering()
+    action, log_prob = random_policy(game)(seen, jax.random.key(0))
+    assert action.shape == log_prob.shape == (50, 3)
+    np.testing.assert_array_equal(action, 1)  # The one that is legal.
+    action, log_prob = random_policy(steering)(seen, jax.random.key(0))
+    assert action.shape == (50, 3, 2) and action.dtype == jnp.float32
+    assert log_prob.shape == (50, 3)
+    # 300 numbers drawn evenly.
+    assert -1 <= action.min() < -0.9 and 0.9 < action.max() <= 1
+    side = random_actions(steering, Config(num_envs=2, rollout_length=5))
+    side.run()
+    assert len(side.seconds) == 1 and side.env_steps == 10
 
 
 @pytest.mark.thorough

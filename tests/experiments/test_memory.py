@@ -14,6 +14,7 @@ import oatrpo_jax as oa
 from experiments import evaluate, export, run
 from experiments.analysis.results import read_result
 from experiments.training.evaluation import episode_keys
+from experiments.training.signature import describe_call
 from experiments.training.team import Team, load_team, play_episode
 from oatrpo_jax.checkpoint import to_host
 from oatrpo_jax.keys import Purpose
@@ -171,7 +172,7 @@ def test_an_exported_team_remembers_as_the_docs_show(team: Team, tmp_path: Path)
 
 def test_the_specs_list_what_is_taken_and_given_in_the_order_of_the_call(team: Team):
     learner = team.experiment.trainer.learner
-    said = export.describe_call(learner)
+    said = describe_call(learner)
     assert {name: each["shape"] for name, each in said["inputs"].items()} == {
         "memory": ["batch", 2, SIZE],
         "agents_view": ["batch", 2, 63],

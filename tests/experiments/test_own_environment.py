@@ -49,6 +49,7 @@ def test_the_record_says_where_it_came_from_and_a_run_finds_it_from_anywhere(own
         "num_actions": 5,
         "view_size": 63,
         "state_size": config["env_spec"]["state_size"],
+        "is_continuous": False,
     }
     experiment = build(stored_options(own / "run"))  # From the directory of the tests.
     assert experiment.options.run.env == name and capfd.readouterr().err == ""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 DOCS = Path(__file__).parents[2] / "docs" / "evaluation.md"
-READING, PLAYING = re.findall(r"```python\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
-"""An export read and called; a team with memory playing instead of that call."""
+READING, DRAWING, PLAYING = re.findall(r"```python\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
+"""An export read and called; instead of that call continuous actions, and a team with memory."""
 
 _BEFORE = """
 import sys

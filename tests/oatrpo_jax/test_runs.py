@@ -84,13 +84,16 @@ def test_its_parts_are_those_of_the_run(trained):
     assert tree_equal(run.learner.act(run.state, *given), learner.act(run.state, *given))
 
 
-def test_a_run_of_before_policies_had_memory_has_none(trained, tmp_path):
+def test_a_run_of_before_policies_had_memory_or_acted_continuously_does_neither(trained, tmp_path):
     content = json.loads((trained / "config.json").read_text())
     assert content["config"].pop("memory_size") == 0
+    assert content["env_spec"].pop("is_continuous") is False
+    del content["config"]["initial_log_std"]
     (tmp_path / "config.json").write_text(json.dumps(content))
     (tmp_path / "checkpoints").symlink_to(trained / "checkpoints")
     old, new = (oa.load_run(directory, 1, 4) for directory in (tmp_path, trained))
     assert old.config == new.config and old.learner.start(3) is None
+    assert old.learner.spec == new.learner.spec
     assert tree_equal(old.state, new.state)
 
 

@@ -18,7 +18,7 @@ from oatrpo_jax.reuse.divergence import pairwise_divergence
 from oatrpo_jax.reuse.experience import make_experience
 from oatrpo_jax.reuse.rows import spaced_envs
 from oatrpo_jax.rollout import init_rollout, rollout
-from oatrpo_jax.types import MultiAgentEnv, Observation, Transition
+from oatrpo_jax.types import MultiAgentEnv, Observation, Transition, acts_continuously
 
 OPEN_GATE = 1e6
 """A sigma that admits everybody: the most that reuse can cost."""
@@ -34,12 +34,27 @@ def random_legal(key: Array, mask: Array) -> Array:
     return jax.random.categorical(key, jnp.where(mask, 0.0, -jnp.inf))
 
 
-def random_actions(env: MultiAgentEnv, config: Config) -> Side:
-    """Returns the trainer's own rollout under random legal actions, all of it read."""
+def random_policy(env: MultiAgentEnv) -> Callable[[Observation, Array], tuple[Array, Array]]:
+    """Returns what draws legal actions for an environment; their log-probabilities are 0.
+
+    Actions are uniform: among those that are legal, or in [-1, 1] where they are continuous.
+    """
+    is_continuous = acts_continuously(env)
 
     def act(observation: Observation, key: Array) -> tuple[Array, Array]:
-        action = random_legal(key, observation.action_mask)
-        return action, jnp.zeros(action.shape)
+        mask = observation.action_mask
+        if is_continuous:
+            action = jax.random.uniform(key, mask.shape, jnp.float32, -1.0, 1.0)
+        else:
+            action = random_legal(key, mask)
+        return action, jnp.zeros(mask.shape[:-1])
+
+    return act
+
+
+def random_actions(env: MultiAgentEnv, config: Config) -> Side:
+    """Returns the trainer's own rollout under random legal actions, all of it read."""
+    act = random_policy(env)
 
     def advance(carry: tuple) -> tuple[tuple, Array]:
         key, rollout_key = jax.random.split(carry[0])

@@ -10,22 +10,17 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Any, get_args
 
 import tyro
-from tyro.conf import OmitArgPrefixes, Suppress, arg
-from tyro.constructors import (
-    ConstructorRegistry,
-    StructConstructorSpec,
-    StructFieldSpec,
-    StructTypeInfo,
-)
+from tyro.conf import OmitArgPrefixes
 
 from envs.choices import check_choice
 from experiments.training.errors import UsageError, typed_names
 from experiments.training.naming import command
-from experiments.training.settings.defaults import AlgorithmName, get_preset
+from experiments.training.settings.defaults import CONTINUOUS, AlgorithmName, get_preset
 from experiments.training.settings.documents import read_preset, stored_options
+from experiments.training.settings.offered import make_registry, shown_names
 from experiments.training.settings.options import (
     OF_THE_PROCESS,
     Coefficients,
@@ -36,10 +31,6 @@ from experiments.training.settings.options import (
     Settings,
 )
 from experiments.training.settings.spelling import check_known
-from experiments.training.settings.whole_numbers import registry as whole_numbers
-from oatrpo_jax.algorithms import fixed_algorithm, get_algorithm
-from oatrpo_jax.config import Config
-from oatrpo_jax.reuse.rules import allowed_reuse
 
 DESCRIPTION = """Train a team of agents; every seed and every setting of the grid in one program.
 
@@ -101,8 +92,9 @@ def parse(argv: Sequence[str], others: Sequence[str] = ()) -> Options:
     if choice.algorithm is not None:
         _check_algorithm(choice.algorithm)
     if choice.resume is None:
-        settings = _typed_over(_defaults(choice), argv)
-        return Options(**_groups(settings), given=given, argv=tuple(argv))
+        defaults = _defaults(choice)
+        settings = _typed_over(Settings(**_groups(defaults)), argv)
+        return dataclasses.replace(defaults, **_groups(settings), given=given, argv=tuple(argv))
     if choice.preset is not None:
         raise UsageError(
             "preset: expected only for a new run, got it beside --resume; leave it out"
@@ -132,7 +124,7 @@ def _groups(settings: Settings) -> dict[str, Any]:
     return {each.name: getattr(settings, each.name) for each in dataclasses.fields(Settings)}
 
 
-def _defaults(choice: _Choice) -> Settings:
+def _defaults(choice: _Choice) -> Options:
     """Returns the layers below the command line of a new run."""
     of_file = Layer() if choice.preset is None else read_preset(choice.preset, choice.env)
     chosen = Run(
@@ -146,7 +138,10 @@ def _defaults(choice: _Choice) -> Settings:
         {name: (value,) for name, value in preset.hyperparams.items()},
     )
     of_choice = Layer({"env": env, "algorithm": algorithm})
-    return Settings().with_layer(of_env).with_layer(of_file).with_layer(of_choice)
+    settings = Settings().with_layer(of_env).with_layer(of_file).with_layer(of_choice)
+    open_yet = CONTINUOUS.hyperparams.keys() - of_file.coefficients.keys()
+    where_continuous = {name: (CONTINUOUS.hyperparams[name],) for name in open_yet}
+    return Options(**_groups(settings), where_continuous=where_continuous)
 
 
 def _typed_over(defaults: Settings, argv: Sequence[str]) -> Settings:
@@ -159,7 +154,7 @@ def _typed_over(defaults: Settings, argv: Sequence[str]) -> Settings:
             description=DESCRIPTION,
             args=list(argv),
             config=(OmitArgPrefixes,),
-            registry=_registry(_shown(defaults.run.algorithm, argv)),
+            registry=make_registry(shown_names(defaults.run.algorithm, argv)),
         )
     except SystemExit as exit_:
         if not exit_.code:
@@ -167,60 +162,6 @@ def _typed_over(defaults: Settings, argv: Sequence[str]) -> Settings:
         raise
     # All that a preset says is in the other options.
     return dataclasses.replace(settings, run=dataclasses.replace(settings.run, preset=None))
-
-
-def _registry(shown: frozenset[str]) -> ConstructorRegistry:
-    """Returns how tyro reads `Program` and `Coefficients`; help lists what is shown alone."""
-    registry = whole_numbers()
-
-    @registry.struct_rule
-    def group(info: StructTypeInfo) -> StructConstructorSpec | None:
-        kind = info.type
-        if kind not in (Program, Coefficients):
-            return None
-        types = _program_types() if kind is Program else _coefficient_types()
-        hidden: dict[str, Any] = {name: Annotated[each, Suppress] for name, each in types.items()}
-        fields = (
-            StructFieldSpec(name, types[name] if name in shown else hidden[name], default)
-            for name, default in info.default.items()
-        )
-        return StructConstructorSpec(lambda **values: kind(values), tuple(fields))
-
-    return registry
-
-
-def _program_types() -> dict[str, Any]:
-    hints = get_type_hints(Config)
-    return {
-        each.name: Annotated[hints[each.name], arg(help=each.metadata["doc"])]
-        for each in Program.declared()
-    }
-
-
-def _coefficient_types() -> dict[str, Any]:
-    return {
-        each.name: Annotated[
-            tuple[float, ...],
-            arg(
-                help=f"{each.metadata['doc']}, in {each.metadata['range'].interval}",
-                metavar="FLOAT [FLOAT ...]",
-            ),
-        ]
-        for each in Coefficients.declared()
-    }
-
-
-def _shown(name: str, argv: Sequence[str]) -> frozenset[str]:
-    """Returns the settings and coefficients to offer.
-
-    Help lists those that the algorithm reads under some configuration.  Parsing takes all, as tyro
-    would call the others unknown, where `experiment.without_unread` has something better to say.
-    """
-    if not {"-h", "--help"} & set(argv):
-        return frozenset(each.name for kind in (Program, Coefficients) for each in kind.declared())
-    algorithm = fixed_algorithm(allowed_reuse([[True]])) if name == "fixed" else get_algorithm(name)
-    widest = Config(divergence="quantile", value_loss="clipped", log_affinity=True)
-    return algorithm.reads(widest)
 
 
 def _check_changes(stored: Settings, settings: Settings, directory: Path) -> None:

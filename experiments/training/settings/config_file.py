@@ -21,6 +21,7 @@ from experiments.training.folder.files import json_bytes
 from experiments.training.settings.experiment import Experiment
 from experiments.training.settings.options import OF_THE_PROCESS, Run
 from experiments.training.settings.reuse_matrix import reuse_rows
+from oatrpo_jax.env_spec import EnvSpec
 from oatrpo_jax.installation import ROOT
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "jumanji")
@@ -41,7 +42,7 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
         "environment_source": experiment.env_source,
         "env_options": experiment.env_options,
         "env_settings": _settings(env),
-        "env_spec": {k: int(v) for k, v in dataclasses.asdict(learner.spec).items()},
+        "env_spec": _spec(learner.spec),
         "agent_types": list(env.agent_types),
         "policy_of_agent": learner.policy_of.tolist(),
         "num_policies": int(learner.num_policies),
@@ -58,7 +59,7 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
         "points": list(experiment.points),
         "swept": list(experiment.swept),
         **({} if options.sweep is None else {"sweep": dict(options.sweep)}),
-        "reads": sorted(experiment.algorithm.reads(experiment.config)),
+        "reads": sorted(experiment.reads),
         "versions": versions(),
         "git_commit": git_commit(),
         "device": device(),
@@ -115,6 +116,12 @@ def _reuse_rows(run: Run, env: Any) -> dict[str, Any]:
     if run.reuse_matrix is None:
         return {}
     return {"reuse_rows": reuse_rows(run.reuse_matrix, run.env, env.agent_types)}
+
+
+def _spec(spec: EnvSpec) -> dict[str, int]:
+    """Returns sizes as JSON holds them, and whether actions are continuous."""
+    values = dataclasses.asdict(spec)
+    return {k: v if isinstance(v, bool) else int(v) for k, v in values.items()}
 
 
 def _settings(env: Any) -> dict[str, Any]:

@@ -65,6 +65,10 @@ _SEAC = Preset(
 DEFAULT = Preset(total_steps=1_000_000, algorithms={"seac": _SEAC})
 
 
+CONTINUOUS = Preset(hyperparams={"ent_coef": 0.0})
+"""What changes wherever actions are continuous: their entropy grows without bound."""
+
+
 def _magpo(epochs: int, clip_eps: float, ent_coef: float, lr: float) -> Preset:
     """Returns the HAPPO settings that MAGPO (2025) published for a map, theirs being recurrent.
 
@@ -99,6 +103,24 @@ def _football(family: str, num_envs: int, rollout_length: int) -> dict[str, Pres
     }
 
 
+_MABRAX = Preset(
+    total_steps=10_000_000,
+    config={
+        "truncation": "bootstrap",
+        "num_envs": 64,
+        "rollout_length": 64,
+        "num_epochs": 5,
+        "critic_epochs": 5,
+        "num_minibatches": 1,
+        "hidden_sizes": (128, 128),
+    },
+    hyperparams={**CONTINUOUS.hyperparams, "actor_lr": 5e-4, "critic_lr": 5e-4},
+)
+"""Starting points, not tuned: as HARL publishes for HAPPO on multi-agent MuJoCo (rates, passes over
+about 4,000 steps, widths, budget), but for tanh, two layers in place of three and a clip of 0.2."""
+
+_BODIES = ("ant_4x2", "halfcheetah_6x1", "hopper_3x1", "humanoid_9|8", "walker2d_2x3")
+
 PRESETS: dict[str, Preset] = {
     "maze": Preset(
         total_steps=150_000,
@@ -117,6 +139,7 @@ PRESETS: dict[str, Preset] = {
         },
         hyperparams={"actor_lr": 2.5e-4, "critic_lr": 2.5e-4},
     ),
+    **{f"jaxmarl:{body}": _MABRAX for body in _BODIES},
     # Starting points, not tuned.
     "jumanji": Preset(
         config={"num_envs": 32, "rollout_length": 64},
@@ -151,15 +174,21 @@ PRESETS: dict[str, Preset] = {
 """By environment: ``family`` holds for all its scenarios, ``family:scenario`` adds to it."""
 
 
-def get_preset(env: str, algorithm: str) -> Preset:
+def get_preset(env: str, algorithm: str, is_continuous: bool = False) -> Preset:
     """Returns the defaults of an environment and algorithm, all layers added up.
 
     What a layer says of the algorithm counts more than what any says of the environment.
+
+    Args:
+        env: family or family:scenario.
+        algorithm: a name in the table, or ``fixed``.
+        is_continuous: whether the environment's actions are continuous, which an option may decide.
 
     >>> get_preset("maze:black-blue-red", "oappo").config["num_envs"]
     32
     """
     found = [DEFAULT, PRESETS.get(envs.family_of(env) or ""), PRESETS.get(env)]
+    found.append(CONTINUOUS if is_continuous else None)
     layers = [layer for layer in found if layer is not None]
     ours = [layer.algorithms[algorithm] for layer in layers if algorithm in layer.algorithms]
     return functools.reduce(_add, [*layers, *ours], Preset())

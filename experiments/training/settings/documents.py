@@ -149,9 +149,11 @@ def _typed(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str, Any
     typed = {}
     for name, value in values.items():
         value = tuple(value) if isinstance(value, list) else value
+        is_truth_for_number = hints[name] in (int, float) and isinstance(value, bool)
         if hints[name] is int and isinstance(value, float) and value.is_integer():
             value = int(value)  # 1e5, say.
-        is_truth_for_number = hints[name] is int and isinstance(value, bool)
+        if hints[name] is float and type(value) is int:
+            value = float(value)  # -1, say.
         try:
             if is_truth_for_number:
                 raise typeguard.TypeCheckError("is no number")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +14,13 @@ from envs.options import make_with_source, parse_options
 from experiments.training.errors import MAX_COUNT, UsageError, check_counts
 from experiments.training.settings.grid import Point, make_points
 from experiments.training.settings.labels import name_points
-from experiments.training.settings.options import Coefficients, Options, Program, Run, Settings
+from experiments.training.settings.options import Coefficients, Options, Run
+from experiments.training.settings.reading import without_unread, without_unread_matrix
 from experiments.training.settings.reuse_matrix import parse_reuse
 from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.train import Trainer, make_trainer
+from oatrpo_jax.types import acts_continuously
 
 MAX_SEED = 2**31 - 1
 MAX_SEEDS = 100_000
@@ -59,6 +60,11 @@ class Experiment:
     def algorithm(self) -> Algorithm:
         """The row of the table."""
         return self.trainer.learner.algorithm
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The settings and coefficients that change what it does."""
+        return self.algorithm.reads(self.config, self.trainer.learner.spec.is_continuous)
 
     @property
     def total_steps(self) -> int:
@@ -102,7 +108,7 @@ def build(options: Options) -> Experiment:
 
 
 def _build(options: Options) -> Experiment:
-    options = _without_unread_matrix(options)
+    options = without_unread_matrix(options)
     run = options.run
     seeds = _seed_numbers(run.seed, run.seeds)
     _check_saving(run)
@@ -112,7 +118,9 @@ def _build(options: Options) -> Experiment:
     env_options = parse_options(run.env_option)
     env, env_source = make_with_source(run.env, env_options)
     algorithm = make_algorithm(run.algorithm, run.reuse_matrix, run.env, env.agent_types)
-    options = without_unread(options, algorithm, config)
+    is_continuous = acts_continuously(env)
+    options = _for_actions(options, is_continuous)
+    options = without_unread(options, algorithm, algorithm.reads(config, is_continuous))
     points, swept = make_points(options)
     experiment = Experiment(
         options=options,
@@ -125,6 +133,15 @@ def _build(options: Options) -> Experiment:
     )
     _ = experiment.hparams  # Checks the ranges.
     return experiment
+
+
+def _for_actions(options: Options, is_continuous: bool) -> Options:
+    """Returns the options with the defaults that go with the environment's actions."""
+    if not is_continuous:
+        return options
+    defaults = {k: v for k, v in options.where_continuous.items() if k not in options.given}
+    coefficients = Coefficients({**options.coefficients, **defaults})
+    return dataclasses.replace(options, coefficients=coefficients)
 
 
 def make_config(program: Mapping[str, Any], total_steps: int) -> Config:
@@ -158,47 +175,6 @@ def make_algorithm(
     if reuse_matrix is None:
         return get_algorithm(name)
     return fixed_algorithm(parse_reuse(reuse_matrix, env, agent_types))
-
-
-def _without_unread_matrix(options: Options) -> Options:
-    """Returns the options without a reuse matrix that is not read, if that is allowed."""
-    run = options.run
-    if not run.lenient or run.reuse_matrix is None or run.algorithm == "fixed":
-        return options
-    print(
-        f"Warning: reuse_matrix is not read by {run.algorithm}, and changes nothing",
-        file=sys.stderr,
-    )
-    return dataclasses.replace(options, run=dataclasses.replace(run, reuse_matrix=None))
-
-
-def without_unread(options: Options, algorithm: Algorithm, config: Config) -> Options:
-    """Returns the options without coefficients that the algorithm does not read.
-
-    Raises:
-        UsageError: if such an option was given, unless that is allowed; if one is searched, always.
-    """
-    searched = frozenset(options.points[0] if options.sweep is not None else ())
-    ignored = unread(algorithm, config, options.given | searched)
-    if not ignored:
-        return options
-    verb, them = ("is", "it") if len(ignored) == 1 else ("are", "them")
-    problem = f"{', '.join(ignored)} {verb} not read by {algorithm.name} with these settings"
-    if searched & set(ignored) or not options.run.lenient:
-        listed = ", ".join(sorted(algorithm.reads(config) - {"num_updates"}))
-        lenient = "" if searched else ", or let --lenient warn of that"
-        raise UsageError(f"{problem}; it reads {listed}. Leave {them} out{lenient}.")
-    print(f"Warning: {problem}, and changes nothing", file=sys.stderr)
-    defaults = Settings().coefficients
-    left_out = {name: defaults[name] for name in ignored if name in defaults}
-    coefficients = Coefficients({**options.coefficients, **left_out})
-    return dataclasses.replace(options, coefficients=coefficients)
-
-
-def unread(algorithm: Algorithm, config: Config, given: frozenset[str]) -> list[str]:
-    """Returns those of the options given that the algorithm does not read."""
-    known = {each.name for kind in (Program, Coefficients) for each in kind.declared()}
-    return sorted(given & (known - algorithm.reads(config)))
 
 
 def _seed_numbers(first: int, count: int) -> tuple[int, ...]:

@@ -76,6 +76,14 @@ def test_what_is_not_the_default_is_said_where_another_algorithm_has_it_otherwis
     ]
 
 
+def test_defaults_that_go_with_continuous_actions_are_not_in_a_label(tmp_path):
+    steering = "tests/probe_envs.py:Steering"
+    oappo = write(tmp_path / "a", "oappo", env=steering)
+    happo = write(tmp_path / "b", "happo", "--ent-coef", "0.01", env=steering)
+    # The library's default, which is none where actions are continuous.
+    assert labels_of(oappo, happo) == ["oappo", "happo, ent_coef=0.01"]
+
+
 def test_seeds_steps_and_logging_are_not_in_a_label(tmp_path):
     first = write(tmp_path / "a", "oappo")
     second = write(tmp_path / "b", "oappo", "--total-steps", "640", "--seed", "5", "--log-affinity")

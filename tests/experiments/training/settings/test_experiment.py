@@ -16,9 +16,9 @@ from experiments.training.settings.experiment import (
     Experiment,
     build,
     make_config,
-    unread,
 )
 from experiments.training.settings.grid import grid_points
+from experiments.training.settings.reading import unread
 from experiments.training.settings.reuse_matrix import named_matrix
 from oatrpo_jax.algorithms import get_algorithm
 from oatrpo_jax.config import Config
@@ -85,11 +85,13 @@ def test_options_are_recognised_in_every_spelling():
 def test_what_is_read_depends_on_the_settings():
     given = frozenset({"env", "seeds", "clip_eps", "kl_threshold", "divergence_quantile"})
     oappo, happo = get_algorithm("oappo"), get_algorithm("happo")
-    assert unread(oappo, Config(), given) == ["divergence_quantile", "kl_threshold"]
-    assert unread(oappo, Config(divergence="quantile"), given) == ["kl_threshold"]
+    assert unread(oappo.reads(Config()), given) == ["divergence_quantile", "kl_threshold"]
+    assert unread(oappo.reads(Config(divergence="quantile")), given) == ["kl_threshold"]
     affinity = frozenset({"divergence", "divergence_rows"})
-    assert unread(happo, Config(), affinity) == sorted(affinity)
-    assert unread(happo, Config(log_affinity=True), affinity) == []
+    assert unread(happo.reads(Config()), affinity) == sorted(affinity)
+    assert unread(happo.reads(Config(log_affinity=True)), affinity) == []
+    assert unread(happo.reads(Config()), frozenset({"initial_log_std"})) == ["initial_log_std"]
+    assert unread(happo.reads(Config(), is_continuous=True), frozenset({"initial_log_std"})) == []
 
 
 def test_only_options_that_are_read_may_be_given():
