@@ -74,6 +74,7 @@ VARIANTS = {
         "reset_interval": 2,
         "num_minibatches": 1,
     },
+    "oappo, own centre": {"clip_center": "own"},
     "oappo, memory": {},
     "oappo, memory, mapping": {"estimator": "mapping"},
     "oappo-auto, memory": {},
@@ -85,7 +86,8 @@ VARIANTS = {
     "seps, memory": {},
 }
 """Rows under other settings than the defaults, which they name first."""
-CONTINUOUS = ("happo", "oappo", "hatrpo", "oatrpo", "oappo-ess", "oappo, memory", "oatrpo, memory")
+CONTINUOUS = ("happo", "oappo", "hatrpo", "oatrpo", "oappo-ess")
+CONTINUOUS += ("oappo, own centre", "oappo, memory", "oatrpo, memory")
 """Cases that are recorded where actions are continuous."""
 MEMORY_SIZE = 8
 """Of the policies of any case, recorded or not, that has ``memory`` in its name."""

@@ -18,10 +18,10 @@ from oatrpo_jax import (
     make_learner,
 )
 from oatrpo_jax.advantages import trajectory_advantage
-from oatrpo_jax.reuse.experience import Experience, make_experience
+from oatrpo_jax.reuse.experience import Experience, make_experience, record_log_ratio
 from oatrpo_jax.reuse.planning import UpdatePlan, make_plan
 from oatrpo_jax.rollout import init_rollout, rollout
-from oatrpo_jax.sequential_update import record_log_ratio, update_policies
+from oatrpo_jax.sequential_update import update_policies
 from tests.conftest import TO_THE_BIT
 from tests.probe_envs import Messy, Steering, spoil_dead_rows, tree_equal
 from tests.tiers import in_tiers

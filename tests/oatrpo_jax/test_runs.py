@@ -97,17 +97,6 @@ def test_a_run_of_before_policies_had_memory_or_acted_continuously_does_neither(
     assert tree_equal(old.state, new.state)
 
 
-def test_a_run_of_before_actions_could_be_continuous_has_discrete_ones(trained, tmp_path):
-    content = json.loads((trained / "config.json").read_text())
-    assert content["env_spec"].pop("is_continuous") is False
-    del content["config"]["initial_log_std"]
-    (tmp_path / "config.json").write_text(json.dumps(content))
-    (tmp_path / "checkpoints").symlink_to(trained / "checkpoints")
-    old, new = (oa.load_run(directory, 1, 4) for directory in (tmp_path, trained))
-    assert (old.learner.spec, old.config) == (new.learner.spec, new.config)
-    assert tree_equal(old.state, new.state)
-
-
 def test_it_needs_neither_the_environment_nor_the_command_line(trained, tmp_path):
     rows = tmp_path / "rows.npz"
     np.savez(rows, **seen()._asdict())
