@@ -16,29 +16,23 @@ from oatrpo_jax.types import PyTree
 NUM_BLOCKS = 8
 """Parts of a rollout whose gradients are compared, to tell a difference from noise."""
 
-OVERLAP = 0.5
-"""Least mean of the importance ratios, which is 1 where all that the learner does was done there.
-
-Where policies have parted, ratios and gradients are all near 0.  Such a gradient has hardly a
-variance, and near an optimum its distance from the learner's own is as small as that one itself.
-"""
-
 
 class GradientError(NamedTuple):
     """The error of the gradient that each slot gives, as an estimate of the learner's own.
 
-    Both are squared norms, added up over all parameters; an own slot has no bias.  They are inf
-    where fewer than two blocks tell, and NaN where the slot or the learner is.  The variance is inf
-    too where a slot shows less than half of what the learner does, see `OVERLAP`.
+    Variance and bias are squared norms, added up over all parameters; own slots have no bias.  They
+    are inf where fewer than two blocks tell, and NaN where the slot or the learner is.
 
     Attributes:
         variance: ``[G, N]`` of the slot's gradient, a mean over its rows.
         bias: ``[G, N]`` squared distance between the expected gradients of the slot and of the
             learner's own experience, as far as the noise lets it be seen, at least 0.
+        ratio_moment: ``[G, N]`` mean of ``E[w^2]``, w the importance ratios; 1 on own slots.
     """
 
     variance: jax.Array
     bias: jax.Array
+    ratio_moment: jax.Array
 
 
 def gradient_error(
@@ -58,7 +52,7 @@ def gradient_error(
 
     Args:
         gradient: (learner index, one slot's rows ``[T, E]``) -> gradient of the learner's
-            objective, and mean importance ratio.
+            objective, and mean ``E[w^2]`` of the importance ratios.
         blocks: slots are ``[N, K, T, E]``, see `in_blocks`.
         own_share: ``[G, N]`` weights of the slots that make up the learner's own gradient.
     """
@@ -66,7 +60,7 @@ def gradient_error(
 
     def row(learner: jax.Array) -> GradientError:
         rows = blocks.seen_by(learner)
-        gradients, ratio = jax.vmap(jax.vmap(gradient, (None, 0)), (None, 0))(learner, rows)
+        gradients, moments = jax.vmap(jax.vmap(gradient, (None, 0)), (None, 0))(learner, rows)
         is_own = has_rows & (own_share[learner] > 0)[:, None]
         has_own = jnp.any(is_own, axis=0)
         share = jnp.where(is_own, own_share[learner][:, None], 0.0)
@@ -76,8 +70,7 @@ def gradient_error(
         gap, noise = _moments(difference, has_rows & has_own)
         _, variance = _moments(gradients, has_rows)
         bias = jnp.where(jnp.isinf(noise), noise, jnp.maximum(gap - noise, 0.0))
-        is_apart = masked_mean(ratio, has_rows, axis=1) < OVERLAP
-        return GradientError(jnp.where(is_apart, jnp.inf, variance), bias)
+        return GradientError(variance, bias, masked_mean(moments, has_rows, axis=1))
 
     return jax.lax.map(row, jnp.arange(len(own_share)))
 

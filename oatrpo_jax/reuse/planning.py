@@ -108,7 +108,8 @@ def policy_gradient_error(policy: Policy, actors: PyTree, experience: Experience
         # What a dead agent is said to have done may have probability 0.
         change = jnp.where(rows.active, distribution.log_prob(rows.action) - rows.log_prob, 0.0)
         ratio = jnp.exp(change)
-        return masked_mean(ratio * rows.advantage, rows.active), masked_mean(ratio, rows.active)
+        moment = distribution.ratio_moment(policy.distribution(rows.outputs))
+        return masked_mean(ratio * rows.advantage, rows.active), masked_mean(moment, rows.active)
 
     def gradient(learner: jax.Array, rows: Slots) -> tuple[PyTree, jax.Array]:
         params = jax.tree.map(lambda x: x[learner], actors)

@@ -122,10 +122,9 @@ def sample_size_reuse() -> ReuseRule:
     """Returns a rule without coefficients: weigh a source by its effective sample size.
 
     If a slot were as good as one's own but for the importance ratios, its mean would have the
-    variance of ``ESS`` times as many rows.  Weights by inverse variance, which make the variance
-    of the weighted sum least, are then proportional to ESS, and an own slot has ESS = 1.  Uniform
-    when all policies agree; the identity as the ratios' spread grows.  It sees how policies differ,
-    and not whether they should.
+    variance of ``ESS`` times as many rows.  Weights by inverse variance are then proportional to
+    ESS, and an own slot has ESS = 1.  Uniform when all policies agree; the identity as the ratios'
+    spread grows.  It sees how policies differ, and not whether they should.
     """
 
     def weights(affinity: Affinity, hparams: Hyperparams) -> jax.Array:
@@ -139,19 +138,21 @@ def agreement_reuse() -> ReuseRule:
 
     The gradient on agent n's experience estimates the learner's own with variance ``V[g, n]`` and
     squared bias ``B[g, n]`` (`agreement.gradient_error`), the own one with ``V[g, g]`` and no bias.
-    Weights by inverse mean squared error make that of the weighted sum least, as far as errors are
-    independent; beside the own slot's that is ``V[g, g] / (V[g, n] + B[g, n])``, and no source
-    counts for more than the learner itself.  Uniform when slots are alike; the identity when
-    gradients part, be it that policies differ, or that the same action is good for one agent and
-    bad for the other, which no divergence between policies shows.  A source whose error is unknown
-    has weight 0, and so has every source where the learner's own variance is unknown.
+    Weights by inverse mean squared error make that of the weighted sum least, if errors are
+    independent; beside the own slot's that is ``V[g, g] / (V[g, n] + B[g, n])``.  The error is no
+    less than that of as many own rows as the source's are worth, ``V[g, g] E[w^2]``: between
+    policies that have parted, ratios and gradients are near 0, and show no variance.  Uniform when
+    slots are alike; the identity when gradients part, be it that policies differ, or that an action
+    is good for one agent and bad for the other, which no divergence between policies shows.  A
+    source has weight 0 where its error or the learner's own variance is unknown.
     """
 
     def weights(affinity: Affinity, hparams: Hyperparams) -> jax.Array:
         error = affinity.gradient_error()
         is_known = affinity.own & jnp.isfinite(error.variance)
         own_variance = masked_mean(error.variance, is_known, axis=1)[:, None]
-        squared_error = jnp.maximum(error.variance + error.bias, own_variance)
+        least = own_variance * jnp.maximum(error.ratio_moment, 1.0)
+        squared_error = jnp.maximum(error.variance + error.bias, least)
         return relative_weights(own_variance / jnp.maximum(squared_error, TINY), affinity)
 
     return ReuseRule(weights, _no_limit, shares=True, reads=_ROWS)

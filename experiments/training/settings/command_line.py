@@ -7,7 +7,7 @@ stands on the command line: each layer counts more than those before it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -18,7 +18,7 @@ from tyro.conf import OmitArgPrefixes
 from envs.choices import check_choice
 from experiments.training.errors import UsageError, typed_names
 from experiments.training.naming import command
-from experiments.training.settings.defaults import CONTINUOUS, AlgorithmName, get_preset
+from experiments.training.settings.defaults import CONTINUOUS, AlgorithmName, Preset, get_preset
 from experiments.training.settings.documents import read_preset, stored_options
 from experiments.training.settings.offered import make_registry, shown_names
 from experiments.training.settings.options import (
@@ -132,16 +132,24 @@ def _defaults(choice: _Choice) -> Options:
     )
     env, algorithm = choice.env or chosen.env, choice.algorithm or chosen.algorithm
     preset = get_preset(env, algorithm)
-    of_env = Layer(
-        {"total_steps": preset.total_steps},
-        preset.config,
-        {name: (value,) for name, value in preset.hyperparams.items()},
-    )
+    of_env = _layer_of(preset)._replace(run={"total_steps": preset.total_steps})
     of_choice = Layer({"env": env, "algorithm": algorithm})
     settings = Settings().with_layer(of_env).with_layer(of_file).with_layer(of_choice)
-    open_yet = CONTINUOUS.hyperparams.keys() - of_file.coefficients.keys()
-    where_continuous = {name: (CONTINUOUS.hyperparams[name],) for name in open_yet}
-    return Options(**_groups(settings), where_continuous=where_continuous)
+    of_continuous = _layer_of(CONTINUOUS)
+    open_yet = Layer(
+        program=_without(of_continuous.program, of_file.program),
+        coefficients=_without(of_continuous.coefficients, of_file.coefficients),
+    )
+    return Options(**_groups(settings), where_continuous=open_yet)
+
+
+def _layer_of(preset: Preset) -> Layer:
+    coefficients = {name: (value,) for name, value in preset.hyperparams.items()}
+    return Layer(program=preset.config, coefficients=coefficients)
+
+
+def _without(values: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _typed_over(defaults: Settings, argv: Sequence[str]) -> Settings:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import envs
+from envs.adapters.bodies import BODIES
 
 AlgorithmName = Literal[
     "oappo",
@@ -65,8 +66,10 @@ _SEAC = Preset(
 DEFAULT = Preset(total_steps=1_000_000, algorithms={"seac": _SEAC})
 
 
-CONTINUOUS = Preset(hyperparams={"ent_coef": 0.0})
-"""What changes wherever actions are continuous: their entropy grows without bound."""
+CONTINUOUS = Preset(config={"clip_center": "own"}, hyperparams={"ent_coef": 0.0})
+"""What changes wherever actions are continuous: their entropy grows without bound, and a few noisy
+advantages are enough for a clip around another's behaviour to draw policies after it
+(docs/algorithms.md)."""
 
 
 def _magpo(epochs: int, clip_eps: float, ent_coef: float, lr: float) -> Preset:
@@ -114,12 +117,10 @@ _MABRAX = Preset(
         "num_minibatches": 1,
         "hidden_sizes": (128, 128),
     },
-    hyperparams={**CONTINUOUS.hyperparams, "actor_lr": 5e-4, "critic_lr": 5e-4},
+    hyperparams={"actor_lr": 5e-4, "critic_lr": 5e-4},
 )
 """Starting points, not tuned: as HARL publishes for HAPPO on multi-agent MuJoCo (rates, passes over
 about 4,000 steps, widths, budget), but for tanh, two layers in place of three and a clip of 0.2."""
-
-_BODIES = ("ant_4x2", "halfcheetah_6x1", "hopper_3x1", "humanoid_9|8", "walker2d_2x3")
 
 PRESETS: dict[str, Preset] = {
     "maze": Preset(
@@ -139,7 +140,7 @@ PRESETS: dict[str, Preset] = {
         },
         hyperparams={"actor_lr": 2.5e-4, "critic_lr": 2.5e-4},
     ),
-    **{f"jaxmarl:{body}": _MABRAX for body in _BODIES},
+    **{f"jaxmarl:{body}": _MABRAX for body in BODIES},
     # Starting points, not tuned.
     "jumanji": Preset(
         config={"num_envs": 32, "rollout_length": 64},

@@ -14,7 +14,7 @@ from envs.options import make_with_source, parse_options
 from experiments.training.errors import MAX_COUNT, UsageError, check_counts
 from experiments.training.settings.grid import Point, make_points
 from experiments.training.settings.labels import name_points
-from experiments.training.settings.options import Coefficients, Options, Run
+from experiments.training.settings.options import Coefficients, Options, Program, Run
 from experiments.training.settings.reading import without_unread, without_unread_matrix
 from experiments.training.settings.reuse_matrix import parse_reuse
 from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
@@ -120,6 +120,7 @@ def _build(options: Options) -> Experiment:
     algorithm = make_algorithm(run.algorithm, run.reuse_matrix, run.env, env.agent_types)
     is_continuous = acts_continuously(env)
     options = _for_actions(options, is_continuous)
+    config = make_config(options.program, run.total_steps)
     options = without_unread(options, algorithm, algorithm.reads(config, is_continuous))
     points, swept = make_points(options)
     experiment = Experiment(
@@ -139,9 +140,15 @@ def _for_actions(options: Options, is_continuous: bool) -> Options:
     """Returns the options with the defaults that go with the environment's actions."""
     if not is_continuous:
         return options
-    defaults = {k: v for k, v in options.where_continuous.items() if k not in options.given}
-    coefficients = Coefficients({**options.coefficients, **defaults})
-    return dataclasses.replace(options, coefficients=coefficients)
+    _, program, coefficients = (
+        {name: value for name, value in group.items() if name not in options.given}
+        for group in options.where_continuous
+    )
+    return dataclasses.replace(
+        options,
+        program=Program({**options.program, **program}),
+        coefficients=Coefficients({**options.coefficients, **coefficients}),
+    )
 
 
 def make_config(program: Mapping[str, Any], total_steps: int) -> Config:

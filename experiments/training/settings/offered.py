@@ -45,7 +45,9 @@ def make_registry(shown: frozenset[str]) -> ConstructorRegistry:
 def _program_types() -> dict[str, Any]:
     hints = get_type_hints(Config)
     return {
-        each.name: Annotated[hints[each.name], arg(help=each.metadata["doc"])]
+        each.name: Annotated[
+            hints[each.name], arg(help=each.metadata["doc"] + _elsewhere(each.name))
+        ]
         for each in Program.declared()
     }
 
@@ -65,9 +67,15 @@ def _coefficient_types() -> dict[str, Any]:
 
 def _coefficient_help(coefficient: dataclasses.Field[Any]) -> str:
     """Returns what a coefficient is for, its range, and its default where that is another one."""
-    metadata, value = coefficient.metadata, CONTINUOUS.hyperparams.get(coefficient.name)
-    other = "" if value is None else f"; by default {value:g} where actions are continuous"
-    return f"{metadata['doc']}, in {metadata['range'].interval}{other}"
+    metadata = coefficient.metadata
+    return f"{metadata['doc']}, in {metadata['range'].interval}{_elsewhere(coefficient.name)}"
+
+
+def _elsewhere(name: str) -> str:
+    """Returns what help adds where continuous actions have another default."""
+    defaults = {**CONTINUOUS.config, **CONTINUOUS.hyperparams}
+    is_other = name in defaults
+    return f"; by default {defaults[name]} where actions are continuous" if is_other else ""
 
 
 def shown_names(name: str, argv: Sequence[str]) -> frozenset[str]:

@@ -154,12 +154,12 @@ class Options(Settings):
         argv: the command line.
         sweep: how the grid points were found, if they are no product of lists.
         points: those points then, each a value by the name of what is searched.
-        where_continuous: coefficients that are the defaults if it turns out that the environment's
-            actions are continuous; none of them where a preset file or a stored run says more.
+        where_continuous: what the defaults are if it turns out that the environment's actions are
+            continuous; nothing of which a preset file or a stored run says more.
     """
 
     given: frozenset[str] = frozenset()
     argv: tuple[str, ...] = ()
     sweep: Mapping[str, Any] | None = None
     points: tuple[dict[str, float], ...] = ()
-    where_continuous: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    where_continuous: Layer = field(default_factory=Layer)
