@@ -1,5 +1,6 @@
 """Learners whose agents draw from Gaussians, some in fewer dimensions than others."""
 
+import dataclasses
 import functools
 
 import jax
@@ -68,7 +69,7 @@ def test_a_dimension_that_no_agent_of_a_policy_has_stays_as_it_is(name):
 def test_a_policy_may_learn_of_others_in_a_dimension_that_its_agent_has_not():
     name = "oappo, continuous"
     state, trajectory = collected(name)
-    everybody = HPARAMS.replace(reuse_sigma=jnp.float32(1e6))
+    everybody = dataclasses.replace(HPARAMS, reuse_sigma=jnp.float32(1e6))
     after, metrics = update_of(name)(state, trajectory, everybody, KEY)
     assert metrics["reuse/num_admitted"] == NUM_AGENTS - 1
     old, new = (each.policies.params["params"]["log_std"] for each in (state, after))

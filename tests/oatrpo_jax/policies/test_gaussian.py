@@ -62,7 +62,7 @@ def test_a_row_alone_is_as_among_others():
 
 def density(mean, log_std):
     """Of one dimension on the grid, by the library's log-densities."""
-    outputs = np.broadcast_to(np.float32([mean, log_std]), (len(GRID), 2))
+    outputs = np.broadcast_to(np.array([mean, log_std], np.float32), (len(GRID), 2))
     log_prob = Gaussian(jnp.asarray(outputs)).log_prob(jnp.asarray(GRID[:, None], jnp.float32))
     return np.asarray(log_prob, np.float64)
 
@@ -77,7 +77,7 @@ PAIRS = [((0.3, -0.5), (-0.4, 0.2)), ((1.0, 0.4), (0.5, 0.3)), ((0.0, -1.0), (0.
 @pytest.mark.parametrize(("p", "q"), PAIRS)
 def test_its_measures_are_the_integrals_that_they_stand_for(p, q):
     log_p, log_q = density(*p), density(*q)
-    one, two = (gaussian(*np.float32(each)[:, None]) for each in (p, q))
+    one, two = (gaussian(*np.array(each, np.float32)[:, None]) for each in (p, q))
     np.testing.assert_allclose(integral(np.exp(log_p)), 1.0, rtol=1e-5)
     np.testing.assert_allclose(one.entropy(), -integral(np.exp(log_p) * log_p), rtol=1e-4)
     kl = integral(np.exp(log_p) * (log_p - log_q))
