@@ -112,7 +112,8 @@ def embed_agents(
 def _make_rows(trajectory: Transition, num_actions: int) -> _Rows:
     seen = trajectory.observation
     reward = jnp.broadcast_to(trajectory.reward[..., None], seen.active.shape)
-    action, is_continuous = trajectory.action, trajectory.action.ndim > seen.active.ndim
+    action = trajectory.active_actions
+    is_continuous = action.ndim > seen.active.ndim
     rows = _Rows(
         view=seen.active_views,
         action=action if is_continuous else jax.nn.one_hot(action, num_actions, dtype=jnp.float32),

@@ -110,6 +110,14 @@ class Transition(NamedTuple):
     truncated: jax.Array
     next_observation: Observation
 
+    @property
+    def active_actions(self) -> jax.Array:
+        """The actions; of continuous ones 0, whatever they hold, where no active agent chose it."""
+        action, seen = self.action, self.observation
+        if action.ndim == seen.active.ndim:
+            return action
+        return jnp.where(seen.active[..., None] & seen.action_mask, action, 0.0)
+
 
 OWN_METRICS = RETURN, LENGTH, COUNT, CUT_OFF = "return", "length", "count", "cut_off"
 """Metrics of episodes that the trainer measures; an environment's extras have other names."""

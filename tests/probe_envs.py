@@ -110,7 +110,8 @@ class Steering:
     """Points on a plane that are to go to the origin, by continuous actions; some steer inversely.
 
     An agent sees where it is.  An action moves it by ``control x clip(action, -1, 1) / 4`` in the
-    dimensions that it has; in the others it stays at 0.  Reward: minus the mean distance.
+    dimensions that it has; in the others it stays at 0.  One that leaves the field is lost: it is
+    active no more.  Reward: minus the mean distance.
     """
 
     num_actions = 2
@@ -121,6 +122,7 @@ class Steering:
         controls: tuple[int, ...] = (1, 1, 1),
         dimensions: tuple[int, ...] | None = None,
         time_limit: int = 8,
+        field: float = np.inf,
     ) -> None:
         self.num_agents = len(controls)
         self.agent_types = tuple(f"control {control}" for control in controls)
@@ -128,6 +130,8 @@ class Steering:
         sizes = np.full(self.num_agents, 2) if dimensions is None else np.asarray(dimensions)
         self.exists = np.arange(2) < sizes[:, None]
         self.time_limit = time_limit
+        self.field = field
+        """How far from the origin it ends, in each dimension."""
 
     def reset(self, key: jax.Array) -> tuple[tuple[jax.Array, jax.Array], ProbeTimeStep]:
         position = jax.random.uniform(key, (self.num_agents, 2), minval=-1.0)
@@ -137,21 +141,27 @@ class Steering:
     def step(self, state: tuple[jax.Array, jax.Array], action: jax.Array):
         position, step = state
         move = self.controls[:, None] * jnp.clip(action, -1.0, 1.0) / 4
-        position, step = position + jnp.where(self.exists, move, 0.0), step + 1
+        may_move = self.exists & self._is_active(position)[:, None]
+        position, step = position + jnp.where(may_move, move, 0.0), step + 1
         distance = jnp.linalg.norm(position, axis=-1)
         return (position, step), self._timestep(position, step, -jnp.mean(distance))
 
+    def _is_active(self, position: jax.Array) -> jax.Array:
+        return jnp.all(jnp.abs(position) < self.field, axis=-1)
+
     def _timestep(self, position: jax.Array, step: jax.Array, reward: jax.Array) -> ProbeTimeStep:
         is_there = jnp.linalg.norm(position, axis=-1) < 0.25
+        active = self._is_active(position)
+        all_lost = ~jnp.any(active)
         return ProbeTimeStep(
-            is_last=step >= self.time_limit,
+            is_last=all_lost | (step >= self.time_limit),
             reward=reward,
-            discount=jnp.float32(1),
+            discount=jnp.where(all_lost, 0.0, 1.0),
             observation=Observation(
                 agents_view=position,
                 action_mask=jnp.asarray(self.exists),
                 global_state=position.reshape(-1),
-                active=jnp.ones(self.num_agents, bool),
+                active=active,
             ),
             extras={"success": jnp.mean(is_there.astype(jnp.float32))},
         )
@@ -253,13 +263,16 @@ def tree_equal(left: Any, right: Any) -> bool:
 
 def spoil_dead_rows(trajectory: Transition) -> Transition:
     """Returns the trajectory with nonsense wherever an agent was not active."""
-    seen = trajectory.observation
+    seen, action = trajectory.observation, trajectory.action
     dead = ~np.asarray(seen.active)
+    is_continuous = action.ndim > dead.ndim
     return trajectory._replace(
         observation=seen._replace(
             agents_view=np.where(dead[..., None], np.nan, seen.agents_view),
             action_mask=np.where(dead[..., None], True, seen.action_mask),
         ),
-        action=np.where(dead, 2, trajectory.action),
+        action=np.where(dead[..., None], np.nan, action)
+        if is_continuous
+        else np.where(dead, 2, action),
         log_prob=np.where(dead, np.nan, trajectory.log_prob),
     )

@@ -34,7 +34,7 @@ def test_every_row_is_in_the_contract_and_those_of_every_day_cover_every_column(
 
 
 def test_every_estimator_and_every_row_has_golden_numbers_and_every_estimator_daily_ones():
-    assert {*ALGORITHMS, "fixed"} <= set(record.cases())
+    assert all({*ALGORITHMS, "fixed"} <= set(record.cases(name)) for name in ("maze", "messy"))
     daily = {*DAILY, *test_algorithms.DAILY_VARIANTS}
     used = {record.VARIANTS.get(case, {}).get("estimator", "weighted") for case in daily}
     assert used == set(get_args(get_type_hints(Config)["estimator"]))
@@ -49,6 +49,15 @@ def test_every_row_is_in_the_contract_with_a_memory_and_days_see_every_step_and_
     few, everything = shown(daily), shown(list(ROWS.values()))
     for column in ("policy step", "is sequential", "central critic", "shared values"):
         assert few[column] == everything[column]
+
+
+def test_every_row_is_in_the_contract_with_continuous_actions_and_days_see_both_kinds_of_policy():
+    cases = [case.removesuffix(test_algorithms.CONTINUOUS) for case in test_algorithms.STEERING]
+    assert {case.partition(",")[0] for case in cases} == set(ROWS)
+    assert {case.partition(",")[2] for case in cases} == {"", " memory"}
+    daily = [case.removesuffix(", continuous") for case in test_algorithms.DAILY_CONTINUOUS]
+    assert {*daily} <= {*record.cases("steering")}
+    assert {case.partition(",")[2] for case in daily} == {"", " memory"}
 
 
 def test_every_family_of_environments_has_a_daily_one():

@@ -1,4 +1,4 @@
-"""Golden metrics: what every algorithm computes on two tiny problems, number for number.
+"""Golden metrics: what algorithms compute on three tiny problems, number for number.
 
 ``python -m tests.golden.record`` records them anew, and ``--check`` says which numbers are no
 longer the same to the bit.  They are kept so that a refactoring, or a new version of jax, that
@@ -31,7 +31,7 @@ from oatrpo_jax import (
     fixed_algorithm,
     make_trainer,
 )
-from tests.probe_envs import Messy
+from tests.probe_envs import Messy, Steering
 
 FOLDER = Path(__file__).parent
 VERSIONS = FOLDER / "versions.json"
@@ -42,8 +42,10 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax")
 ENVS = {
     "maze": lambda: envs.make("maze", num_per_colour=2, time_limit=10),
     "messy": Messy,
+    "steering": lambda: Steering(dimensions=(2, 1, 2), time_limit=5, field=1.0),
 }
-"""A game that may be won, and one with action masks, deaths, terminations and truncations."""
+"""A game that may be won, one with action masks, deaths, terminations and truncations, and one with
+all of these and continuous actions, of which agents have different numbers of dimensions."""
 
 SIZES = {
     "num_envs": 4,
@@ -72,6 +74,7 @@ VARIANTS = {
         "reset_interval": 2,
         "num_minibatches": 1,
     },
+    "oappo, own centre": {"clip_center": "own"},
     "oappo, memory": {},
     "oappo, memory, mapping": {"estimator": "mapping"},
     "oappo-auto, memory": {},
@@ -83,6 +86,9 @@ VARIANTS = {
     "seps, memory": {},
 }
 """Rows under other settings than the defaults, which they name first."""
+CONTINUOUS = ("happo", "oappo", "hatrpo", "oatrpo", "oappo-ess")
+CONTINUOUS += ("oappo, own centre", "oappo, memory", "oatrpo, memory")
+"""Cases that are recorded where actions are continuous."""
 MEMORY_SIZE = 8
 """Of the policies of any case, recorded or not, that has ``memory`` in its name."""
 
@@ -91,9 +97,12 @@ COEFFICIENTS = {"actor_lr": 0.02, "critic_lr": 0.02, "clip_eps": 0.05, "kl_thres
 COEFFICIENTS |= {"reuse_sigma": 0.05, "max_grad_norm": 0.5, "huber_delta": 0.3}
 
 
-def cases() -> tuple[str, ...]:
-    """Returns the names of all cases: rows of the table, `fixed`, and the variants."""
-    return (*ALGORITHMS, "fixed", *VARIANTS)
+def cases(env_name: str) -> tuple[str, ...]:
+    """Returns the names of a problem's cases: rows of the table, `fixed`, and the variants.
+
+    Of the problem with continuous actions they are some of these.
+    """
+    return CONTINUOUS if env_name == "steering" else (*ALGORITHMS, "fixed", *VARIANTS)
 
 
 def settings_of(case: str) -> dict[str, Any]:
@@ -186,7 +195,7 @@ def load(env_name: str) -> dict[str, dict[str, list]]:
 def changes(env_name: str) -> Iterator[str]:
     """Yields what is not as it was recorded, to the bit."""
     recorded = load(env_name)
-    for case in cases():
+    for case in cases(env_name):
         now, before = as_data(compute(make(env_name, case))), recorded.get(case, {})
         different = [
             name for name in now.keys() | before.keys() if now.get(name) != before.get(name)
@@ -199,7 +208,7 @@ def record() -> None:
     for env_name in ENVS:
         lines = (
             f"{json.dumps(case)}: {json.dumps(as_data(compute(make(env_name, case))))}"
-            for case in cases()
+            for case in cases(env_name)
         )
         (FOLDER / f"{env_name}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
     VERSIONS.write_text(json.dumps(made_by(), indent=2) + "\n")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oatrpo_jax import Config, EnvSpec, Hyperparams, make_trainer
-from tests.probe_envs import RoleGame
+from tests.probe_envs import RoleGame, Steering
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,13 @@ from tests.probe_envs import RoleGame
         ({"activation": "gelu"}, "activation: expected one of tanh, relu"),
         ({"memory_size": -1}, "memory_size: expected a whole number of at least 0, got -1"),
         ({"memory_size": True}, "memory_size: expected a whole number"),
+        ({"initial_log_std": -21}, r"initial_log_std: expected a number in \[-20, 20\], got -21"),
+        ({"initial_log_std": 20.5}, r"initial_log_std: .* got 20.5"),
+        ({"initial_log_std": math.nan}, "initial_log_std: .* got nan"),
+        ({"initial_log_std": True}, r"initial_log_std: expected a number .* got True"),
+        ({"initial_log_std": "-0.5"}, r"initial_log_std: expected a number .* got '-0.5'"),
+        ({"initial_log_std": None}, r"initial_log_std: expected a number .* got None"),
+        ({"initial_log_std": [0.1, 0.2]}, r"initial_log_std: .* got \[0.1, 0.2\]"),
     ],
 )
 def test_a_bad_setting_is_refused_with_what_is_legal(changes, complaint):
@@ -101,6 +108,17 @@ def test_sizes_that_no_environment_has_are_refused(sizes):
         EnvSpec(*sizes)
 
 
+@pytest.mark.parametrize("answer", [1, 0.0, "yes", None, np.bool_(True)])
+def test_whether_actions_are_continuous_is_true_or_false(answer):
+    with pytest.raises(ValueError, match=r"^is_continuous: expected True or False, got .*vectors"):
+        EnvSpec(3, 2, 2, 2, is_continuous=answer)
+
+
+@pytest.mark.parametrize("value", [-20, 20.0, 0, np.float32(0.5), np.int64(-1)])
+def test_deviations_may_start_anywhere_in_their_range(value):
+    assert Config(initial_log_std=value).initial_log_std == value
+
+
 def test_sizes_may_be_numpys():
     assert EnvSpec(*np.array([3, 2, 5, 4])).num_agents == Config(num_envs=np.int64(3)).num_envs
 
@@ -109,3 +127,6 @@ def test_the_spec_is_read_off_an_environment():
     assert EnvSpec.from_env(RoleGame((0, 1, 1))) == EnvSpec(
         num_agents=3, num_actions=2, view_size=2, state_size=2
     )
+    spec = EnvSpec.from_env(Steering((1, 1)))
+    assert spec == EnvSpec(2, 2, 2, 4, is_continuous=True)
+    assert spec.action_shape == (2, 2) and EnvSpec(2, 2, 2, 4).action_shape == (2,)

@@ -234,6 +234,31 @@ WRONG = {
         lambda: with_part(step=lambda self, state, action: (state, self.show()) if state else None),
         "step: .*that jax can trace, got TracerBoolConversionError",
     ),
+    "continuity in numbers": (
+        lambda: with_part(is_continuous=1),
+        "is_continuous: expected True or False, got 1; are actions vectors?",
+    ),
+    "continuity in words": (lambda: with_part(is_continuous="yes"), "is_continuous: .*got 'yes'"),
+    "discrete actions for vectors": (
+        lambda: with_part(
+            step=lambda self, state, action: (
+                state + jnp.sum(action[:, :2], dtype=int),
+                self.show(),
+            )
+        ),
+        "step: .*that jax can trace, got IndexError",
+    ),
+    "vectors for discrete actions": (
+        lambda: with_part(
+            is_continuous=True,
+            step=lambda self, state, action: (jnp.take(jnp.arange(3), action)[0], self.show()),
+        ),
+        "step: .*that jax can trace, got ValueError: indices must have an integer type",
+    ),
+    "a mask of other dimensions": (
+        lambda: with_part(is_continuous=True, action_mask=jnp.ones((2, 4), bool)),
+        "action_mask from reset: expected bool [2, 3], got bool[2, 4]",
+    ),
     "an end that fails": (
         lambda: with_part(show=lambda self: FailingEnd(*Plain().show())),
         "last: .*KeyError",
@@ -276,6 +301,12 @@ FINE = {
     "nothing to tell": functools.partial(with_part, extras={}),
     "numbers to tell": functools.partial(with_part, extras={"a": 1, "b": True, "c": jnp.int8(1)}),
     "no state": functools.partial(with_part, state=None),
+    "continuous actions": functools.partial(
+        with_part,
+        is_continuous=True,
+        reset=lambda self, key: (jnp.zeros((2, 3)), self.show()),
+        step=lambda self, state, action: (state + action, self.show()),
+    ),
     "a Python number for a state": lambda: counting(0, lambda state: state + 1),
     "a Python float for a state": lambda: counting({"a": 0.0}, lambda state: {"a": 1.0}),
     "a weak type after a step": lambda: counting(jnp.float32(0), lambda state: jnp.asarray(1.0)),
@@ -290,7 +321,9 @@ def test_what_the_trainer_can_work_with_is_accepted_and_traced_once(make):
     spec = EnvSpec.from_env(env)
 
     def act(seen, key):
-        return jnp.zeros(seen.active.shape, jnp.int32), jnp.zeros(seen.active.shape)
+        shape, kind = seen.active.shape, jnp.float32 if spec.is_continuous else jnp.int32
+        each = (*shape, env.num_actions) if spec.is_continuous else shape
+        return jnp.zeros(each, kind), jnp.zeros(shape)
 
     def play(key):
         start = init_rollout(env, 4, key)

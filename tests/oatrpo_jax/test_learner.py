@@ -18,28 +18,38 @@ from oatrpo_jax import (
     make_learner,
 )
 from oatrpo_jax.advantages import trajectory_advantage
-from oatrpo_jax.reuse.experience import Experience, make_experience
+from oatrpo_jax.reuse.experience import Experience, make_experience, record_log_ratio
 from oatrpo_jax.reuse.planning import UpdatePlan, make_plan
 from oatrpo_jax.rollout import init_rollout, rollout
-from oatrpo_jax.sequential_update import record_log_ratio, update_policies
+from oatrpo_jax.sequential_update import update_policies
 from tests.conftest import TO_THE_BIT
-from tests.probe_envs import Messy, spoil_dead_rows, tree_equal
+from tests.probe_envs import Messy, Steering, spoil_dead_rows, tree_equal
 from tests.tiers import in_tiers
 
 NUM_STEPS, NUM_ENVS, NUM_AGENTS = 8, 4, 3
 CONFIG = Config(hidden_sizes=(8,), num_epochs=2, critic_epochs=2, cg_iterations=3)
-SPEC = EnvSpec.from_env(Messy())
+ENVS = {
+    False: Messy(),
+    True: Steering(controls=(1, 1, -1), dimensions=(2, 1, 2), time_limit=6, field=1.0),
+}
+"""By whether actions are continuous; in both there are agents that die, and masks."""
+SPECS = {is_continuous: EnvSpec.from_env(env) for is_continuous, env in ENVS.items()}
+SPEC = SPECS[False]
 HPARAMS = Hyperparams.create(actor_lr=0.02, critic_lr=0.02, reuse_sigma=0.5, kl_threshold=0.05)
 
 
-MEMORY = ", memory"
-"""At the end of the name of a row whose policies remember."""
+MEMORY, CONTINUOUS = ", memory", ", continuous"
+"""At the end of the name of a row whose policies remember, or draw from Gaussians, or both."""
+
+
+def is_continuous(name):
+    return CONTINUOUS in name
 
 
 @functools.cache
 def learner_of(name):
     config = dataclasses.replace(CONFIG, memory_size=4) if name.endswith(MEMORY) else CONFIG
-    return make_learner(SPEC, name.removesuffix(MEMORY), config)
+    return make_learner(SPECS[is_continuous(name)], name.partition(",")[0], config)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -48,7 +58,7 @@ def collect(name, actor_state, start_key, key):
 
     Where policies remember, it begins in the midst of episodes.
     """
-    env, learner = Messy(), learner_of(name)
+    env, learner = ENVS[is_continuous(name)], learner_of(name)
     act = functools.partial(learner.act, actor_state)
     start = init_rollout(env, NUM_ENVS, start_key, learner.start(NUM_ENVS))
     if start.memory is not None:
@@ -59,7 +69,7 @@ def collect(name, actor_state, start_key, key):
 
 def actor_of(name):
     """A row that acts in the same way: whatever learners learn by, they act alike."""
-    return "oappo, memory" if name.endswith(MEMORY) else "oappo"
+    return name.replace(name.partition(",")[0], "oappo", 1)
 
 
 COLLECT_KEYS = jax.random.split(jax.random.key(1), 3)
@@ -176,7 +186,10 @@ def test_what_a_dead_agent_sees_does_not_make_it_act_out_of_range():
 @pytest.mark.parametrize(
     "name",
     in_tiers(
-        ("oatrpo-auto", "seac", "oappo, memory", "oatrpo-auto, memory", "seac, memory"),
+        (
+            *("oatrpo-auto", "seac", "oappo, memory", "oatrpo-auto, memory", "seac, memory"),
+            *("oatrpo-auto, continuous", "oappo, continuous, memory"),
+        ),
         ("oatrpo-auto", "oappo, memory"),
     ),
 )
@@ -193,10 +206,15 @@ def test_no_matrix_product_of_an_update_is_rounded_on_an_accelerator(name):
 
 KINDS = ("oappo", "oatrpo", "happo", "oappo-auto", "oappo-ess", "mappo", "ippo")
 REMEMBERING = tuple(name + MEMORY for name in ("oappo", "oatrpo", "oappo-auto", "oappo-ess"))
-KINDS_DAILY = ("oappo", "oatrpo", "oappo-auto", "ippo", REMEMBERING[0])
+STEERING = tuple(name + CONTINUOUS for name in ("oappo", "oatrpo", "oappo-ess", "oappo-auto"))
+STEERING += "happo, continuous", "hatrpo, continuous", "seac, continuous"
+STEERING_REMEMBERING = tuple(name + MEMORY for name in STEERING[:3])
+KINDS_DAILY = ("oappo", "oatrpo", "oappo-auto", "ippo", REMEMBERING[0], *STEERING[:3])
 
 
-@pytest.mark.parametrize("name", in_tiers(KINDS + REMEMBERING, KINDS_DAILY))
+@pytest.mark.parametrize(
+    "name", in_tiers(KINDS + REMEMBERING + STEERING + STEERING_REMEMBERING, KINDS_DAILY)
+)
 def test_dead_rows_influence_nothing(name):
     """Identity 5: what a dead agent saw, did and was worth changes no bit of the result."""
     state, trajectory = collected(name)
@@ -206,14 +224,17 @@ def test_dead_rows_influence_nothing(name):
     rest = HPARAMS, jax.random.key(2), memory_of(name)
     before, metrics = update_of(name)(state, trajectory, *rest)
     after, _ = update_of(name)(state, spoilt, *rest)
-    if name == "ippo":  # A local critic learns what the dead see, as far as it is finite.
+    if not learner_of(name).algorithm.has_central_critic:
+        # A local critic learns what the dead see, as far as it is finite.
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after))
     else:
         assert tree_equal(before, after)
     assert all(np.isfinite(value).all() for value in metrics.values())
 
 
-@pytest.mark.parametrize("name", in_tiers(KINDS[:3], ("oappo", "oatrpo")))
+@pytest.mark.parametrize(
+    "name", in_tiers(KINDS[:3] + STEERING[:3], ("oappo", "oatrpo", "oappo, continuous"))
+)
 def test_an_agent_dead_throughout_makes_no_nan_and_is_nobodys_source(name):
     state, trajectory = collected(name)
     seen = trajectory.observation
@@ -242,7 +263,11 @@ def test_illegal_actions_stay_impossible(name):
 
 
 @pytest.mark.parametrize(
-    "name", in_tiers(("oappo", "oatrpo", *REMEMBERING[:2]), ("oappo", "oatrpo", REMEMBERING[0]))
+    "name",
+    in_tiers(
+        ("oappo", "oatrpo", *REMEMBERING[:2], *STEERING[:2], *STEERING_REMEMBERING[:2]),
+        ("oappo", "oatrpo", REMEMBERING[0], STEERING[0]),
+    ),
 )
 def test_relabelling_the_agents_permutes_the_result(name):
     """Identity 4, with the order relabelled alike; sums run in another order, hence a tolerance."""
@@ -273,8 +298,9 @@ def test_relabelling_the_agents_permutes_the_result(name):
         np.testing.assert_allclose(left, right, rtol=2e-3, atol=2e-4)
 
 
-def test_relabelling_permutes_divergences_and_weights():
-    state, trajectory = collected("oappo")
+@pytest.mark.parametrize("name", ["oappo", "oappo, continuous"])
+def test_relabelling_permutes_divergences_and_weights(name):
+    state, trajectory = collected(name)
     permutation = np.array([2, 0, 1])
     swap = lambda x: x[:, :, permutation]  # noqa: E731
     seen = trajectory.observation
@@ -288,32 +314,48 @@ def test_relabelling_permutes_divergences_and_weights():
         log_prob=swap(trajectory.log_prob),
     )
     policies = jax.tree.map(lambda x: x[permutation], state.policies)
-    _, before = update_of("oappo")(state, trajectory, HPARAMS, jax.random.key(2))
-    _, after = update_of("oappo")(
+    _, before = update_of(name)(state, trajectory, HPARAMS, jax.random.key(2))
+    _, after = update_of(name)(
         state._replace(policies=policies), relabelled, HPARAMS, jax.random.key(2)
     )
-    for name in ("reuse/divergence", "reuse/weight"):
-        expected = np.asarray(before[name])[permutation][:, permutation]
-        np.testing.assert_allclose(after[name], expected, rtol=1e-3, atol=1e-6)
+    for metric in ("reuse/divergence", "reuse/weight"):
+        expected = np.asarray(before[metric])[permutation][:, permutation]
+        np.testing.assert_allclose(after[metric], expected, rtol=1e-3, atol=1e-6)
 
 
-def test_a_rollout_is_gone_through_again_with_the_outputs_recorded_while_acting():
+def assert_found_anew(name):
+    """Fails unless log-probabilities of what active agents did are those recorded."""
+    slots = plan_of(name).experience.slots
+    log_prob = learner_of(name).policy.distribution(slots.outputs).log_prob(slots.action)
+    np.testing.assert_allclose(log_prob[slots.active], slots.log_prob[slots.active], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["oappo", *STEERING[:2]])
+def test_log_probabilities_found_anew_are_those_recorded_while_acting(name):
+    assert_found_anew(name)
+    _, metrics = update_of(name)(*collected(name), HPARAMS, jax.random.key(2))
+    np.testing.assert_allclose(metrics["policy/first_ratio"], 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", in_tiers((REMEMBERING[0], *STEERING_REMEMBERING[:2]), REMEMBERING[:1])
+)
+def test_a_rollout_is_gone_through_again_with_the_outputs_recorded_while_acting(name):
     """Episodes end in it, and in some environments it begins in the midst of one."""
-    name = "oappo, memory"
     _, trajectory = collected(name)
     ended, memory = trajectory.terminated | trajectory.truncated, memory_of(name)
     assert ended[:-1].any() and (memory != 0).any(axis=(1, 2, 3)).any()
-    slots = plan_of(name).experience.slots
-    log_prob = np.take_along_axis(jax.nn.log_softmax(slots.outputs), slots.action[..., None], -1)
-    np.testing.assert_allclose(log_prob[..., 0], slots.log_prob, atol=1e-5)
+    assert_found_anew(name)
     given = *collected(name), HPARAMS, jax.random.key(2), memory
     _, metrics = update_of(name)(*given)
     np.testing.assert_allclose(metrics["policy/first_ratio"], 1.0, atol=1e-6)
 
 
-def test_policies_that_are_the_same_agree_on_what_anybody_recorded():
+@pytest.mark.parametrize(
+    "name", in_tiers((REMEMBERING[0], STEERING_REMEMBERING[0]), REMEMBERING[:1])
+)
+def test_policies_that_are_the_same_agree_on_what_anybody_recorded(name):
     """In the midst of episodes too: each has the memory that it would have had itself."""
-    name = "oappo, memory"
     state, _ = collected(name)
     copied = jax.tree.map(lambda x: x[[0, 0, 0]], state.policies)
     state = state._replace(policies=copied)
@@ -327,16 +369,18 @@ def test_policies_that_are_the_same_agree_on_what_anybody_recorded():
     assert (metrics["reuse/divergence"] > 1e-5).sum() >= NUM_AGENTS
 
 
+@pytest.mark.parametrize("name", ["oappo", "oappo, continuous"])
 @pytest.mark.parametrize("estimator", ["sampled", "mapping"])
-def test_every_estimator_updates_every_policy_with_finite_results(estimator):
-    learner = make_learner(SPEC, "oappo", dataclasses.replace(CONFIG, estimator=estimator))
-    policies, plan = collected("oappo")[0].policies, plan_of("oappo")
+def test_every_estimator_updates_every_policy_with_finite_results(estimator, name):
+    config = dataclasses.replace(CONFIG, estimator=estimator)
+    learner = make_learner(learner_of(name).spec, "oappo", config)
+    policies, plan = collected(name)[0].policies, plan_of(name)
     after, metrics = update_by_plan(learner, policies, plan)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((after, metrics)))
     kernel = lambda params: np.asarray(params["params"]["MLP_0"]["Dense_0"]["kernel"])  # noqa: E731
     change = np.abs(kernel(after) - kernel(policies.params))
     assert (change.max(axis=(1, 2)) > 0).all()
-    weighted, _ = update_by_plan(learner_of("oappo"), policies, plan)
+    weighted, _ = update_by_plan(learner_of(name), policies, plan)
     assert not tree_equal(after, weighted)
 
 
@@ -345,7 +389,11 @@ def test_every_estimator_updates_every_policy_with_finite_results(estimator):
     [
         ("reward", jnp.zeros(NUM_ENVS), r"trajectory.reward: expected floating \[8, 4\], got"),
         ("terminated", jnp.zeros((NUM_STEPS, NUM_ENVS)), "trajectory.terminated: expected bool"),
-        ("action", jnp.zeros((NUM_STEPS, NUM_ENVS, 2), int), r"shape \[T, E, 3\], got \[8, 4, 2\]"),
+        (
+            "action",
+            jnp.zeros((NUM_STEPS, NUM_ENVS, 2), int),
+            r"integer \[T, E, 3\], got int32 \[8, 4, 2\]",
+        ),
         ("log_prob", jnp.zeros((1, 1, 1)), r"trajectory.log_prob: expected floating \[8, 4, 3\]"),
     ],
 )

@@ -13,7 +13,7 @@ from oatrpo_jax.algorithms import get_algorithm
 from oatrpo_jax.identity import IdentityConfig, embed_agents
 from oatrpo_jax.rollout import init_rollout, rollout
 from oatrpo_jax.steps.a2c import POLICY_GRADIENT
-from tests.probe_envs import Messy
+from tests.probe_envs import Messy, Steering
 
 CONFIG = Config(num_epochs=2, critic_epochs=1, hidden_sizes=(8,))
 SPEC = EnvSpec.from_env(Messy())
@@ -163,6 +163,38 @@ def test_agents_that_the_world_answers_alike_are_embedded_alike():
     # One that told nothing had to guess between two places in the half of rows that move, and
     # the best guess, half of each, leaves 1/2 x (1/4 + 1/4) = 0.25.
     assert losses["reconstruction"] < 0.1
+
+
+def test_agents_that_are_steered_alike_are_embedded_alike():
+    """Of continuous actions: two agents move as they act, and two the other way."""
+    config = IdentityConfig(latent_size=3, hidden_sizes=(16,), num_epochs=60, batch_size=32)
+    env = Steering(controls=(1, 1, -1, -1))
+    embed = jax.jit(lambda world: embed_agents(world, 2, config, jax.random.key(1)))
+
+    def act(seen, key):
+        return jax.random.normal(key, seen.action_mask.shape), jnp.zeros(seen.active.shape)
+
+    @jax.jit
+    def collect(start_key, key):
+        return rollout(env, act, init_rollout(env, 16, start_key), 32, key)[1]
+
+    world = jax.device_get(collect(*jax.random.split(jax.random.key(0))))
+    # The team's reward says nothing of who is steered how, and is noise to each agent.
+    world = world._replace(reward=np.zeros_like(world.reward))
+    embeddings, losses = jax.device_get(embed(world))
+    apart = distances(embeddings)
+    # One that told nothing had to guess which way the agent moves, by |move| of about 0.17.
+    assert losses["reconstruction"] < 0.005
+    assert apart[:2, 2:].min() > 5 * max(apart[0, 1], apart[2, 3])
+    # Of dead agents, and in dimensions that agents have not, no action is looked at.
+    seen = world.observation
+    mask, active = np.array(seen.action_mask), np.array(seen.active)
+    mask[:, :, 1, 1], active[3] = False, False
+    fewer = world._replace(observation=seen._replace(action_mask=mask, active=active))
+    noise = np.where(mask & active[..., None], world.action, np.nan)
+    one, two = (embed(each)[0].mean for each in (fewer, fewer._replace(action=noise)))
+    assert np.isfinite(one).all()
+    np.testing.assert_array_equal(one, two)
 
 
 def test_uncertainty_is_far_below_the_distance_of_unlike_agents_and_above_that_of_like_ones():

@@ -22,18 +22,26 @@ from oatrpo_jax.steps.trpo import (
     surrogate,
     trust_region_step,
 )
+from tests.tiers import in_tiers
 
 CONFIG = Config(hidden_sizes=(5,), cg_iterations=60)
 POLICY = Policy(CONFIG, num_actions=3)
 REMEMBERING = Policy(dataclasses.replace(CONFIG, memory_size=3), num_actions=3)
+POLICIES = {
+    "feed-forward": POLICY,
+    "memory": REMEMBERING,
+    "Gaussian": dataclasses.replace(POLICY, is_continuous=True),
+    "Gaussian, memory": dataclasses.replace(REMEMBERING, is_continuous=True),
+}
+DAILY = ("feed-forward", "memory", "Gaussian")
 WEIGHTS = jnp.array([0.7, 0.3])
 KEY = jax.random.key(0)
 NO_LIMIT = jnp.float32(jnp.inf)
 
 
-@pytest.fixture(scope="module", params=[POLICY, REMEMBERING], ids=["feed-forward", "memory"])
+@pytest.fixture(scope="module", params=in_tiers(POLICIES, DAILY))
 def params(request):
-    return initial_params(request.param)
+    return initial_params(POLICIES[request.param])
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -47,7 +55,9 @@ def initial_params(policy):
 
 def policy_of(params):
     """Returns the policy whose parameters they are."""
-    return REMEMBERING if "GRU_0" in params["params"] else POLICY
+    layers = params["params"]
+    remembers, is_continuous = "GRU_0" in layers, "log_std" in layers
+    return dataclasses.replace(REMEMBERING if remembers else POLICY, is_continuous=is_continuous)
 
 
 @jax.jit
@@ -63,14 +73,14 @@ def make_test_sources(params, advantage_scale=1.0):
         recall = Recall(jnp.tanh(memory), jnp.zeros(shape, bool).at[:, 1, 0].set(True))
     other = jax.tree.map(lambda x: x + 0.1, params)
     both = jax.tree.map(lambda *x: jnp.stack(x), params, other)
-    logits = jax.vmap(policy.outputs)(both, Views(view, mask, recall))
-    action = POLICY.distribution(logits).sample(seed=keys[1])
+    outputs = jax.vmap(policy.outputs)(both, Views(view, mask, recall))
+    action = policy.distribution(outputs).sample(seed=keys[1])
     slots = Slots(
         agents_view=view,
         action_mask=mask,
         action=action,
-        log_prob=POLICY.distribution(logits).log_prob(action),
-        outputs=logits,
+        log_prob=policy.distribution(outputs).log_prob(action),
+        outputs=outputs,
         advantage=advantage_scale * jax.random.normal(keys[2], shape),
         active=jnp.ones(shape, bool).at[:, 2, 1].set(False),
         recall=recall,
@@ -126,6 +136,18 @@ def test_fisher_vector_product_is_the_hessian_of_the_kl(params):
     vector = jax.random.normal(jax.random.key(2), flat.shape)
     product, _ = ravel_pytree(fisher_times(params, sources, unravel(vector)))
     np.testing.assert_allclose(product, dense_fisher(params, sources) @ vector, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", in_tiers(("Gaussian", "Gaussian, memory"), DAILY))
+def test_fisher_vector_product_of_a_gaussian_agrees_with_finite_differences(name):
+    """Of values alone: ``KL(x + h v) + KL(x - h v) = h^2 v'Fv`` to the third order."""
+    sources = make_test_sources(params := initial_params(POLICIES[name]))
+    flat, unravel = ravel_pytree(params)
+    for vector in jax.random.normal(jax.random.key(5), (4, len(flat))):
+        product, _ = ravel_pytree(fisher_times(params, sources, unravel(vector)))
+        step = 0.01 * vector
+        both = (evaluate(sources, params, unravel(x)).kl for x in (flat + step, flat - step))
+        np.testing.assert_allclose(vector @ product, sum(both) / 0.01**2, rtol=0.01)
 
 
 def test_fisher_matrix_is_positive_semi_definite(params):
@@ -200,10 +222,11 @@ def test_zero_gradients_leave_the_parameters_and_make_no_nan(params):
 def test_inactive_rows_influence_neither_fisher_nor_candidate(params):
     sources = make_test_sources(params)
     rows = sources.batch.rows
+    nonsense = jnp.resize(jnp.array([9.0, -9.0, 0.0]), rows.outputs.shape[-1])
     spoilt_rows = rows._replace(
         agents_view=rows.agents_view.at[:, 2, 1].set(1e4),
         advantage=rows.advantage.at[:, 2, 1].set(jnp.nan),
-        outputs=rows.outputs.at[:, 2, 1].set(jnp.array([9.0, -9.0, 0.0])),
+        outputs=rows.outputs.at[:, 2, 1].set(nonsense),
     )
     spoilt = sources._replace(batch=sources.batch._replace(rows=spoilt_rows))
     vector = jax.tree.map(jnp.ones_like, params)
