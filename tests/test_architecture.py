@@ -28,7 +28,7 @@ CORE_FLOORS = (
     ("installation", "hints"),
     ("types", "keys", "ranges"),
     ("env_check",),
-    ("config",),
+    ("config", "env_spec"),
     ("checks", "advantages", "optimiser", "clustering"),
     ("policies",),
     ("reuse",),
