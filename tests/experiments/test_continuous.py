@@ -318,7 +318,8 @@ def test_help_says_which_defaults_go_with_continuous_actions(capsys):
     words = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "--initial-log-std FLOAT" in words
     assert "by default 0.0 where actions are continuous" in words
-    assert "by default own where actions are continuous" not in words  # HAPPO clips no others' rows.
+    # HAPPO sees no others' rows, and needs no center for them.
+    assert "by default own where actions are continuous" not in words
 
 
 def test_a_dry_run_trains_nothing(small: list[str], whole: Path, memory_size: int, tmp_path: Path):

@@ -122,7 +122,7 @@ def test_like_agents_learn_to_steer(algorithm):
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["oappo", "oappo-auto"])
 def test_agents_that_steer_inversely_part_and_all_learn(algorithm):
-    """Without reuse the return is -1.70; clipped around behaviours two of five seeds are stuck at -8."""
+    """Without reuse they come to -1.70; with clips around behaviours two of five seeds to -8."""
     env = Steering((1, 1, -1, -1))
     config = Config(num_envs=32, rollout_length=32, num_updates=80, clip_center="own")
     train = jax.jit(jax.vmap(make_train(env, algorithm, config), (0, None)))
