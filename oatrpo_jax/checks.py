@@ -13,7 +13,7 @@ import numpy as np
 
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.env_spec import EnvSpec
-from oatrpo_jax.types import Observation, Transition
+from oatrpo_jax.types import Observation, Transition, aval_of
 
 READ_TO_ACT = ("agents_view", "action_mask", "active")
 """Fields of an observation that policies look at."""
@@ -62,7 +62,7 @@ def check_update_input(
             f"Transition({', '.join(Transition._fields)})"
         )
     found = _typed("trajectory.action", trajectory.action)
-    wanted, kind = spec.action_shape, _action_kind(spec)
+    wanted, kind = spec.action.shape, _action_kind(spec)
     if len(found.shape) != 2 + len(wanted) or found.shape[2:] != wanted:
         raise ValueError(
             f"trajectory.action: expected {kind.__name__} [T, E, {', '.join(map(str, wanted))}], "
@@ -190,7 +190,7 @@ def _expected(spec: EnvSpec, leading: tuple[int, int]) -> dict[str, Any]:
     observation = _observation(spec, leading)
     return {
         "observation": observation,
-        "action": ((*leading, *spec.action_shape), _action_kind(spec)),
+        "action": ((*leading, *spec.action.shape), _action_kind(spec)),
         "log_prob": (each, jnp.floating),
         "reward": (leading, jnp.floating),
         "terminated": (leading, jnp.bool_),
@@ -221,12 +221,11 @@ def _check(name: str, found: dict, expected: dict) -> None:
 
 def _typed(name: str, value: Any) -> Any:
     """Returns what jax sees in a value, its shape and dtype; a ValueError if that is no array."""
-    try:
-        return value if isinstance(value, jax.ShapeDtypeStruct) else jax.typeof(value)
-    except TypeError as error:
+    if (found := aval_of(value)) is None:
         raise ValueError(
             f"{name}: expected an array, got {type(value).__name__}; make it one by jnp.asarray"
-        ) from error
+        )
+    return found
 
 
 def _no_observation(name: str, value: Any) -> str:

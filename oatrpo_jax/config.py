@@ -27,8 +27,9 @@ from oatrpo_jax.ranges import (
 )
 
 
-def _setting(default: Any, doc: str, least: int = 1) -> Any:
-    return dataclasses.field(default=default, metadata={"doc": doc, "least": least})
+def _setting(default: Any, doc: str, least: int = 1, allowed: Range | None = None) -> Any:
+    metadata = {"doc": doc, "least": least, "allowed": allowed}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,9 @@ class Config:
     layer_norm: bool = _setting(False, "normalise the hidden layers")
     memory_size: int = _setting(0, "units of an actor's GRU after its hidden layers; 0: none", 0)
     initial_log_std: float = _setting(
-        -0.5, "natural logarithm of the deviations with which continuous actions start"
+        -0.5,
+        "natural logarithm of the deviations with which continuous actions start",
+        allowed=LOG_STD,
     )
     cg_iterations: int = _setting(10, "conjugate-gradient iterations of a trust-region step")
     fisher_rows: int = _setting(
@@ -99,7 +102,7 @@ class Config:
             if kind is int:
                 check_count(name, value, least=field.metadata["least"])
             elif kind is float:
-                check_number(name, value, LOG_STD)
+                check_number(name, value, field.metadata["allowed"])
             elif kind is bool and not isinstance(value, bool):
                 raise ValueError(f"{name}: expected True or False, got {value!r}")
             elif get_origin(kind) is Literal and value not in (choices := get_args(kind)):
@@ -163,7 +166,8 @@ class Hyperparams:
     dual_clip: jax.Array = _coefficient(
         3.0,
         AT_LEAST_ONE,
-        "cap on others' ratios where the advantage is negative; with clip_center own on any",
+        "cap on others' ratios: where the advantage is negative, or before the step on any with "
+        "clip_center own",
     )
     reuse_sigma: jax.Array = _coefficient(
         0.1,

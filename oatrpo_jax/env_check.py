@@ -9,7 +9,15 @@ import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.ranges import is_count
-from oatrpo_jax.types import OWN_METRICS, MultiAgentEnv, Observation, PyTree, acts_continuously
+from oatrpo_jax.types import (
+    OWN_METRICS,
+    MultiAgentEnv,
+    Observation,
+    PyTree,
+    action_struct,
+    acts_continuously,
+    aval_of,
+)
 
 MEMBERS = ("num_agents", "num_actions", "agent_types", "reset", "step")
 PARTS = ("reward", "discount", "observation", "extras", "last")
@@ -41,8 +49,7 @@ def check_env(env: MultiAgentEnv) -> None:
     first = trace_reset(env)
     # Weak types are no matter: whoever steps environments removes them.
     state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), first.state)
-    kind = jnp.float32 if (is_continuous := acts_continuously(env)) else jnp.int32
-    action = jax.ShapeDtypeStruct((env.num_agents, env.num_actions)[: 1 + is_continuous], kind)
+    action = action_struct(env.num_agents, env.num_actions, acts_continuously(env))
     after = _trace(env, "step", state, action)
     _check_state(state, after.state)
     for name in Observation._fields:
@@ -143,7 +150,7 @@ def _call(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
 def _check_leaves(name: str, method: str, tree: PyTree) -> None:
     """Raises a ValueError that says where in a tree there is something else than an array."""
     for path, leaf in jax.tree.leaves_with_path(tree):
-        if _aval(leaf) is None:
+        if aval_of(leaf) is None:
             where = f"{name}{jax.tree_util.keystr(path)}".lstrip(".") or "time step"
             raise ValueError(
                 f"{where}: expected arrays from {method}, got {_kind(leaf)}; keep Python objects "
@@ -185,7 +192,12 @@ def _check_timestep(env: MultiAgentEnv, method: str, timestep: Any) -> None:
     flat = ": flatten images with reshape, integers become features with astype(jnp.float32)"
     for name, kinds, shape, advice in (
         ("agents_view", FLOAT, (env.num_agents, None), f"{of_agents}{flat}"),
-        ("action_mask", BOOL, (env.num_agents, env.num_actions), f"{of_agents}, True where legal"),
+        (
+            "action_mask",
+            BOOL,
+            (env.num_agents, env.num_actions),
+            f"{of_agents}, True where legal, or where the agent has the dimension",
+        ),
         ("global_state", FLOAT, (None,), f"one row{flat}"),
         ("active", BOOL, (env.num_agents,), "True for an agent that still acts"),
     ):
@@ -196,7 +208,7 @@ def _check(
     name: str, value: Any, kinds: tuple[Any, ...], shape: tuple[int | None, ...], advice: str
 ) -> None:
     """Raises a ValueError unless a value is of one of the kinds and of the shape, None any size."""
-    aval = _aval(value)
+    aval = aval_of(value)
     is_right = (
         aval is not None
         and any(jnp.issubdtype(aval.dtype, kind) for kind in kinds)
@@ -229,17 +241,9 @@ def _check_state(first: PyTree, after: PyTree) -> None:
         )
 
 
-def _aval(value: Any) -> Any:
-    """Returns what jax sees in a value: its shape and dtype; None if it is no array."""
-    try:
-        return value if isinstance(value, jax.ShapeDtypeStruct) else jax.typeof(value)
-    except TypeError:
-        return None
-
-
 def _kind(value: Any) -> str:
     """Returns what a value is, in few words."""
-    if (aval := _aval(value)) is not None:
+    if (aval := aval_of(value)) is not None:
         return f"{aval.dtype}{list(aval.shape)}"
     if isinstance(value, tuple) and type(value) is tuple:
         return f"a tuple of {len(value)}"

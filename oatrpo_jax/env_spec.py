@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
+
+import jax
 
 from oatrpo_jax.env_check import trace_reset
 from oatrpo_jax.ranges import check_count
-from oatrpo_jax.types import MultiAgentEnv, acts_continuously
+from oatrpo_jax.types import MultiAgentEnv, action_struct, acts_continuously
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class EnvSpec:
     is_continuous: bool = False
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self)[:-1]:
-            check_count(field.name, getattr(self, field.name))
+        for name in ("num_agents", "num_actions", "view_size", "state_size"):
+            check_count(name, getattr(self, name))
         if not isinstance(self.is_continuous, bool):
             raise ValueError(
                 f"is_continuous: expected True or False, got {self.is_continuous!r}; it says "
@@ -57,6 +58,6 @@ class EnvSpec:
         )
 
     @property
-    def action_shape(self) -> tuple[int, ...]:
-        """Axes of the team's action: ``[N]`` indices, or ``[N, D]`` real numbers."""
-        return (self.num_agents, self.num_actions)[: 1 + self.is_continuous]
+    def action(self) -> jax.ShapeDtypeStruct:
+        """Shape and dtype of the team's action."""
+        return action_struct(self.num_agents, self.num_actions, self.is_continuous)

@@ -87,7 +87,7 @@ def _acting(learner: Learner, state: LearnerState) -> Callable[..., tuple[jax.Ar
     ) -> tuple[jax.Array, jax.Array]:
         actors = with_actors(state, params).policies.params
         outputs, _ = step_team(learner.policy, actors, state.labels, agents_view, action_mask, None)
-        return _told(learner.policy, outputs)
+        return _results(learner.policy, outputs)
 
     return act
 
@@ -107,14 +107,12 @@ def _remembering(learner: Learner, state: LearnerState) -> Callable[..., tuple[j
         outputs, after = step_team(
             learner.policy, actors, state.labels, agents_view, action_mask, before
         )
-        return jnp.squeeze(jnp.asarray(after), -2), *_told(learner.policy, outputs)
+        return jnp.squeeze(jnp.asarray(after), -2), *_results(learner.policy, outputs)
 
     return act
 
 
-def _told(policy: Policy, outputs: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _results(policy: Policy, outputs: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Returns logits or log deviations, and greedy actions."""
-    if not policy.is_continuous:
-        return outputs, jnp.argmax(outputs, axis=-1).astype(jnp.int32)
-    mean, log_std = jnp.split(outputs, 2, axis=-1)
-    return log_std, mean
+    greedy = policy.distribution(outputs).mode().astype(policy.action_type)
+    return outputs[..., -policy.num_actions :], greedy

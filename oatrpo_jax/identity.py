@@ -112,11 +112,12 @@ def embed_agents(
 def _make_rows(trajectory: Transition, num_actions: int) -> _Rows:
     seen = trajectory.observation
     reward = jnp.broadcast_to(trajectory.reward[..., None], seen.active.shape)
-    action = trajectory.active_actions
-    is_continuous = action.ndim > seen.active.ndim
+    action = trajectory.existing_actions
+    if not trajectory.is_continuous:
+        action = jax.nn.one_hot(action, num_actions, dtype=jnp.float32)
     rows = _Rows(
         view=seen.active_views,
-        action=action if is_continuous else jax.nn.one_hot(action, num_actions, dtype=jnp.float32),
+        action=action,
         next_view=trajectory.next_observation.finite_views,
         # Beside errors of views, those of rewards should not count by their scale.
         reward=normalise(reward, seen.active),

@@ -46,6 +46,7 @@ BELOW_ONE = Range(0, _BELOW_ONE, "a number of at least 0 and below 1", "[0, 1)")
 INSIDE_UNIT = Range(TINY, _BELOW_ONE, "a number strictly between 0 and 1", "(0, 1)")
 
 LOG_STD = Range(-20, 20, "a number in [-20, 20]", "[-20, 20]")
+"""Deviations from 2e-9 to 5e8, whose squares and their inverses are far from infinite."""
 
 
 def is_count(value: Any, least: int = 1) -> bool:

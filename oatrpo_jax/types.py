@@ -60,6 +60,14 @@ def strongly_typed(tree: PyTree) -> PyTree:
     return jax.tree.map(strong, tree)
 
 
+def aval_of(value: Any) -> Any:
+    """Returns what jax sees in a value: its shape and dtype; None if it is no array."""
+    try:
+        return value if isinstance(value, jax.ShapeDtypeStruct) else jax.typeof(value)
+    except TypeError:
+        return None
+
+
 class Observation(NamedTuple):
     """What an environment shows after a step.  The axes given may follow leading ones.
 
@@ -111,12 +119,17 @@ class Transition(NamedTuple):
     next_observation: Observation
 
     @property
-    def active_actions(self) -> jax.Array:
-        """The actions; of continuous ones 0, whatever they hold, where no active agent chose it."""
-        action, seen = self.action, self.observation
-        if action.ndim == seen.active.ndim:
-            return action
-        return jnp.where(seen.active[..., None] & seen.action_mask, action, 0.0)
+    def is_continuous(self) -> bool:
+        """Whether actions are vectors."""
+        return self.action.ndim > self.log_prob.ndim
+
+    @property
+    def existing_actions(self) -> jax.Array:
+        """The actions; continuous ones are 0 where there is no active agent, or no dimension."""
+        if not self.is_continuous:
+            return self.action
+        seen = self.observation
+        return jnp.where(seen.active[..., None] & seen.action_mask, self.action, 0.0)
 
 
 OWN_METRICS = RETURN, LENGTH, COUNT, CUT_OFF = "return", "length", "count", "cut_off"
@@ -175,3 +188,10 @@ class MultiAgentEnv(Protocol):
 def acts_continuously(env: MultiAgentEnv) -> bool:
     """Returns whether actions are vectors, which an environment says if they are."""
     return getattr(env, "is_continuous", False)
+
+
+def action_struct(num_agents: int, num_actions: int, is_continuous: bool) -> jax.ShapeDtypeStruct:
+    """Returns shape and dtype of a team's action: ``[N]`` indices, or ``[N, D]`` real numbers."""
+    if is_continuous:
+        return jax.ShapeDtypeStruct((num_agents, num_actions), jnp.float32)
+    return jax.ShapeDtypeStruct((num_agents,), jnp.int32)

@@ -111,7 +111,8 @@ class Steering:
 
     An agent sees where it is.  An action moves it by ``control x clip(action, -1, 1) / 4`` in the
     dimensions that it has; in the others it stays at 0.  One that leaves the field is lost: it is
-    active no more.  Reward: minus the mean distance.
+    active no more.  Reward: minus the mean distance.  An episode is cut off at the time limit, or
+    ``terminates`` there, which the global state then shows to come.
     """
 
     num_actions = 2
@@ -123,6 +124,7 @@ class Steering:
         dimensions: tuple[int, ...] | None = None,
         time_limit: int = 8,
         field: float = np.inf,
+        terminates: bool = False,
     ) -> None:
         self.num_agents = len(controls)
         self.agent_types = tuple(f"control {control}" for control in controls)
@@ -130,6 +132,7 @@ class Steering:
         sizes = np.full(self.num_agents, 2) if dimensions is None else np.asarray(dimensions)
         self.exists = np.arange(2) < sizes[:, None]
         self.time_limit = time_limit
+        self.terminates = terminates
         self.field = field
         """How far from the origin it ends, in each dimension."""
 
@@ -152,15 +155,17 @@ class Steering:
     def _timestep(self, position: jax.Array, step: jax.Array, reward: jax.Array) -> ProbeTimeStep:
         is_there = jnp.linalg.norm(position, axis=-1) < 0.25
         active = self._is_active(position)
-        all_lost = ~jnp.any(active)
+        all_lost, is_late = ~jnp.any(active), step >= self.time_limit
+        is_over = all_lost | (is_late & self.terminates)
+        clock = jnp.full(self.terminates, step / self.time_limit)
         return ProbeTimeStep(
-            is_last=all_lost | (step >= self.time_limit),
+            is_last=all_lost | is_late,
             reward=reward,
-            discount=jnp.where(all_lost, 0.0, 1.0),
+            discount=jnp.where(is_over, 0.0, 1.0),
             observation=Observation(
                 agents_view=position,
                 action_mask=jnp.asarray(self.exists),
-                global_state=position.reshape(-1),
+                global_state=jnp.concatenate([position.reshape(-1), clock]),
                 active=active,
             ),
             extras={"success": jnp.mean(is_there.astype(jnp.float32))},

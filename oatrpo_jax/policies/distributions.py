@@ -14,9 +14,6 @@ import jax.numpy as jnp
 _ILLEGAL_LOGIT = -1e9
 """Logit of an illegal action: its probability underflows to exactly 0, and no term is infinite."""
 
-ABSENT = -1e9
-"""Log deviation of a dimension that an agent has not: its action there is exactly the mean, 0."""
-
 
 class Distribution(Protocol):
     """What the algorithms ask of a distribution over actions; arrays have the rows' axes."""
@@ -60,15 +57,3 @@ class Distribution(Protocol):
 def mask_logits(logits: jax.Array, action_mask: jax.Array) -> jax.Array:
     """Returns ``[..., A]`` logits, at -1e9 where the mask is False: the action is illegal."""
     return jnp.where(action_mask, logits, _ILLEGAL_LOGIT)
-
-
-def mask_gaussian(mean: jax.Array, log_std: jax.Array, action_mask: jax.Array) -> jax.Array:
-    """Returns ``[..., 2 D]`` outputs of a Gaussian in the dimensions where the mask is True.
-
-    Args:
-        mean: ``[..., D]``.
-        log_std: ``[D]`` natural logarithms of the deviations.
-        action_mask: ``[..., D]`` bool.
-    """
-    parts = jnp.where(action_mask, mean, 0.0), jnp.where(action_mask, log_std, ABSENT)
-    return jnp.concatenate(parts, axis=-1)

@@ -8,7 +8,20 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from oatrpo_jax.policies.distributions import ABSENT
+ABSENT = -1e9
+"""Log deviation of a dimension that an agent has not: its action there is exactly the mean, 0."""
+
+
+def mask_gaussian(mean: jax.Array, log_std: jax.Array, action_mask: jax.Array) -> jax.Array:
+    """Returns ``[..., 2 D]`` outputs of a Gaussian in the dimensions where the mask is True.
+
+    Args:
+        mean: ``[..., D]``.
+        log_std: ``[D]`` natural logarithms of the deviations.
+        action_mask: ``[..., D]`` bool.
+    """
+    parts = jnp.where(action_mask, mean, 0.0), jnp.where(action_mask, log_std, ABSENT)
+    return jnp.concatenate(parts, axis=-1)
 
 
 @dataclass(frozen=True)
@@ -19,7 +32,7 @@ class Gaussian:
     which the strict comparison of the KL gate needs.
 
     Attributes:
-        outputs: ``[..., 2 D]`` means, then natural logarithms of the deviations, about -1e9 in
+        outputs: ``[..., 2 D]`` means, then natural logarithms of the deviations, ``ABSENT`` in
             dimensions that there are not.
     """
 
@@ -28,18 +41,17 @@ class Gaussian:
     @property
     def mean(self) -> jax.Array:
         """``[..., D]``."""
-        return jnp.split(self.outputs, 2, axis=-1)[0]
+        return self._parts[0]
 
     @property
     def exists(self) -> jax.Array:
         """``[..., D]`` bool, False for dimensions that the agent has not."""
-        # NaN is a deviation gone astray, and not a dimension that there is not.
-        return ~(jnp.split(self.outputs, 2, axis=-1)[1] < ABSENT / 2)
+        return self._parts[1] != ABSENT
 
     @property
     def log_std(self) -> jax.Array:
         """``[..., D]``; 0 in dimensions that there are not, so that no term is infinite."""
-        return jnp.where(self.exists, jnp.split(self.outputs, 2, axis=-1)[1], 0.0)
+        return jnp.where(self.exists, self._parts[1], 0.0)
 
     def sample(self, *, seed: jax.Array) -> jax.Array:
         """Returns ``[..., D]`` float32, 0 in dimensions that there are not."""
@@ -85,6 +97,11 @@ class Gaussian:
         exists, each = self.exists, weight[..., None]
         parts = of_mean * jnp.exp(-2.0 * self.log_std), 2.0 * of_log_std
         return jnp.concatenate([jnp.where(exists, each * part, 0.0) for part in parts], axis=-1)
+
+    @property
+    def _parts(self) -> list[jax.Array]:
+        """Means, and log deviations as they are."""
+        return jnp.split(self.outputs, 2, axis=-1)
 
     def _total(self, x: jax.Array) -> jax.Array:
         """Returns the sum over the dimensions that there are."""

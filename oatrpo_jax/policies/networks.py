@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.config import Config
-from oatrpo_jax.policies.distributions import mask_gaussian, mask_logits
+from oatrpo_jax.policies.distributions import mask_logits
+from oatrpo_jax.policies.gaussian import mask_gaussian
 from oatrpo_jax.policies.initializers import orthogonal
 from oatrpo_jax.policies.layers import dense
 from oatrpo_jax.policies.memory import GRU
@@ -45,7 +46,7 @@ class MLP(nn.Module):
         return dense(self.num_outputs, kernel_init=orthogonal(self.head_scale))(x)
 
 
-class _Acting(nn.Module):
+class _ActorBase(nn.Module):
     """What actors have in common.
 
     Attributes:
@@ -58,7 +59,7 @@ class _Acting(nn.Module):
     num_actions: int
     is_continuous: bool
 
-    def masked(self, head: jax.Array, action_mask: jax.Array) -> jax.Array:
+    def outputs(self, head: jax.Array, action_mask: jax.Array) -> jax.Array:
         """Returns ``[..., Z]`` outputs of ``[..., A]`` heads: logits, or means of a Gaussian.
 
         The Gaussian's deviations are parameters, and the same whatever an agent sees.
@@ -70,7 +71,7 @@ class _Acting(nn.Module):
         return mask_gaussian(head, log_std, action_mask)
 
 
-class Actor(_Acting):
+class Actor(_ActorBase):
     """One agent's policy: ``[..., O], [..., A] -> [..., Z]``, see `distributions`."""
 
     @nn.compact
@@ -78,13 +79,13 @@ class Actor(_Acting):
         config = self.config
         sizes, num_actions = config.hidden_sizes, self.num_actions
         mlp = MLP(sizes, config.activation, config.layer_norm, num_actions, HEAD_SCALE)
-        return self.masked(mlp(agents_view), action_mask)
+        return self.outputs(mlp(agents_view), action_mask)
 
 
-class RecurrentActor(_Acting):
+class RecurrentActor(_ActorBase):
     """The same with a memory between hidden layers and head, along a leading axis of time.
 
-    ``[T, ..., O], [T, ..., A], [..., H], [T, ...] -> [T, ..., K], [..., H]``: of the memory before
+    ``[T, ..., O], [T, ..., A], [..., H], [T, ...] -> [T, ..., Z], [..., H]``: of the memory before
     the first step it makes that after the last; for ``ended`` see `GRU`.
     """
 
@@ -96,4 +97,4 @@ class RecurrentActor(_Acting):
         x = hidden_layers(agents_view, config.hidden_sizes, config.activation, config.layer_norm)
         x, memory = GRU(config.memory_size)(x, memory, ended)
         head = dense(self.num_actions, kernel_init=orthogonal(HEAD_SCALE))(x)
-        return self.masked(head, action_mask), memory
+        return self.outputs(head, action_mask), memory

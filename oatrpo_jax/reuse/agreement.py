@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from oatrpo_jax.advantages import divisor, masked_mean
+from oatrpo_jax.advantages import divisor
 from oatrpo_jax.reuse.experience import Experience, Slots
 from oatrpo_jax.reuse.rows import blocks_of, spaced_envs, subsample_envs
 from oatrpo_jax.types import PyTree
@@ -20,25 +20,21 @@ NUM_BLOCKS = 8
 class GradientError(NamedTuple):
     """The error of the gradient that each slot gives, as an estimate of the learner's own.
 
-    Variance and bias are squared norms, added up over all parameters; own slots have no bias.  They
-    are inf where fewer than two blocks tell, and NaN where the slot or the learner is.
+    Both are squared norms, added up over all parameters; an own slot has no bias.  They are inf
+    where fewer than two blocks tell, and NaN where the slot or the learner is.
 
     Attributes:
         variance: ``[G, N]`` of the slot's gradient, a mean over its rows.
         bias: ``[G, N]`` squared distance between the expected gradients of the slot and of the
             learner's own experience, as far as the noise lets it be seen, at least 0.
-        ratio_moment: ``[G, N]`` mean of ``E[w^2]``, w the importance ratios, at least 1.
     """
 
     variance: jax.Array
     bias: jax.Array
-    ratio_moment: jax.Array
 
 
 def gradient_error(
-    gradient: Callable[[jax.Array, Slots], tuple[PyTree, jax.Array]],
-    blocks: Experience,
-    own_share: jax.Array,
+    gradient: Callable[[jax.Array, Slots], PyTree], blocks: Experience, own_share: jax.Array
 ) -> GradientError:
     """Returns how far each slot's policy gradient is from the learner's own.
 
@@ -52,7 +48,7 @@ def gradient_error(
 
     Args:
         gradient: (learner index, one slot's rows ``[T, E]``) -> gradient of the learner's
-            objective, and mean ``E[w^2]`` of the importance ratios.
+            objective.
         blocks: slots are ``[N, K, T, E]``, see `in_blocks`.
         own_share: ``[G, N]`` weights of the slots that make up the learner's own gradient.
     """
@@ -60,7 +56,7 @@ def gradient_error(
 
     def row(learner: jax.Array) -> GradientError:
         rows = blocks.seen_by(learner)
-        gradients, moments = jax.vmap(jax.vmap(gradient, (None, 0)), (None, 0))(learner, rows)
+        gradients = jax.vmap(jax.vmap(gradient, (None, 0)), (None, 0))(learner, rows)
         is_own = has_rows & (own_share[learner] > 0)[:, None]
         has_own = jnp.any(is_own, axis=0)
         share = jnp.where(is_own, own_share[learner][:, None], 0.0)
@@ -70,9 +66,7 @@ def gradient_error(
         gap, noise = _moments(difference, has_rows & has_own)
         _, variance = _moments(gradients, has_rows)
         bias = jnp.where(jnp.isinf(noise), noise, jnp.maximum(gap - noise, 0.0))
-        return GradientError(
-            variance, bias, jnp.maximum(masked_mean(moments, has_rows, axis=1), 1.0)
-        )
+        return GradientError(variance, bias)
 
     return jax.lax.map(row, jnp.arange(len(own_share)))
 

@@ -93,7 +93,7 @@ def pairwise_sample_size(
     over actions drawn, which cannot show that probable ones are missing.
 
     Args:
-        policy: whose outputs they are; its config says how rows are summarised.
+        policy: whose outputs they are.
         outputs_of: gives each learner's outputs on the rows.
         slots: the rows, ``[N, T, E, ...]``.
         num_policies: G.

@@ -111,7 +111,7 @@ def make_experience(
     slots = Slots(
         agents_view=views.agents_view,
         action_mask=views.action_mask,
-        action=by_agent(trajectory.active_actions),
+        action=by_agent(trajectory.existing_actions),
         log_prob=by_agent(trajectory.log_prob),
         outputs=jax.vmap(policy.outputs)(acting, views),
         advantage=by_agent(normalise(each, seen.active)),

@@ -103,17 +103,15 @@ def policy_gradient_error(policy: Policy, actors: PyTree, experience: Experience
         experience: the rollout.
     """
 
-    def objective(params: PyTree, rows: Slots) -> tuple[jax.Array, jax.Array]:
+    def objective(params: PyTree, rows: Slots) -> jax.Array:
         distribution = policy.on(params, rows)
         # What a dead agent is said to have done may have probability 0.
         change = jnp.where(rows.active, distribution.log_prob(rows.action) - rows.log_prob, 0.0)
         ratio = jnp.exp(change)
-        moment = distribution.ratio_moment(policy.distribution(rows.outputs))
-        return masked_mean(ratio * rows.advantage, rows.active), masked_mean(moment, rows.active)
+        return masked_mean(ratio * rows.advantage, rows.active)
 
-    def gradient(learner: jax.Array, rows: Slots) -> tuple[PyTree, jax.Array]:
-        params = jax.tree.map(lambda x: x[learner], actors)
-        return jax.grad(objective, has_aux=True)(params, rows)
+    def gradient(learner: jax.Array, rows: Slots) -> PyTree:
+        return jax.grad(objective)(jax.tree.map(lambda x: x[learner], actors), rows)
 
     blocks = in_blocks(experience, policy.config.divergence_rows)
     return gradient_error(gradient, blocks, own_share(experience.own))

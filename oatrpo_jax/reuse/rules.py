@@ -1,4 +1,4 @@
-"""Who reuses whose experience: rules that weigh by the divergence between policies."""
+"""Who reuses whose experience: rules that weigh sources."""
 
 from __future__ import annotations
 
@@ -139,9 +139,9 @@ def agreement_reuse() -> ReuseRule:
     The gradient on agent n's experience estimates the learner's own with variance ``V[g, n]`` and
     squared bias ``B[g, n]`` (`agreement.gradient_error`), the own one with ``V[g, g]`` and no bias.
     Weights by inverse mean squared error make that of the weighted sum least, if errors are
-    independent; beside the own slot's that is ``V[g, g] / (V[g, n] + B[g, n])``.  The error is no
-    less than that of as many own rows as the source's are worth, ``V[g, g] E[w^2]``: between
-    policies that have parted, ratios and gradients are near 0, and show no variance.  Uniform when
+    independent; beside the own slot's that is ``V[g, g] / (V[g, n] + B[g, n])``.  No source counts
+    for more than its effective sample size: where policies have parted, ratios and gradients are
+    all near 0, and show neither variance nor bias beside an own gradient of 0.  Uniform when
     slots are alike; the identity when gradients part, be it that policies differ, or that an action
     is good for one agent and bad for the other, which no divergence between policies shows.  A
     source has weight 0 where its error or the learner's own variance is unknown.
@@ -151,8 +151,8 @@ def agreement_reuse() -> ReuseRule:
         error = affinity.gradient_error()
         is_known = affinity.own & jnp.isfinite(error.variance)
         own_variance = masked_mean(error.variance, is_known, axis=1)[:, None]
-        squared_error = jnp.maximum(error.variance + error.bias, own_variance * error.ratio_moment)
-        return relative_weights(own_variance / jnp.maximum(squared_error, TINY), affinity)
+        relative = own_variance / jnp.maximum(error.variance + error.bias, TINY)
+        return relative_weights(jnp.minimum(relative, affinity.sample_size()), affinity)
 
     return ReuseRule(weights, _no_limit, shares=True, reads=_ROWS)
 

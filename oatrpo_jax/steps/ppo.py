@@ -19,7 +19,7 @@ from oatrpo_jax.types import PyTree
 def clipped_objective(
     ratio: jax.Array,
     advantage: jax.Array,
-    is_own: jax.Array,
+    starts_at_one: jax.Array,
     *,
     clip_eps: jax.Array | float,
     dual_clip: jax.Array | float,
@@ -32,15 +32,16 @@ def clipped_objective(
     Args:
         ratio: ``[...]`` pi(a|o) / mu(a|o).
         advantage: ``[...]``, times the compound ratio of the agents updated before.
-        is_own: ``[...]`` bool, True on the learner's own rows.
+        starts_at_one: ``[...]`` bool, True where the ratio is 1 before the step: on the learner's
+            own rows, and on all that are recentred.
         clip_eps: how far the ratio may move and gain.
         dual_clip: cap on the ratio where the advantage is negative.
     """
-    chex.assert_equal_shape([ratio, advantage, is_own])
+    chex.assert_equal_shape([ratio, advantage, starts_at_one])
     clipped = jnp.clip(ratio, 1.0 - clip_eps, 1.0 + clip_eps)
     objective = jnp.minimum(ratio * advantage, clipped * advantage)
     capped = jnp.where(advantage < 0, jnp.maximum(objective, dual_clip * advantage), objective)
-    return jnp.where(is_own, objective, capped)
+    return jnp.where(starts_at_one, objective, capped)
 
 
 def recentre(
@@ -50,10 +51,10 @@ def recentre(
 
     With ``pi_k`` the policy before the step, ``w = pi_k / mu`` and ``rho = pi / pi_k``, the
     objective of another's row is ``min(w, dual_clip) x min(rho A, clip(rho, 1 - eps, 1 + eps) A)``.
-    Its gradient begins as that of the importance-weighted advantage.  Around the behaviour (Eq. 8)
-    the clip lets pass only what draws the policy towards the behaviour, be advantages mere noise:
-    where ``pi > mu`` it cuts off what a good action would gain, and where ``pi < mu`` what a bad
-    one would.
+    Where w is not capped, its gradient begins as that of the importance-weighted advantage.  Around
+    the behaviour (Eq. 8), what passes outside of the clip draws the policy towards the behaviour,
+    be advantages mere noise: where ``pi > mu`` a good action gains nothing there, and where
+    ``pi < mu`` a bad one.
 
     Args:
         policy: whose parameters they are; its config says around what to clip.
@@ -84,7 +85,7 @@ def clip_loss(
     objective = clipped_objective(
         ratio,
         rows.advantage,
-        batch.own_weight > 0,
+        (batch.own_weight > 0) | (policy.config.clip_center == "own"),
         clip_eps=hparams.clip_eps,
         dual_clip=hparams.dual_clip,
     )

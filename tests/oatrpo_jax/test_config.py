@@ -129,4 +129,4 @@ def test_the_spec_is_read_off_an_environment():
     )
     spec = EnvSpec.from_env(Steering((1, 1)))
     assert spec == EnvSpec(2, 2, 2, 4, is_continuous=True)
-    assert spec.action_shape == (2, 2) and EnvSpec(2, 2, 2, 4).action_shape == (2,)
+    assert spec.action.shape == (2, 2) and EnvSpec(2, 2, 2, 4).action.shape == (2,)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from oatrpo_jax import Config
-from oatrpo_jax.policies.distributions import ABSENT, mask_gaussian, mask_logits
-from oatrpo_jax.policies.gaussian import Gaussian
+from oatrpo_jax.policies.distributions import mask_logits
+from oatrpo_jax.policies.gaussian import ABSENT, Gaussian, mask_gaussian
 from oatrpo_jax.policies.policy import Policy
 
 KEYS = jax.random.split(jax.random.key(0), 6)

@@ -27,7 +27,7 @@ def slots_of(advantage, active=None) -> Slots:
 def mean_advantage(learner, rows):
     """A gradient that can be followed by hand: two parameters, both the rows' mean advantage."""
     mean = masked_mean(rows.advantage, rows.active)
-    return {"weight": mean, "bias": mean[None]}, jnp.float32(1)
+    return {"weight": mean, "bias": mean[None]}
 
 
 @jax.jit

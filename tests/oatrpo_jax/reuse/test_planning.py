@@ -58,7 +58,7 @@ def plan(algorithm, actors, slots, config=CONFIG):
     [
         ("oappo", {"divergence"}),
         ("oappo-ess", {"effective_sample_size"}),
-        ("oappo-auto", set()),
+        ("oappo-auto", {"effective_sample_size"}),
         ("happo", set()),
         ("seac", set()),
         (fixed_algorithm(np.eye(NUM_AGENTS)), set()),

@@ -19,9 +19,7 @@ from oatrpo_jax.reuse.rules import (
 )
 
 
-def affinity(
-    divergence, own=None, has_rows=None, sample_size=None, error=None, moment=1.0
-) -> Affinity:
+def affinity(divergence, own=None, has_rows=None, sample_size=None, error=None) -> Affinity:
     divergence = jnp.asarray(divergence, jnp.float32)
     if sample_size is None:
         sample_size = jnp.ones_like(divergence)
@@ -30,7 +28,7 @@ def affinity(
         has_rows=jnp.ones(divergence.shape[1], bool) if has_rows is None else jnp.asarray(has_rows),
         divergence=lambda: divergence,
         sample_size=lambda: jnp.asarray(sample_size),
-        gradient_error=lambda: GradientError(*map(jnp.asarray, error), jnp.asarray(moment)),
+        gradient_error=lambda: GradientError(*map(jnp.asarray, error)),
     )
 
 
@@ -204,11 +202,11 @@ def test_the_variance_of_a_policy_of_two_agents_is_that_of_those_who_know_theirs
     np.testing.assert_allclose(weights, [[1 / 3, 1 / 3, 1 / 3]], rtol=1e-6)
 
 
-def test_an_error_is_no_less_than_that_of_as_many_own_rows_as_the_sources_are_worth():
+def test_no_source_counts_for_more_than_its_effective_sample_size():
     variance, bias = np.full((2, 2), 2.0), np.zeros((2, 2))
-    variance[:, 1], moment = 1e-9, np.array([[1.0, 4.0], [UNKNOWN, 1.0]])
-    seen = affinity(np.zeros((2, 2)), error=(variance, bias), moment=moment)
+    variance[:, 1], sample_size = 1e-9, np.array([[1.0, 0.25], [0.0, 1.0]])
+    seen = affinity(np.zeros((2, 2)), error=(variance, bias), sample_size=sample_size)
     weights = agreement_reuse().weights(seen, Hyperparams.create())
-    # Agent 1's gradients hardly vary beside the own 2, but a quarter of its rows is all they are
-    # worth: 2 / (2 x 4) = 1/4, of 5/4.  Learner 1 knows that it has parted with agent 0 for good.
+    # Agent 1's gradients hardly vary beside the own 2, but its rows are worth a quarter: of 5/4.
+    # Learner 1 has parted with agent 0 for good.
     np.testing.assert_allclose(weights, [[0.8, 0.2], [0.0, 1.0]], rtol=1e-6)

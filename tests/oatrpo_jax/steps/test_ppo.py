@@ -28,7 +28,7 @@ def test_clipped_objective_on_own_rows(ratio, advantage, expected):
 
 
 @pytest.mark.parametrize(
-    ("ratio", "advantage", "is_own", "expected"),
+    ("ratio", "advantage", "starts_at_one", "expected"),
     [
         (5.0, -2.0, False, -6.0),  # max(-10, 3 * -2)
         (5.0, -2.0, True, -10.0),  # one's own ratio starts at 1: no cap
@@ -37,16 +37,20 @@ def test_clipped_objective_on_own_rows(ratio, advantage, expected):
     ],
 )
 def test_dual_clip_caps_others_ratios_where_the_advantage_is_negative(
-    ratio, advantage, is_own, expected
+    ratio, advantage, starts_at_one, expected
 ):
     objective = clipped_objective(
-        jnp.array(ratio), jnp.array(advantage), jnp.array(is_own), clip_eps=0.2, dual_clip=3.0
+        jnp.array(ratio),
+        jnp.array(advantage),
+        jnp.array(starts_at_one),
+        clip_eps=0.2,
+        dual_clip=3.0,
     )
     assert float(objective) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("ratio", "advantage", "is_own", "slope"),
+    ("ratio", "advantage", "starts_at_one", "slope"),
     [
         (1.1, 2.0, True, 2.0),
         (1.5, 2.0, True, 0.0),  # gained enough
@@ -55,10 +59,10 @@ def test_dual_clip_caps_others_ratios_where_the_advantage_is_negative(
         (5.0, -2.0, False, 0.0),  # a stranger's outlier has no say
     ],
 )
-def test_gradient_stops_where_the_objective_is_flat(ratio, advantage, is_own, slope):
+def test_gradient_stops_where_the_objective_is_flat(ratio, advantage, starts_at_one, slope):
     gradient = jax.grad(
         lambda ratio: clipped_objective(
-            ratio, jnp.array(advantage), jnp.array(is_own), clip_eps=0.2, dual_clip=3.0
+            ratio, jnp.array(advantage), jnp.array(starts_at_one), clip_eps=0.2, dual_clip=3.0
         )
     )(jnp.array(ratio))
     assert float(gradient) == pytest.approx(slope)
