@@ -9,15 +9,26 @@ from importlib import import_module
 from typing import Any
 
 from envs.choices import check_choice
+from oatrpo_jax.installation import check_packages
 
 BODIES = ("ant_4x2", "halfcheetah_6x1", "hopper_3x1", "humanoid_9|8", "walker2d_2x3")
 """Their names; the numbers are agents x joints of each, or the joints of each agent."""
 
 BACKENDS = ("spring", "positional", "generalized", "mjx")
-"""Brax' simulations, the quickest first: the default."""
+"""Brax' simulations, the default first, which is quicker than ``positional``, JaxMARL's own."""
 
-OPTIONS = ("episode_length", "action_repeat", "backend")
-"""Options of JaxMARL's class.  Its others change what an agent sees and does, which masks say."""
+OPTIONS = ("episode_length", "backend")
+"""Options of JaxMARL's class.  Others change what an agent sees and does, which masks say.
+
+Under ``action_repeat`` brax adds up the rewards of all repeats, but the rewards for moving forward
+of the last ones only.
+"""
+
+
+def check_brax(scenario: str) -> None:
+    """Raises a `NotInstalled` that says what to install if a body is asked for and brax missing."""
+    if scenario in BODIES:
+        check_packages(("brax",), "brax", f"jaxmarl:{scenario}")
 
 
 def make_body(scenario: str, *, backend: str = BACKENDS[0], **options: Any) -> Any:
@@ -30,12 +41,13 @@ def make_body(scenario: str, *, backend: str = BACKENDS[0], **options: Any) -> A
 
     Raises:
         ValueError: no such backend.
+        TypeError: ``auto_reset`` or ``action_repeat`` among the options.
     """
     import jaxmarl
 
     check_choice("backend", backend, BACKENDS)
     with quiet_mujoco():
-        return jaxmarl.make(scenario, auto_reset=False, backend=backend, **options)
+        return jaxmarl.make(scenario, auto_reset=False, action_repeat=1, backend=backend, **options)
 
 
 def body_parameters(game: Any) -> dict[str, inspect.Parameter]:

@@ -16,8 +16,8 @@ from oatrpo_jax.types import PyTree, StrPath
 FORWARD = ("reward_forward", "forward_reward", "reward_run")
 """What brax' bodies call the part of the reward that is for moving forward."""
 
-FRAME_SECONDS = 0.04
-"""About how much time passes between two pictures of an episode: states come faster."""
+FRAME_MILLISECONDS = 40
+"""About how much time passes between two pictures of an episode: states may come faster."""
 
 
 class BraxEnv(JaxmarlEnv, DrawnEnvironment):
@@ -29,9 +29,9 @@ class BraxEnv(JaxmarlEnv, DrawnEnvironment):
 
     def __init__(self, game: Any, **options: Any) -> None:
         super().__init__(game, **options)
-        seconds = float(game.env.dt) * game.action_repeat
-        self._stride = max(1, round(FRAME_SECONDS / seconds))
-        self.frame_milliseconds = round(1000 * seconds * self._stride)
+        milliseconds = round(1000 * float(game.env.dt))  # Whole for all bodies.
+        self._stride = frame_stride(milliseconds)
+        self.frame_milliseconds = milliseconds * self._stride
 
     @cached_property
     def viewer(self) -> Viewer:
@@ -49,7 +49,7 @@ class BraxEnv(JaxmarlEnv, DrawnEnvironment):
 
     def _extras(self, state: State, success: Array) -> dict[str, Array]:
         told = state.game.info["episode_metrics"]
-        (forward, *_) = (name for name in FORWARD if name in told)
+        forward = next(name for name in FORWARD if name in told)
         return super()._extras(state, success) | {
             "forward_return": told[forward],
             "x_position": state.game.metrics["x_position"],
@@ -57,3 +57,18 @@ class BraxEnv(JaxmarlEnv, DrawnEnvironment):
 
     def _world(self, seen: dict[str, Array], game: PyTree) -> Array:
         return game.obs
+
+
+def frame_stride(milliseconds: int) -> int:
+    """Returns how many steps to go from one picture to the next, about ``FRAME_MILLISECONDS``.
+
+    GIFs count time in hundredths of a second, so that only whole ones are shown in real time.
+
+    >>> [frame_stride(milliseconds) for milliseconds in (8, 15, 50)]
+    [5, 2, 1]
+
+    Args:
+        milliseconds: of a step.
+    """
+    strides = [stride for stride in range(1, 11) if stride * milliseconds % 10 == 0]
+    return min(strides, key=lambda stride: abs(stride * milliseconds - FRAME_MILLISECONDS))

@@ -54,14 +54,10 @@ class Adapter(TeamEnvironment):
 
     def __repr__(self) -> str:
         sizes = self.actions.sizes
-        padded = f", actions padded from {sizes} dimensions" if len(set(sizes)) > 1 else ""
-        told = padded if self.is_continuous else ""
-        return f"{type(self).__name__}({self.game_name}, {self.num_agents} agents{told})"
-
-    @property
-    def game_name(self) -> str:
-        """Returns the name of the library's class."""
-        return type(self.game).__name__
+        is_padded = self.is_continuous and len(set(sizes)) > 1
+        padded = f", actions padded from {sizes} dimensions" if is_padded else ""
+        game = type(self.game).__name__
+        return f"{type(self).__name__}({game}, {self.num_agents} agents{padded})"
 
     def observe(
         self,

@@ -6,10 +6,9 @@ import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from envs.adapters.bodies import BODIES, body_parameters, make_body
+from envs.adapters.bodies import BODIES, body_parameters, check_brax, make_body
 from envs.choices import check_choice
 from envs.jaxmarl_import import quiet_stdout, require_jaxmarl
-from oatrpo_jax.installation import check_packages
 
 if TYPE_CHECKING:
     from envs.adapters.jaxmarl_env import JaxmarlEnv
@@ -75,8 +74,7 @@ def make(
 
 def make_game(scenario: str, **options: Any) -> Any:
     """Returns JaxMARL's own environment."""
-    if scenario in BODIES:
-        check_packages(("brax",), "brax", f"jaxmarl:{scenario}")
+    check_brax(scenario)  # Before jaxmarl: what installs brax installs both.
     require_jaxmarl("the environments of JaxMARL")
     with quiet_stdout():
         import jaxmarl
@@ -84,12 +82,11 @@ def make_game(scenario: str, **options: Any) -> Any:
     check_choice("JaxMARL's environment", scenario, registered_envs)
     if isinstance(options.get("layout"), str) and scenario == "overcooked":
         options["layout"] = overcooked_layout(options["layout"])
+    make_stock = make_body if scenario in BODIES else jaxmarl.make
     with warnings.catch_warnings(), quiet_stdout():
         warnings.simplefilter("ignore")
         try:
-            if scenario in BODIES:
-                return make_body(scenario, **options)
-            return jaxmarl.make(scenario, **options)
+            return make_stock(scenario, **options)
         except (AssertionError, NotImplementedError) as error:
             raise ValueError(str(error)) from error
 

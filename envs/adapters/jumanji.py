@@ -25,8 +25,13 @@ IS_OPEN = True
 """`make` takes more names than are listed, and refuses the others itself."""
 
 OBJECTS = (
-    *("scenario", "options", "generator", "reward_fn", "viewer"),
-    *("observation", "target_dynamics"),
+    "scenario",
+    "options",
+    "generator",
+    "reward_fn",
+    "viewer",
+    "observation",
+    "target_dynamics",
 )
 """Parameters of `make` and of jumanji's environments that are no options."""
 

@@ -55,8 +55,10 @@ def random_legal(seed=0):
 
 
 def test_views_rewards_and_states_are_those_of_jaxmarl():
+    import jaxmarl
+
+    game = jaxmarl.make("MPE_simple_spread_v3", max_steps=3)
     env, reset, step = compiled("jaxmarl:MPE_simple_spread_v3", max_steps=3)
-    game = env.game
     state, timestep = reset(jax.random.key(3))
     action = jnp.array([1, 2, 3], jnp.int32)
     after, following = step(state, action)

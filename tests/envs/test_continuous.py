@@ -113,6 +113,9 @@ def test_agents_of_both_kinds_and_other_spaces_are_refused():
 
 
 def test_a_particle_is_pushed_as_jaxmarl_says():
+    import jaxmarl
+
+    game = jaxmarl.make("MPE_simple_spread_v3", **SPREAD)
     env, reset, step = compiled("jaxmarl:MPE_simple_spread_v3", **SPREAD)
     assert env.is_continuous and env.num_actions == 5
     assert env.settings["action_dimensions"] == [5, 5, 5]
@@ -120,10 +123,10 @@ def test_a_particle_is_pushed_as_jaxmarl_says():
     raw = jnp.array([[0.0, -1, 1, 0.5, -0.5], [0, 0, 0, 0, 0], [9, 9, -9, 0, 1]])
     after, following = step(state, raw)
     share = (np.clip(raw, -1, 1) + 1) / 2
-    orders = dict(zip(env.game.agents, share, strict=True))
-    seen, stock, rewards, *_ = jax.jit(env.game.step_env)(jax.random.key(0), state.game, orders)
+    orders = dict(zip(game.agents, share, strict=True))
+    seen, stock, rewards, *_ = jax.jit(game.step_env)(jax.random.key(0), state.game, orders)
     chex.assert_trees_all_close(after.game, stock, atol=1e-6)
-    expected = jnp.stack([seen[agent] for agent in env.game.agents])
+    expected = jnp.stack([seen[agent] for agent in game.agents])
     np.testing.assert_allclose(following.observation.agents_view, expected, atol=1e-6)
     np.testing.assert_allclose(following.reward, np.mean(list(rewards.values())), rtol=1e-5)
     # By force 5 x (right - left) over 0.1 s: 5 (1 - 0) 0.1 for the first one, nothing for the next.
@@ -131,7 +134,7 @@ def test_a_particle_is_pushed_as_jaxmarl_says():
     np.testing.assert_allclose(after.game.p_vel[1], [0, 0], atol=1e-6)
 
 
-def test_bodies_of_unequal_size_are_padded_and_say_so():
+def test_agents_of_unequal_size_are_padded_and_say_so():
     options = {"action_type": "Continuous"}
     env, reset, _ = compiled("jaxmarl:MPE_simple_speaker_listener_v4", **options)
     _, timestep = reset(jax.random.key(0))
@@ -215,9 +218,10 @@ def test_a_body_is_simulated_by_the_backend_that_is_asked_for(backend):
 
 def test_options_of_a_body_reach_brax():
     names = set(envs.option_names(HOPPER))
-    assert {"backend", "episode_length", "action_repeat", "healthy_reward", "reward"} <= names
-    # What would reset by itself, or change sizes behind the masks.
-    assert not names & {"auto_reset", "homogenisation_method", "env_name", "num_agents", "kwargs"}
+    assert {"backend", "episode_length", "healthy_reward", "reward"} <= names
+    # What would reset by itself, change sizes behind the masks, or spoil the forward return.
+    assert not names & {"auto_reset", "homogenisation_method", "action_repeat"}
+    assert not names & {"env_name", "num_agents", "kwargs"}
     assert envs.option_parameters(HOPPER)["backend"].default == "spring"
     assert envs.make(HOPPER).game.env.unwrapped.backend == "spring"
     env = make_with_options(HOPPER, {"healthy_reward": 7, "episode_length": 5})
@@ -226,10 +230,15 @@ def test_options_of_a_body_reach_brax():
         make_with_options(HOPPER, {"backend": "sprng"})
     with pytest.raises(ValueError, match=r"has no auto_reset; expected one of team"):
         make_with_options(HOPPER, {"auto_reset": True})
+    with pytest.raises(ValueError, match=r"has no action_repeat; expected one of team"):
+        make_with_options(HOPPER, {"action_repeat": 2})
+    with pytest.raises(TypeError, match=r"multiple values.*action_repeat"):
+        envs.make(HOPPER, action_repeat=2)
 
 
-def test_the_humanoid_is_padded():
+def test_the_humanoid_is_padded_and_drawn_in_whole_hundredths_of_a_second():
     env = envs.make("jaxmarl:humanoid_9|8")
+    assert env.frame_milliseconds == 30  # Two steps of 15 ms.
     assert env.settings["action_dimensions"] == [9, 8] and "(9, 8)" in repr(env)
 
 
