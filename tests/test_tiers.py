@@ -4,12 +4,14 @@ import dataclasses
 from collections.abc import Sequence
 from typing import get_args, get_type_hints
 
+import pytest
+
 import envs
 from oatrpo_jax import ALGORITHMS, Algorithm, Config
 from tests.envs import test_contract
 from tests.golden import record, test_golden
 from tests.oatrpo_jax import test_algorithms
-from tests.tiers import DAILY, columns
+from tests.tiers import DAILY, columns, parse_case
 
 ROWS = {row.name: row for row in test_algorithms.ROWS}
 
@@ -43,21 +45,28 @@ def test_every_estimator_and_every_row_has_golden_numbers_and_every_estimator_da
 
 
 def test_every_row_is_in_the_contract_with_a_memory_and_days_see_every_step_and_critic_with_one():
-    assert {case.partition(",")[0] for case in test_algorithms.REMEMBERING} == set(ROWS)
-    cases = (*test_algorithms.DAILY_MEMORY, *test_algorithms.DAILY_VARIANTS)
-    daily = [ROWS[case.partition(",")[0]] for case in cases if "memory" in case]
+    assert {parse_case(name).row for name in test_algorithms.WITH_MEMORY} == set(ROWS)
+    names = (*test_algorithms.DAILY_MEMORY, *test_algorithms.DAILY_VARIANTS)
+    cases = [parse_case(name) for name in names]
+    daily = [ROWS[case.row] for case in cases if case.remembers]
     few, everything = shown(daily), shown(list(ROWS.values()))
     for column in ("policy step", "is sequential", "central critic", "shared values"):
         assert few[column] == everything[column]
 
 
 def test_every_row_is_in_the_contract_with_continuous_actions_and_days_see_both_kinds_of_policy():
-    cases = [case.removesuffix(test_algorithms.CONTINUOUS) for case in test_algorithms.STEERING]
-    assert {case.partition(",")[0] for case in cases} == set(ROWS)
-    assert {case.partition(",")[2] for case in cases} == {"", " memory"}
-    daily = [case.removesuffix(", continuous") for case in test_algorithms.DAILY_CONTINUOUS]
-    assert {*daily} <= {*record.cases("steering")}
-    assert {case.partition(",")[2] for case in daily} == {"", " memory"}
+    cases = [parse_case(name) for name in test_algorithms.WITH_CONTINUOUS_ACTIONS]
+    daily = [parse_case(name) for name in test_algorithms.DAILY_CONTINUOUS]
+    assert {case.row for case in cases} == set(ROWS)
+    assert {case.recorded for case in daily} <= {*record.cases("steering")}
+    for each in (cases, daily):
+        assert all(case.is_continuous for case in each)
+        assert {case.remembers for case in each} == {False, True}
+
+
+def test_a_case_has_one_name():
+    with pytest.raises(ValueError, match='expected "continuous" at the end, got'):
+        parse_case("oappo, continuous, memory")
 
 
 def test_every_family_of_environments_has_a_daily_one():

@@ -1,7 +1,7 @@
 """Which tests every change needs: few rows of the table that together show every column of it."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -18,6 +18,39 @@ def in_tiers(values: Iterable[Any], daily: Iterable[Any]) -> list[Any]:
         value if value in daily else pytest.param(value, marks=pytest.mark.thorough)
         for value in values
     ]
+
+
+class Case(NamedTuple):
+    """What the name of a case says.
+
+    Attributes:
+        row: the name in the table of algorithms.
+        remembers: whether policies remember.
+        is_continuous: whether actions are continuous.
+        recorded: the name of the case among the golden ones of its problem.
+    """
+
+    row: str
+    remembers: bool
+    is_continuous: bool
+    recorded: str
+
+
+def parse_case(name: str) -> Case:
+    """Returns what a name says: a row, "memory" and other settings, and at the end "continuous".
+
+    Raises:
+        ValueError: if anything stands behind "continuous", as a case has one name only.
+
+    >>> parse_case("oappo, memory, continuous")
+    Case(row='oappo', remembers=True, is_continuous=True, recorded='oappo, memory')
+    """
+    row, *settings = name.split(", ")
+    is_continuous = settings[-1:] == ["continuous"]
+    if "continuous" in settings[:-1]:
+        raise ValueError(f'expected "continuous" at the end, got {name!r}; move it there')
+    recorded = name.removesuffix(", continuous")
+    return Case(row, "memory" in settings, is_continuous, recorded)
 
 
 def columns(row: Algorithm) -> dict[str, object]:

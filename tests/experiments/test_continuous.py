@@ -1,5 +1,6 @@
 """Teams whose actions are continuous: trained, taken up, searched, played and given away."""
 
+import dataclasses
 import io
 import json
 import math
@@ -24,6 +25,7 @@ from experiments.training.evaluation import episode_keys
 from experiments.training.places import Place, check_sizes
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment
+from experiments.training.settings.defaults import PRESETS, Preset, get_preset
 from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import build
 from experiments.training.team import Team, load_team, play_episode
@@ -36,7 +38,13 @@ from tests.experiments.trained_run import (
     shared_programs,
     with_random_policies,
 )
-from tests.experiments.without_library import DRAWING, READING, run_without_library
+from tests.experiments.without_library import (
+    DRAWING,
+    LOADING,
+    PLAYING,
+    STEPPING,
+    run_without_library,
+)
 from tests.probe_envs import tree_equal
 
 OWN = '''
@@ -93,12 +101,13 @@ def whole(small: list[str], memory_size: int, tmp_path_factory, share_programs: 
     return directory
 
 
-def test_a_run_records_what_its_actions_are_and_has_no_entropy_bonus(whole: Path):
+def test_a_run_records_what_its_actions_are_and_has_their_defaults(whole: Path):
     config = json.loads((whole / "config.json").read_text())
     assert config["env_spec"]["is_continuous"] is True and config["env_spec"]["num_actions"] == 2
     assert config["hyperparameters"]["ent_coef"] == [0.0]
     assert {point["ent_coef"] for point in config["points"]} == {0.0}
-    assert config["config"]["initial_log_std"] == -0.5 and "initial_log_std" in config["reads"]
+    assert config["config"]["initial_log_std"] == -0.5 and config["config"]["clip_center"] == "own"
+    assert {"initial_log_std", "clip_center"} <= {*config["reads"]}
     columns = read_result(whole).columns
     np.testing.assert_allclose(columns["policy/first_ratio"], 1.0, atol=1e-5)
     # 5 dimensions of 3 agents; a few steps have hardly moved the deviations.
@@ -164,9 +173,9 @@ def test_runs_are_compared(whole: Path, tmp_path: Path):
     assert (tmp_path / "a.png").exists()
 
 
-def observe(rows: int) -> oa.Observation:
+def observe(rows: int, seed: int = 0) -> oa.Observation:
     """Returns what the three agents might see."""
-    view = jax.random.normal(jax.random.key(rows), (rows, 3, 2))
+    view = jax.random.normal(jax.random.key(seed), (rows, 3, 2))
     mask = jnp.broadcast_to(jnp.ones((3, 2), bool).at[1, 1].set(False), (rows, 3, 2))
     return oa.Observation(view, mask, jnp.zeros((rows, 6)), jnp.ones((rows, 3), bool))
 
@@ -207,21 +216,24 @@ def test_an_exported_team_gives_the_means_that_it_plays(exported):
         expected, _, *after = learner.act(one, seen, jax.random.key(0), True, memory=memory)
         memory = after[0] if size else None
         np.testing.assert_allclose(action, expected, atol=1e-6)
-        drawn = one.policies.params["params"]["log_std"]
-        for agent, policy in enumerate(one.labels):
-            exists = seen.action_mask[0, agent]
-            wanted = jnp.where(exists, drawn[policy], -1e9)
-            np.testing.assert_allclose(log_std[:, agent], np.tile(wanted, (5, 1)), rtol=1e-6)
+        assert_has_deviations(one, log_std)
+
+
+def assert_has_deviations(learner_state: oa.LearnerState, log_std: Any) -> None:
+    """Fails unless the deviations ``[b, N, D]`` are those of the agents' policies."""
+    of_policies = learner_state.policies.params["params"]["log_std"]
+    for agent, policy in enumerate(learner_state.labels):
+        wanted = np.where(observe(1).action_mask[0, agent], of_policies[policy], -1e9)
+        np.testing.assert_allclose(log_std[:, agent], np.tile(wanted, (5, 1)), rtol=1e-6)
 
 
 @pytest.mark.parametrize("exported", [0], indirect=True)
 def test_the_documented_lines_draw_actions(exported, tmp_path: Path):
     learner, one, archive = exported
-    call = READING.rpartition("logits, action =")[0]
     lines = f"""
 import jax
 agents_view, action_mask, key = rows["agents_view"], rows["action_mask"], jax.random.key(0)
-{call}{DRAWING}
+{LOADING + DRAWING}
 np.savez("result.npz", log_std=log_std, action=action, drawn=drawn)
 """
     seen = observe(64)
@@ -233,6 +245,29 @@ np.savez("result.npz", log_std=log_std, action=action, drawn=drawn)
     drawn, _ = learner.act(one, seen, jax.random.key(0))
     np.testing.assert_allclose(got["drawn"], drawn, atol=1e-5)
     assert np.all(got["drawn"][:, 1, 1] == 0)
+
+
+@pytest.mark.parametrize("exported", [8], indirect=True)
+def test_the_documented_lines_remember_and_give_deviations(exported, tmp_path: Path):
+    learner, one, archive = exported
+    lines = f"""
+{STEPPING + PLAYING.replace("logits", "log_std")}
+np.savez("result.npz", actions=actions, memory=memory, log_std=log_std)
+"""
+    # In each of five steps the episode of another row ends.
+    seen, ends = [observe(5, seed) for seed in range(6)], np.eye(5, dtype=bool)
+    views, masks = (np.stack([each[field] for each in seen]) for field in (0, 1))
+    result = run_without_library(tmp_path, archive, lines, views=views, masks=masks, ends=ends)
+    assert result.returncode == 0, result.stderr
+    got, memory = np.load(tmp_path / "result.npz"), learner.start(5, to_learn=False)
+    act = jax.jit(learner.act, static_argnums=3)
+    for given, action, ended in zip(seen[:5], got["actions"], ends, strict=True):
+        expected, _, memory = act(one, given, jax.random.key(0), True, memory=memory)
+        np.testing.assert_allclose(action, expected, atol=1e-6)
+        memory = jnp.where(ended[:, None, None, None], 0.0, memory)
+    np.testing.assert_allclose(got["memory"], memory[:, :, 0], atol=1e-5)
+    assert np.any(got["memory"][:4]) and not np.any(got["memory"][4])
+    assert_has_deviations(one, got["log_std"])
 
 
 def test_a_sweep_of_coefficients_leaves_a_preset_for_continuous_actions(
@@ -291,17 +326,59 @@ def test_where_actions_are_discrete_nobody_reads_deviations(capsys):
     assert experiment.points[0]["ent_coef"] == pytest.approx(0.01)
 
 
-def test_the_entropy_bonus_is_the_last_one_who_said_something(small: list[str], tmp_path: Path):
-    def coefficient(*argv: str) -> tuple[float, ...]:
-        return build(parse([*small, *argv])).options.coefficients["ent_coef"]
+def center_and_bonus(argv: list[str]) -> tuple[str, float]:
+    """Returns the clip's center and the entropy bonus, which have defaults of their own."""
+    experiment = build(parse(argv))
+    (point,) = experiment.points
+    return experiment.config.clip_center, point["ent_coef"]
 
-    assert coefficient() == (0.0,)
-    assert coefficient("--ent-coef", "0.02") == (0.02,)
+
+@pytest.mark.parametrize(
+    ("typed", "center", "bonus"),
+    [
+        ([], "own", 0.0),
+        (["--ent-coef", "0.02"], "own", 0.02),
+        (["--clip-center", "behaviour"], "behaviour", 0.0),
+    ],
+)
+def test_what_is_typed_counts_more_than_what_goes_with_continuous_actions(
+    small: list[str], typed: list[str], center: str, bonus: float
+):
+    assert center_and_bonus([*small, *typed]) == (center, bonus)
+
+
+@pytest.mark.parametrize(
+    ("content", "center", "bonus"),
+    [
+        ({"hyperparameters": {"ent_coef": 0.03}}, "own", 0.03),
+        ({"config": {"clip_center": "behaviour"}}, "behaviour", 0.0),
+        ({"hyperparameters": {"gamma": 0.9}, "config": {"num_epochs": 2}}, "own", 0.0),
+    ],
+)
+def test_a_preset_file_counts_more_than_what_goes_with_continuous_actions(
+    small: list[str], content: Any, center: str, bonus: float, tmp_path: Path
+):
     preset = tmp_path / "preset.json"
-    preset.write_text(json.dumps({"hyperparameters": {"ent_coef": 0.03}}))
-    assert coefficient("--preset", str(preset)) == (0.03,)
-    preset.write_text(json.dumps({"hyperparameters": {"gamma": 0.9}}))
-    assert coefficient("--preset", str(preset)) == (0.0,)
+    preset.write_text(json.dumps(content))
+    assert center_and_bonus([*small, "--preset", str(preset)]) == (center, bonus)
+    typed = ["--clip-center", "own", "--ent-coef", "0.04"]
+    assert center_and_bonus([*small, "--preset", str(preset), *typed]) == ("own", 0.04)
+
+
+def test_what_goes_with_continuous_actions_counts_more_than_environment_and_algorithm(
+    small: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    theirs = Preset(
+        config={"clip_center": "behaviour", "num_epochs": 2}, hyperparams={"ent_coef": 0.5}
+    )
+    ours = dataclasses.replace(theirs, algorithms={"oappo": theirs})
+    monkeypatch.setitem(PRESETS, small[-1], ours)
+    preset = get_preset(small[-1], "oappo", is_continuous=True)
+    expected = preset.config["clip_center"], preset.hyperparams["ent_coef"]
+    assert center_and_bonus(small) == expected == ("own", 0.0)
+    assert preset.config["num_epochs"] == build(parse(small)).config.num_epochs == 2
+    discrete = get_preset(small[-1], "oappo")
+    assert (discrete.config["clip_center"], discrete.hyperparams["ent_coef"]) == ("behaviour", 0.5)
 
 
 def test_a_run_with_an_entropy_bonus_keeps_it(small: list[str], tmp_path: Path):
@@ -312,14 +389,15 @@ def test_a_run_with_an_entropy_bonus_keeps_it(small: list[str], tmp_path: Path):
     assert resumed.points[0]["ent_coef"] == 0.02
 
 
-def test_help_says_which_defaults_go_with_continuous_actions(capsys):
+# HAPPO sees no others' rows, and needs no center for them.
+@pytest.mark.parametrize(("algorithm", "has_center"), [("happo", False), ("oappo", True)])
+def test_help_says_which_defaults_go_with_continuous_actions(algorithm, has_center, capsys):
     with pytest.raises(SystemExit):
-        parse(["--algorithm", "happo", "--help"])
+        parse(["--algorithm", algorithm, "--help"])
     words = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "--initial-log-std FLOAT" in words
     assert "by default 0.0 where actions are continuous" in words
-    # HAPPO sees no others' rows, and needs no center for them.
-    assert "by default own where actions are continuous" not in words
+    assert ("by default own where actions are continuous" in words) == has_center
 
 
 def test_a_dry_run_trains_nothing(small: list[str], whole: Path, memory_size: int, tmp_path: Path):
@@ -329,17 +407,18 @@ def test_a_dry_run_trains_nothing(small: list[str], whole: Path, memory_size: in
     assert not out.exists()
 
 
-DISCRETE, CONTINUOUS = oa.EnvSpec(3, 2, 4, 5), oa.EnvSpec(3, 2, 4, 5, is_continuous=True)
+INDICES, VECTORS = oa.EnvSpec(3, 2, 4, 5), oa.EnvSpec(3, 2, 4, 5, is_continuous=True)
+"""Agents who act by a number, or by a vector."""
 TWO_KINDS = {
-    "discrete": (CONTINUOUS, DISCRETE, "has discrete actions, not continuous actions; choose"),
-    "continuous": (DISCRETE, CONTINUOUS, "has continuous actions, not discrete actions; choose"),
+    "discrete": (VECTORS, INDICES, "has discrete actions, not continuous actions; choose"),
+    "continuous": (INDICES, VECTORS, "has continuous actions, not discrete actions; choose"),
     "dimensions": (
-        CONTINUOUS,
+        VECTORS,
         oa.EnvSpec(3, 6, 4, 5, is_continuous=True),
         "has 6 dimensions of an action, not 2; choose",
     ),
     "all": (
-        CONTINUOUS,
+        VECTORS,
         oa.EnvSpec(2, 5, 9, 5),
         "has discrete actions, not continuous actions and 2 agents, not 3 and 9 features",
     ),

@@ -26,7 +26,7 @@ from tests.experiments.trained_run import (
     shared_programs,
     with_random_policies,
 )
-from tests.experiments.without_library import PLAYING, READING, run_without_library
+from tests.experiments.without_library import PLAYING, STEPPING, run_without_library
 from tests.probe_envs import tree_equal
 
 SIZE, TOTAL = 6, 5
@@ -34,16 +34,7 @@ SIZE, TOTAL = 6, 5
 SMALL = [*TINY, *LANES, "--memory-size", str(SIZE)]
 EVALUATED = ["--eval-every", "1", "--eval-episodes", "4"]
 LINES = f"""
-views, masks, ends, actions = rows["views"], rows["masks"], rows["ends"], []
-agents_view, action_mask, num_steps = views[0], masks[0], len(ends)
-
-
-def step(action):
-    actions.append(np.asarray(action))
-    number = len(actions)
-    return views[number], masks[number], ends[number - 1]
-
-{READING.rpartition("logits, action =")[0] + PLAYING}
+{STEPPING + PLAYING}
 np.savez("result.npz", actions=actions, memory=memory, format=specs["format"])
 """
 """The documented lines of a team with memory, between views that are given and what they give."""
@@ -188,6 +179,7 @@ def test_the_specs_list_what_is_taken_and_given_in_the_order_of_the_call(team: T
         assert [(list(each.shape[1:]), str(each.dtype)) for each in avals] == named
 
 
+@pytest.mark.thorough
 def test_a_dry_run_counts_the_memory_in_the_train_state_and_not_in_the_trajectory(capsys, tmp_path):
     def sizes(memory_size: int) -> list[float]:
         """Returns megabytes of 4 train states, and of one trajectory."""

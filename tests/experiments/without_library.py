@@ -11,6 +11,21 @@ import numpy as np
 DOCS = Path(__file__).parents[2] / "docs" / "evaluation.md"
 READING, DRAWING, PLAYING = re.findall(r"```python\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
 """An export read and called; instead of that call continuous actions, and a team with memory."""
+LOADING = READING.rpartition("logits, action =")[0]
+"""The lines up to the call."""
+STEPPING = f"""
+views, masks, ends, actions = rows["views"], rows["masks"], rows["ends"], []
+agents_view, action_mask, num_steps = views[0], masks[0], len(ends)
+
+
+def step(action):
+    actions.append(np.asarray(action))
+    number = len(actions)
+    return views[number], masks[number], ends[number - 1]
+
+{LOADING}
+"""
+"""What the lines on a team with memory need before them: environments that show views given."""
 
 _BEFORE = """
 import sys

@@ -24,7 +24,7 @@ from oatrpo_jax.checkpoint import load_checkpoint, save_checkpoint, to_host
 from tests.conftest import TO_THE_BIT
 from tests.golden.record import SIZES, Program, assert_as_recorded, cases, make, row_of
 from tests.probe_envs import Messy, tree_equal
-from tests.tiers import DAILY, in_tiers
+from tests.tiers import DAILY, in_tiers, parse_case
 
 ROWS = [*ALGORITHMS.values(), row_of("fixed", Messy())]
 CONFIG = Config(**SIZES)
@@ -33,11 +33,8 @@ DAILY_MEMORY = ("oappo, memory", "seac, memory")
 DAILY_VARIANTS = ("oappo, sampled", "oappo, mapping", "oatrpo, quantile", "mappo, other choices")
 DAILY_VARIANTS += ("oatrpo, memory, sampled", "mappo, memory")
 """Golden cases under other settings whose numbers are looked at every day."""
-CONTINUOUS = ", continuous"
-"""At the end of the name of a case that is of the problem with continuous actions."""
-DAILY_CONTINUOUS = tuple(
-    name + CONTINUOUS for name in ("oappo", "oatrpo", "oappo-ess", "oappo, memory")
-)
+DAILY_CONTINUOUS = ("oappo, continuous", "oatrpo, continuous", "oappo-ess, continuous")
+DAILY_CONTINUOUS += ("oappo, memory, continuous",)
 """Rows whose contract is tested every day with continuous actions, too."""
 # Coefficients at which every one of them matters within two updates.
 BUSY = {
@@ -66,11 +63,14 @@ CHANGED = {
 # sigma, reads these without effect; test_trpo and test_reuse have them.
 RARELY_FELT = {"line_search_decay", "accept_ratio", "divergence_quantile"}
 NAMED = [row.name for row in ROWS]
-REMEMBERING = [f"{name}, memory" for name in NAMED]
-STEERING = [name + CONTINUOUS for name in (*NAMED, *REMEMBERING)]
+WITH_MEMORY = [f"{name}, memory" for name in NAMED]
+WITH_CONTINUOUS_ACTIONS = [f"{name}, continuous" for name in (*NAMED, *WITH_MEMORY)]
 each_algorithm = pytest.mark.parametrize(
     "name",
-    in_tiers([*NAMED, *REMEMBERING, *STEERING], (*DAILY, *DAILY_MEMORY, *DAILY_CONTINUOUS)),
+    in_tiers(
+        [*NAMED, *WITH_MEMORY, *WITH_CONTINUOUS_ACTIONS],
+        (*DAILY, *DAILY_MEMORY, *DAILY_CONTINUOUS),
+    ),
 )
 
 # Two of one kind and another, where the agents are to be grouped first.
@@ -83,10 +83,10 @@ def program_of(case: str) -> Program:
     return make(*place_of(case))
 
 
-def place_of(case: str) -> tuple[str, str]:
+def place_of(name: str) -> tuple[str, str]:
     """The problem that a case is of, and how it is called there."""
-    problem = "steering" if case.endswith(CONTINUOUS) else "messy"
-    return problem, case.removesuffix(CONTINUOUS)
+    case = parse_case(name)
+    return "steering" if case.is_continuous else "messy", case.recorded
 
 
 def row_named(name):
@@ -211,7 +211,7 @@ def test_it_is_traced_once_and_repeats_to_the_bit(name):
     assert tree_equal(*(state.learner for state in runs))
 
 
-RECORDED = [*cases("messy"), *(case + CONTINUOUS for case in cases("steering"))]
+RECORDED = [*cases("messy"), *(f"{case}, continuous" for case in cases("steering"))]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_an_update_gives_the_same_jitted_and_op_by_op(name):
         line_search_steps=1,
         memory_size=program_of(name).trainer.config.memory_size and 3,
     )
-    spec = EnvSpec(3, 3, 2, 2, is_continuous=name.endswith(CONTINUOUS))
+    spec = EnvSpec(3, 3, 2, 2, is_continuous=parse_case(name).is_continuous)
     learner = make_learner(spec, row_named(name), config)
     state = jax.jit(learner.init)(jax.random.key(4))
     trajectory, memory = made_up_trajectory(spec.is_continuous), learner.start(2)
@@ -344,7 +344,7 @@ def learnt_without_reuse(off_agent, own_only, without_reuse):
     return learners
 
 
-@pytest.mark.parametrize("kind", in_tiers(("", CONTINUOUS), ("",)))
+@pytest.mark.parametrize("kind", in_tiers(("", ", continuous"), ("",)))
 def test_with_reuse_they_are_not(kind):
     left, right = (swept(name + kind)[0] for name in ("oappo", "happo"))
     assert not tree_equal(left, right)

@@ -11,14 +11,11 @@ import pytest
 from oatrpo_jax import EnvSpec, make_learner
 from tests.oatrpo_jax.test_learner import (
     CONFIG,
-    CONTINUOUS,
     ENVS,
     HPARAMS,
-    MEMORY,
     NUM_AGENTS,
     NUM_ENVS,
     NUM_STEPS,
-    STEERING,
     collected,
     learner_of,
     memory_of,
@@ -38,11 +35,14 @@ def spoil_absent_dimensions(trajectory, value):
     return trajectory._replace(action=action)
 
 
-NAMES = tuple(f"{name}{CONTINUOUS}" for name in ("happo", "oappo", "hatrpo", "oatrpo"))
-NAMES += (*STEERING[2:4], f"oappo{CONTINUOUS}{MEMORY}", f"seac{CONTINUOUS}")
+SPOILT_DAILY = ("happo, continuous", "oappo, continuous")
+SPOILT_DAILY += ("oatrpo, continuous", "oappo-ess, continuous")
+SPOILT = (*SPOILT_DAILY, "hatrpo, continuous", "seac, continuous")
+SPOILT += ("oappo-auto, continuous", "oappo, memory, continuous")
+"""Cases in which what is recorded in dimensions that there are not is spoilt."""
 
 
-@pytest.mark.parametrize("name", in_tiers(NAMES, (*STEERING[:4], NAMES[0])))
+@pytest.mark.parametrize("name", in_tiers(SPOILT, SPOILT_DAILY))
 def test_what_is_recorded_in_dimensions_that_there_are_not_changes_nothing(name):
     state, trajectory = collected(name)
     np.testing.assert_array_equal(trajectory.action[..., ~EXISTS], 0.0)
@@ -54,7 +54,9 @@ def test_what_is_recorded_in_dimensions_that_there_are_not_changes_nothing(name)
         assert tree_equal(update_of(name)(state, spoilt, *rest), expected)
 
 
-@pytest.mark.parametrize("name", [NAMES[0], *in_tiers(NAMES[2:3], ())])
+@pytest.mark.parametrize(
+    "name", in_tiers(("happo, continuous", "hatrpo, continuous"), ("happo, continuous",))
+)
 def test_a_dimension_that_no_agent_of_a_policy_has_stays_as_it_is(name):
     state, trajectory = collected(name)
     after, _ = update_of(name)(state, trajectory, HPARAMS, KEY)

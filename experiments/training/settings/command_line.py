@@ -92,7 +92,7 @@ def parse(argv: Sequence[str], others: Sequence[str] = ()) -> Options:
     if choice.algorithm is not None:
         _check_algorithm(choice.algorithm)
     if choice.resume is None:
-        defaults = _defaults(choice)
+        defaults = _defaults(choice, given)
         settings = _typed_over(Settings(**_groups(defaults)), argv)
         return dataclasses.replace(defaults, **_groups(settings), given=given, argv=tuple(argv))
     if choice.preset is not None:
@@ -124,8 +124,8 @@ def _groups(settings: Settings) -> dict[str, Any]:
     return {each.name: getattr(settings, each.name) for each in dataclasses.fields(Settings)}
 
 
-def _defaults(choice: _Choice) -> Options:
-    """Returns the layers below the command line of a new run."""
+def _defaults(choice: _Choice, given: frozenset[str]) -> Options:
+    """Returns the layers below the command line of a new run, on which the given options stand."""
     of_file = Layer() if choice.preset is None else read_preset(choice.preset, choice.env)
     chosen = Run(
         **{name: of_file.run[name] for name in ("env", "algorithm") if name in of_file.run}
@@ -135,10 +135,10 @@ def _defaults(choice: _Choice) -> Options:
     of_env = _layer_of(preset)._replace(run={"total_steps": preset.total_steps})
     of_choice = Layer({"env": env, "algorithm": algorithm})
     settings = Settings().with_layer(of_env).with_layer(of_file).with_layer(of_choice)
-    of_continuous = _layer_of(CONTINUOUS)
+    of_continuous, stated = _layer_of(CONTINUOUS), {*of_file.program, *of_file.coefficients, *given}
     open_yet = Layer(
-        program=_without(of_continuous.program, of_file.program),
-        coefficients=_without(of_continuous.coefficients, of_file.coefficients),
+        program=_without(of_continuous.program, stated),
+        coefficients=_without(of_continuous.coefficients, stated),
     )
     return Options(**_groups(settings), where_continuous=open_yet)
 

@@ -179,7 +179,8 @@ PRESETS: dict[str, Preset] = {
 def get_preset(env: str, algorithm: str, is_continuous: bool = False) -> Preset:
     """Returns the defaults of an environment and algorithm, all layers added up.
 
-    What a layer says of the algorithm counts more than what any says of the environment.
+    What a layer says of the algorithm counts more than what any says of the environment, and what
+    goes with continuous actions counts more than both.
 
     Args:
         env: family or family:scenario.
@@ -190,10 +191,10 @@ def get_preset(env: str, algorithm: str, is_continuous: bool = False) -> Preset:
     32
     """
     found = [DEFAULT, PRESETS.get(envs.family_of(env) or ""), PRESETS.get(env)]
-    found.append(CONTINUOUS if is_continuous else None)
     layers = [layer for layer in found if layer is not None]
     ours = [layer.algorithms[algorithm] for layer in layers if algorithm in layer.algorithms]
-    return functools.reduce(_add, [*layers, *ours], Preset())
+    of_actions = [CONTINUOUS] if is_continuous else []
+    return functools.reduce(_add, [*layers, *ours, *of_actions], Preset())
 
 
 def _add(below: Preset, above: Preset) -> Preset:

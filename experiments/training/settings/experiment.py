@@ -14,7 +14,7 @@ from envs.options import make_with_source, parse_options
 from experiments.training.errors import MAX_COUNT, UsageError, check_counts
 from experiments.training.settings.grid import Point, make_points
 from experiments.training.settings.labels import name_points
-from experiments.training.settings.options import Coefficients, Options, Program, Run
+from experiments.training.settings.options import Options, Run
 from experiments.training.settings.reading import without_unread, without_unread_matrix
 from experiments.training.settings.reuse_matrix import parse_reuse
 from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
@@ -119,9 +119,10 @@ def _build(options: Options) -> Experiment:
     env, env_source = make_with_source(run.env, env_options)
     algorithm = make_algorithm(run.algorithm, run.reuse_matrix, run.env, env.agent_types)
     is_continuous = acts_continuously(env)
-    options = _for_actions(options, is_continuous)
-    config = make_config(options.program, run.total_steps)
-    options = without_unread(options, algorithm, algorithm.reads(config, is_continuous))
+    if is_continuous:
+        options = options.with_layer(options.where_continuous)
+        config = make_config(options.program, run.total_steps)
+    options = without_unread(options, algorithm.name, algorithm.reads(config, is_continuous))
     points, swept = make_points(options)
     experiment = Experiment(
         options=options,
@@ -134,21 +135,6 @@ def _build(options: Options) -> Experiment:
     )
     _ = experiment.hparams  # Checks the ranges.
     return experiment
-
-
-def _for_actions(options: Options, is_continuous: bool) -> Options:
-    """Returns the options with the defaults that go with the environment's actions."""
-    if not is_continuous:
-        return options
-    _, program, coefficients = (
-        {name: value for name, value in group.items() if name not in options.given}
-        for group in options.where_continuous
-    )
-    return dataclasses.replace(
-        options,
-        program=Program({**options.program, **program}),
-        coefficients=Coefficients({**options.coefficients, **coefficients}),
-    )
 
 
 def make_config(program: Mapping[str, Any], total_steps: int) -> Config:

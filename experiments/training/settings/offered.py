@@ -46,7 +46,7 @@ def _program_types() -> dict[str, Any]:
     hints = get_type_hints(Config)
     return {
         each.name: Annotated[
-            hints[each.name], arg(help=each.metadata["doc"] + _elsewhere(each.name))
+            hints[each.name], arg(help=each.metadata["doc"] + _continuous_default(each.name))
         ]
         for each in Program.declared()
     }
@@ -66,16 +66,16 @@ def _coefficient_types() -> dict[str, Any]:
 
 
 def _coefficient_help(coefficient: dataclasses.Field[Any]) -> str:
-    """Returns what a coefficient is for, its range, and its default where that is another one."""
+    """Returns what a coefficient is for, its range, and its default of continuous actions."""
     metadata = coefficient.metadata
-    return f"{metadata['doc']}, in {metadata['range'].interval}{_elsewhere(coefficient.name)}"
+    interval, default = metadata["range"].interval, _continuous_default(coefficient.name)
+    return f"{metadata['doc']}, in {interval}{default}"
 
 
-def _elsewhere(name: str) -> str:
-    """Returns what help adds where continuous actions have another default."""
+def _continuous_default(name: str) -> str:
+    """Returns what help adds where continuous actions have a default of their own."""
     defaults = {**CONTINUOUS.config, **CONTINUOUS.hyperparams}
-    is_other = name in defaults
-    return f"; by default {defaults[name]} where actions are continuous" if is_other else ""
+    return f"; by default {defaults[name]} where actions are continuous" if name in defaults else ""
 
 
 def shown_names(name: str, argv: Sequence[str]) -> frozenset[str]:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from tyro.conf import arg
 
@@ -131,12 +131,13 @@ class Settings:
         )
     )
 
-    def with_layer(self, layer: Layer) -> Settings:
+    def with_layer(self, layer: Layer) -> Self:
         """Returns the settings with those of a layer in their place."""
-        return Settings(
-            dataclasses.replace(self.run, **layer.run),
-            Program({**self.program, **layer.program}),
-            Coefficients({**self.coefficients, **layer.coefficients}),
+        return dataclasses.replace(
+            self,
+            run=dataclasses.replace(self.run, **layer.run),
+            program=Program({**self.program, **layer.program}),
+            coefficients=Coefficients({**self.coefficients, **layer.coefficients}),
         )
 
     def by_name(self) -> dict[str, Any]:
@@ -155,7 +156,7 @@ class Options(Settings):
         sweep: how the grid points were found, if they are no product of lists.
         points: those points then, each a value by the name of what is searched.
         where_continuous: what the defaults are if it turns out that the environment's actions are
-            continuous; nothing of which a preset file or a stored run says more.
+            continuous; nothing of which the command line, a preset file or a stored run says more.
     """
 
     given: frozenset[str] = frozenset()

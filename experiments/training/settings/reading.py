@@ -7,7 +7,6 @@ import sys
 
 from experiments.training.errors import UsageError
 from experiments.training.settings.options import Coefficients, Options, Program, Settings
-from oatrpo_jax.algorithms import Algorithm
 
 
 def without_unread_matrix(options: Options) -> Options:
@@ -22,12 +21,12 @@ def without_unread_matrix(options: Options) -> Options:
     return dataclasses.replace(options, run=dataclasses.replace(run, reuse_matrix=None))
 
 
-def without_unread(options: Options, algorithm: Algorithm, reads: frozenset[str]) -> Options:
+def without_unread(options: Options, name: str, reads: frozenset[str]) -> Options:
     """Returns the options without coefficients that the algorithm does not read.
 
     Args:
         options: what is asked for.
-        algorithm: the row, for its name.
+        name: the algorithm's.
         reads: what it reads with these settings, in this environment.
 
     Raises:
@@ -39,8 +38,7 @@ def without_unread(options: Options, algorithm: Algorithm, reads: frozenset[str]
         return options
     verb, them = ("is", "it") if len(ignored) == 1 else ("are", "them")
     problem = (
-        f"{', '.join(ignored)} {verb} not read by {algorithm.name} with these settings in this "
-        "environment"
+        f"{', '.join(ignored)} {verb} not read by {name} with these settings in this environment"
     )
     if searched & set(ignored) or not options.run.lenient:
         listed = ", ".join(sorted(reads - {"num_updates"}))
@@ -48,7 +46,7 @@ def without_unread(options: Options, algorithm: Algorithm, reads: frozenset[str]
         raise UsageError(f"{problem}; it reads {listed}. Leave {them} out{lenient}.")
     print(f"Warning: {problem}, and changes nothing", file=sys.stderr)
     defaults = Settings().coefficients
-    left_out = {name: defaults[name] for name in ignored if name in defaults}
+    left_out = {each: defaults[each] for each in ignored if each in defaults}
     coefficients = Coefficients({**options.coefficients, **left_out})
     return dataclasses.replace(options, coefficients=coefficients)
 
