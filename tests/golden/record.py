@@ -42,7 +42,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax")
 ENVS = {
     "maze": lambda: envs.make("maze", num_per_colour=2, time_limit=10),
     "messy": Messy,
-    "steering": lambda: Steering(dimensions=(2, 1, 2), time_limit=5, field=1.0),
+    "steering": lambda: Steering(dimensions=(2, 1, 2), time_limit=5, field=0.6),
 }
 """A game that may be won, one with action masks, deaths, terminations and truncations, and one with
 all of these and continuous actions, of which agents have different numbers of dimensions."""
@@ -86,7 +86,7 @@ VARIANTS = {
     "seps, memory": {},
 }
 """Rows under other settings than the defaults, which they name first."""
-CONTINUOUS = ("happo", "oappo", "hatrpo", "oatrpo", "oappo-ess")
+CONTINUOUS = ("happo", "oappo", "hatrpo", "oatrpo", "oappo-auto", "oappo-ess")
 CONTINUOUS += ("oappo, own centre", "oappo, memory", "oatrpo, memory")
 """Cases that are recorded where actions are continuous."""
 MEMORY_SIZE = 8
