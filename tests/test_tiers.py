@@ -64,6 +64,12 @@ def test_every_row_is_in_the_contract_with_continuous_actions_and_days_see_both_
         assert {case.remembers for case in each} == {False, True}
 
 
+def test_a_name_says_what_a_case_is():
+    assert parse_case("oatrpo-auto") == ("oatrpo-auto", False, False, "oatrpo-auto")
+    assert parse_case("seac, memory, sampled") == ("seac", True, False, "seac, memory, sampled")
+    assert parse_case("oappo, memory, continuous") == ("oappo", True, True, "oappo, memory")
+
+
 def test_a_case_has_one_name():
     with pytest.raises(ValueError, match='expected "continuous" at the end, got'):
         parse_case("oappo, continuous, memory")

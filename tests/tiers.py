@@ -41,9 +41,6 @@ def parse_case(name: str) -> Case:
 
     Raises:
         ValueError: if anything stands behind "continuous", as a case has one name only.
-
-    >>> parse_case("oappo, memory, continuous")
-    Case(row='oappo', remembers=True, is_continuous=True, recorded='oappo, memory')
     """
     row, *settings = name.split(", ")
     is_continuous = settings[-1:] == ["continuous"]

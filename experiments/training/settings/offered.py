@@ -66,7 +66,7 @@ def _coefficient_types() -> dict[str, Any]:
 
 
 def _coefficient_help(coefficient: dataclasses.Field[Any]) -> str:
-    """Returns what a coefficient is for, its range, and its default of continuous actions."""
+    """Returns what a coefficient is for, its range, and its default for continuous actions."""
     metadata = coefficient.metadata
     interval, default = metadata["range"].interval, _continuous_default(coefficient.name)
     return f"{metadata['doc']}, in {interval}{default}"
