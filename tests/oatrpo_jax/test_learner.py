@@ -24,7 +24,7 @@ from oatrpo_jax.rollout import init_rollout, rollout
 from oatrpo_jax.sequential_update import update_policies
 from tests.conftest import TO_THE_BIT
 from tests.probe_envs import Messy, Steering, spoil_dead_rows, tree_equal
-from tests.tiers import in_tiers
+from tests.tiers import in_tiers, parse_case
 
 NUM_STEPS, NUM_ENVS, NUM_AGENTS = 8, 4, 3
 CONFIG = Config(hidden_sizes=(8,), num_epochs=2, critic_epochs=2, cg_iterations=3)
@@ -38,18 +38,11 @@ SPEC = SPECS[False]
 HPARAMS = Hyperparams.create(actor_lr=0.02, critic_lr=0.02, reuse_sigma=0.5, kl_threshold=0.05)
 
 
-MEMORY, CONTINUOUS = ", memory", ", continuous"
-"""At the end of the name of a row whose policies remember, or draw from Gaussians, or both."""
-
-
-def is_continuous(name):
-    return CONTINUOUS in name
-
-
 @functools.cache
 def learner_of(name):
-    config = dataclasses.replace(CONFIG, memory_size=4) if name.endswith(MEMORY) else CONFIG
-    return make_learner(SPECS[is_continuous(name)], name.partition(",")[0], config)
+    case = parse_case(name)
+    config = dataclasses.replace(CONFIG, memory_size=4) if case.remembers else CONFIG
+    return make_learner(SPECS[case.is_continuous], case.row, config)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -58,7 +51,7 @@ def collect(name, actor_state, start_key, key):
 
     Where policies remember, it begins in the midst of episodes.
     """
-    env, learner = ENVS[is_continuous(name)], learner_of(name)
+    env, learner = ENVS[parse_case(name).is_continuous], learner_of(name)
     act = functools.partial(learner.act, actor_state)
     start = init_rollout(env, NUM_ENVS, start_key, learner.start(NUM_ENVS))
     if start.memory is not None:
@@ -188,7 +181,7 @@ def test_what_a_dead_agent_sees_does_not_make_it_act_out_of_range():
     in_tiers(
         (
             *("oatrpo-auto", "seac", "oappo, memory", "oatrpo-auto, memory", "seac, memory"),
-            *("oatrpo-auto, continuous", "oappo, continuous, memory"),
+            *("oatrpo-auto, continuous", "oappo, memory, continuous"),
         ),
         ("oatrpo-auto", "oappo, memory"),
     ),
@@ -205,10 +198,12 @@ def test_no_matrix_product_of_an_update_is_rounded_on_an_accelerator(name):
 
 
 KINDS = ("oappo", "oatrpo", "happo", "oappo-auto", "oappo-ess", "mappo", "ippo")
-REMEMBERING = tuple(name + MEMORY for name in ("oappo", "oatrpo", "oappo-auto", "oappo-ess"))
-STEERING = tuple(name + CONTINUOUS for name in ("oappo", "oatrpo", "oappo-ess", "oappo-auto"))
+REMEMBERING = tuple(f"{row}, memory" for row in ("oappo", "oatrpo", "oappo-auto", "oappo-ess"))
+STEERING = tuple(f"{row}, continuous" for row in ("oappo", "oatrpo", "oappo-ess", "oappo-auto"))
 STEERING += "happo, continuous", "hatrpo, continuous", "seac, continuous"
-STEERING_REMEMBERING = tuple(name + MEMORY for name in STEERING[:3])
+STEERING_REMEMBERING = tuple(
+    f"{row}, memory, continuous" for row in ("oappo", "oatrpo", "oappo-ess")
+)
 KINDS_DAILY = ("oappo", "oatrpo", "oappo-auto", "ippo", REMEMBERING[0], *STEERING[:3])
 
 
