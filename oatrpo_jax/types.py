@@ -121,7 +121,7 @@ class Transition(NamedTuple):
     @property
     def is_continuous(self) -> bool:
         """Whether actions are vectors."""
-        return self.action.ndim > self.log_prob.ndim
+        return self.action.ndim > self.observation.active.ndim
 
     @property
     def existing_actions(self) -> jax.Array:

@@ -112,6 +112,7 @@ def test_agents_of_both_kinds_and_other_spaces_are_refused():
 # JaxMARL's particles
 
 
+@pytest.mark.thorough
 def test_a_particle_is_pushed_as_jaxmarl_says():
     import jaxmarl
 
@@ -252,6 +253,7 @@ print(env)
 """
 
 
+@pytest.mark.thorough
 def test_making_a_body_says_nothing_writes_nothing_and_leaves_the_streams(tmp_path):
     paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-c", QUIET]
