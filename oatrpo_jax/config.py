@@ -47,10 +47,11 @@ class Config:
     num_epochs: int = _setting(5, "passes over a rollout by the clipped policy step")
     critic_epochs: int = _setting(5, "passes over a rollout by the critic")
     num_minibatches: int = _setting(1, "minibatches per pass; slices of whole environments")
-    estimator: Literal["weighted", "sampled", "mapping"] = _setting(
-        "weighted",
-        "how reused experience enters: all of it weighted, one source drawn per row (with memory "
-        "per environment), or one per learner and iteration (the paper's Algorithm 1)",
+    estimator: Literal["weighted", "paired", "sampled", "mapping"] = _setting(
+        "paired",
+        "how reused experience enters: all of it weighted; own experience whole and one other "
+        "source drawn per row (with memory per environment); one source, own or other, drawn per "
+        "row; or one per learner and iteration (the paper's Algorithm 1)",
     )
     clip_center: Literal["behaviour", "own"] = _setting(
         "behaviour",
@@ -61,7 +62,9 @@ class Config:
         "mean", "how the KL gate summarises the rows of a source"
     )
     divergence_rows: int = _setting(
-        2048, "most rows of an agent that the reuse rule looks at: whole sequences, one at least"
+        2048,
+        "most rows of all agents together that the reuse rule looks at: whole sequences, one of "
+        "each agent at least",
     )
     log_affinity: bool = _setting(
         False,

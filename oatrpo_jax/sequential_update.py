@@ -10,9 +10,11 @@ from oatrpo_jax.algorithms import Algorithm
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.policy import Policy
-from oatrpo_jax.reuse.experience import record_log_ratio
+from oatrpo_jax.reuse.experience import Slots, record_log_ratio
 from oatrpo_jax.reuse.planning import UpdatePlan
-from oatrpo_jax.reuse.sources import make_sources, sample_sources
+from oatrpo_jax.reuse.rows import spaced_envs
+from oatrpo_jax.reuse.sources import ESTIMATORS
+from oatrpo_jax.steps.signature import DivergenceLimit
 
 
 def compound_ratio(log_ratio: jax.Array) -> jax.Array:
@@ -51,7 +53,8 @@ def update_policies(
     estimator = policy.config.estimator if algorithm.reuse.draws_sources else "weighted"
     if estimator == "mapping":
         weights = draw_mapping(mapping_key, weights)
-    divergence_limit = algorithm.reuse.divergence_limit(hparams)
+    envs = spaced_envs(experience.slots.active.shape, policy.config.divergence_rows)
+    divergence_limit = DivergenceLimit(algorithm.reuse.divergence_limit(hparams), envs)
 
     def turn(carry: tuple[Learning, jax.Array], now: tuple[jax.Array, jax.Array]):
         policies, log_ratio = carry
@@ -59,24 +62,20 @@ def update_policies(
         compound = compound_ratio(log_ratio)
         slots, own = experience.seen_by(learner), experience.own[learner]
         corrected = slots._replace(advantage=slots.advantage * compound)
-        if algorithm.reuse.shares:
-            others = (weights[learner] > 0) & ~own
-            params = jax.tree.map(lambda x: x[learner], policies.params)
-            corrected = algorithm.policy_step.prepare(policy, params, corrected, others, hparams)
-        sources = make_sources(corrected, weights[learner], own)
-
-        def draw(key: jax.Array):
-            if estimator == "sampled":
-                return sample_sources(key, sources, weights[learner])
-            return sources
-
         learning = jax.tree.map(lambda x: x[learner], policies)
-        learning, metrics = algorithm.policy_step.apply(
+
+        def prepare(slots: Slots, others: jax.Array) -> Slots:
+            if not algorithm.reuse.shares:
+                return slots
+            return algorithm.policy_step.prepare(policy, learning.params, slots, others, hparams)
+
+        draw = ESTIMATORS[estimator](corrected, weights[learner], own, prepare)
+        learnt, metrics = algorithm.policy_step.apply(
             policy, learning, draw, divergence_limit, hparams, key
         )
-        policies = jax.tree.map(lambda all_, one: all_.at[learner].set(one), policies, learning)
+        policies = jax.tree.map(lambda all_, one: all_.at[learner].set(one), policies, learnt)
         if algorithm.is_sequential:
-            log_ratio = record_log_ratio(policy, learning.params, slots, own, log_ratio)
+            log_ratio = record_log_ratio(policy, learnt.params, slots, own, log_ratio)
         metrics["policy/compound_ratio_max"] = jnp.max(compound)
         return (policies, log_ratio), metrics
 

@@ -38,7 +38,7 @@ def test_every_row_is_in_the_contract_and_those_of_every_day_cover_every_column(
 def test_every_estimator_and_every_row_has_golden_numbers_and_every_estimator_daily_ones():
     assert all({*ALGORITHMS, "fixed"} <= set(record.cases(name)) for name in ("maze", "messy"))
     daily = {*DAILY, *test_algorithms.DAILY_VARIANTS}
-    used = {record.VARIANTS.get(case, {}).get("estimator", "weighted") for case in daily}
+    used = {record.VARIANTS.get(case, {}).get("estimator", Config().estimator) for case in daily}
     assert used == set(get_args(get_type_hints(Config)["estimator"]))
     # What the messy problem leaves out on most days, the maze has.
     assert {*ALGORITHMS} - {*DAILY, *test_golden.DAILY_MAZE} == {"oappo-auto", "ippo-separate"}

@@ -78,7 +78,7 @@ def critic_update(
         return learning, (value, optax.tree.norm(grads))
 
     def epoch(learning: Learning, key: jax.Array):
-        envs = minibatch_envs(key, sources.batch.target.shape[2], config.num_minibatches)
+        envs = minibatch_envs(key, sources.num_envs, config.num_minibatches)
         return jax.lax.scan(minibatch_step, learning, envs, length=config.num_minibatches)
 
     learning, (value, norm) = jax.lax.scan(
@@ -122,7 +122,10 @@ def update_critics(
         if seen.ratio_of is not None:
             weight = weight * seen.ratio_of(index)
         used = slot_weights[index] > 0
-        sources = Sources(batch._replace(weight=weight), jnp.argsort(~used), jnp.sum(used))
+        weighed, order = batch._replace(weight=weight), jnp.argsort(~used)
+        sources = Sources(
+            lambda position: jax.tree.map(lambda x: x[order[position]], weighed), jnp.sum(used)
+        )
         return critic_update(critic, learning, sources, hparams, key)
 
     keys = jax.random.split(key, len(slot_weights))

@@ -104,7 +104,7 @@ def _beside(x: jax.Array, other: jax.Array) -> jax.Array:
 
 
 def in_blocks(experience: Experience, num_rows: int) -> Experience:
-    """Returns at most ``num_rows`` rows of each slot in blocks: ``[N, T, E] -> [N, K, T, E']``.
+    """Returns at most ``num_rows`` rows in blocks: ``[N, T, E] -> [N, K, T, E']``.
 
     A block is a group of environments, of one at the least, whatever ``num_rows`` is.  Where there
     are fewer environments than blocks, it is a stretch of time as well, unless policies remember

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeVar
 
 import jax
@@ -18,11 +19,11 @@ def spaced_envs(shape: tuple[int, ...], num_rows: int, num_groups: int = 1) -> n
 
     Args:
         shape: ``[..., T, E]`` of all rows.
-        num_rows: of each slot; more if a group of one environment has more.
+        num_rows: of all slots; more if a group of one environment of each has more.
         num_groups: of equal size that they are to make up, at most E.
     """
-    length, num_envs = shape[-2:]
-    count = max(min(num_rows // length, num_envs) // num_groups, 1) * num_groups
+    num_envs, rows_of_env = shape[-1], math.prod(shape[:-1])
+    count = max(min(num_rows // rows_of_env, num_envs) // num_groups, 1) * num_groups
     return np.linspace(0, num_envs - 1, count).round().astype(int)
 
 
@@ -31,7 +32,7 @@ def subsample_envs(batch: Batch, envs: np.ndarray) -> Batch:
     return jax.tree.map(lambda x: x[:, :, envs], batch)
 
 
-def take_envs(batch: Batch, envs: jax.Array | None) -> Batch:
+def take_envs(batch: Batch, envs: jax.Array | np.ndarray | None) -> Batch:
     """Returns the rows ``[T, E', ...]`` of some environments; all of them for None."""
     return batch if envs is None else jax.tree.map(lambda x: x[:, envs], batch)
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from oatrpo_jax.advantages import divisor
 from oatrpo_jax.ranges import TINY
 from oatrpo_jax.reuse.experience import Slots
-from oatrpo_jax.reuse.rows import spaced_envs, subsample_envs
+from oatrpo_jax.reuse.rows import spaced_envs, take_envs
 from oatrpo_jax.types import PyTree
 
 
@@ -38,17 +38,31 @@ Batch = TypeVar("Batch", bound=PyTree)
 
 
 class Sources(NamedTuple, Generic[Batch]):
-    """The slots that a learner uses.
+    """The slots that a learner uses, own ones first.
 
     Attributes:
-        batch: rows with leading axes ``[N, T, E]``.
-        order: ``[N]`` int32, slots in the order of use: own ones, then the admitted ones.
-        count: ``[]`` int32, how many of them are used.
+        slot: position in the order of use -> rows with leading axes ``[T, E]``.
+        count: ``[]`` int32, how many positions there are.
     """
 
-    batch: Batch
-    order: jax.Array
+    slot: Callable[[jax.Array], Batch]
     count: jax.Array
+
+    @property
+    def num_envs(self) -> int:
+        """E, of every slot."""
+        return jax.tree.leaves(jax.eval_shape(self.slot, jnp.int32(0)))[0].shape[1]
+
+
+DrawSources = Callable[[jax.Array], Sources[PolicyBatch]]
+"""key -> the sources of one pass: the same each time, or with rows drawn afresh."""
+
+Prepare = Callable[[Slots, jax.Array], Slots]
+"""(slots ``[N, T, E]``, ``[N]`` bool the others' that are used) -> what the step is to see."""
+
+Estimator = Callable[[Slots, jax.Array, jax.Array, Prepare], DrawSources]
+"""(all recorded experience, ``[N]`` the learner's row of the reuse matrix, ``[N]`` bool the slots
+of the agents that act with its policy, what becomes of others' slots) -> how it gets sources."""
 
 
 def make_sources(slots: Slots, weights: jax.Array, own: jax.Array) -> Sources[PolicyBatch]:
@@ -59,48 +73,122 @@ def make_sources(slots: Slots, weights: jax.Array, own: jax.Array) -> Sources[Po
         weights: ``[N]`` the learner's row of the reuse matrix.
         own: ``[N]`` bool, the slots of the agents that act with the learner's policy.
     """
-    num_active = jnp.sum(slots.active, axis=(1, 2), keepdims=True)
-    share = slots.active.astype(jnp.float32) / divisor(num_active)
-    own_share = jnp.where(own, 1.0 / divisor(jnp.sum(own)), 0.0)
-    batch = PolicyBatch(
-        rows=slots,
-        policy_weight=weights[:, None, None] * share,
-        own_weight=own_share[:, None, None] * share,
-    )
+    num_active, own_weights = _num_active(slots), _own_weights(own)
     used = own | (weights > 0)
     order = jnp.argsort(jnp.where(own, 0, jnp.where(used, 1, 2)))
-    return Sources(batch, order, jnp.sum(used))
+
+    def slot(position: jax.Array) -> PolicyBatch:
+        index = order[position]
+        rows = jax.tree.map(lambda x: x[index], slots)
+        share = rows.active.astype(jnp.float32) / num_active[index]
+        return PolicyBatch(rows, weights[index] * share, own_weights[index] * share)
+
+    return Sources(slot, jnp.sum(used))
 
 
-def sample_sources(
-    key: jax.Array, sources: Sources[PolicyBatch], weights: jax.Array
-) -> Sources[PolicyBatch]:
-    """Returns one slot whose every row comes from a source drawn with probability ``weights``.
+def slot_drawer(
+    slots: Slots, weights: jax.Array, own: jax.Array
+) -> Callable[[jax.Array], PolicyBatch]:
+    """Returns what draws a slot by a key: each of its rows from a source in proportion to weights.
 
     Where policies remember, a source is drawn for every environment, of which it has all rows.
 
+    Args:
+        slots: all recorded experience.
+        weights: ``[N]``, 0 and up; that they are all 0 makes rows of weight 0.
+        own: ``[N]`` bool, the slots of the agents that act with the learner's policy.
+    """
+    length, num_envs = slots.active.shape[1:]
+    shape = (length if slots.recall is None else 1), num_envs
+    num_active, total = _num_active(slots), jnp.sum(weights)
+    own_weights = total * _own_weights(own) / jnp.where(weights > 0, weights, jnp.inf)
+
+    def draw(key: jax.Array) -> PolicyBatch:
+        # By one number a row: `jax.random.categorical` takes one for each source.
+        source = jax.random.choice(key, len(weights), shape, p=weights)
+
+        def pick(x: jax.Array) -> jax.Array:
+            index = source.reshape(1, *shape, *([1] * (x.ndim - 3)))
+            return jnp.take_along_axis(x, index, axis=0)[0]
+
+        rows = jax.tree.map(pick, slots)
+        share = rows.active.astype(jnp.float32) / num_active[source]
+        return PolicyBatch(rows, total * share, own_weights[source] * share)
+
+    return draw
+
+
+def _num_active(slots: Slots) -> jax.Array:
+    """Returns ``[N]`` numbers of active rows; 1 where there is none."""
+    return divisor(jnp.sum(slots.active, axis=(1, 2)))
+
+
+def _own_weights(own: jax.Array) -> jax.Array:
+    """Returns ``[N]`` weights that spread evenly over own slots."""
+    return jnp.where(own, 1.0 / divisor(jnp.sum(own)), 0.0)
+
+
+def weighted_sources(
+    slots: Slots, weights: jax.Array, own: jax.Array, prepare: Prepare
+) -> DrawSources:
+    """Returns all sources, whatever the key; the arguments are those of an `Estimator`."""
+    sources = make_sources(prepare(slots, (weights > 0) & ~own), weights, own)
+    return lambda key: sources
+
+
+def sampled_sources(
+    slots: Slots, weights: jax.Array, own: jax.Array, prepare: Prepare
+) -> DrawSources:
+    """Returns one slot, whose every row is drawn; the arguments are those of an `Estimator`.
+
     Its weighted sum is an unbiased estimate of the sum over all sources, at the price of one.
     The entropy bonus too, unless the learner's own slots have weight 0 and are never drawn.
-
-    Args:
-        key: consumed.
-        sources: what to draw from.
-        weights: ``[N]`` the learner's row of the reuse matrix.
     """
-    length, num_envs = sources.batch.policy_weight.shape[1:]
-    shape = (length if sources.batch.rows.recall is None else 1), num_envs
-    drawn = jax.random.categorical(key, jnp.log(weights), shape=shape)
-    probability = jnp.maximum(weights, jnp.finfo(weights.dtype).tiny)[:, None, None]
-    unbiased = sources.batch._replace(
-        policy_weight=sources.batch.policy_weight / probability,
-        own_weight=sources.batch.own_weight / probability,
-    )
+    draw_slot = slot_drawer(prepare(slots, (weights > 0) & ~own), weights, own)
 
-    def pick(x: jax.Array) -> jax.Array:
-        index = drawn.reshape(1, *shape, *([1] * (x.ndim - 3)))
-        return jnp.take_along_axis(x, index, axis=0)
+    def draw(key: jax.Array) -> Sources[PolicyBatch]:
+        drawn = draw_slot(key)
+        return Sources(lambda position: drawn, jnp.int32(1))
 
-    return Sources(jax.tree.map(pick, unbiased), jnp.zeros(1, jnp.int32), jnp.int32(1))
+    return draw
+
+
+def paired_sources(
+    slots: Slots, weights: jax.Array, own: jax.Array, prepare: Prepare
+) -> DrawSources:
+    """Returns own slots, whole, and one whose rows are drawn among the others'.
+
+    The weighted sum is an unbiased estimate of the sum over all sources, at the price of one more
+    slot than the learner's own.  It is that sum where at most one other is used, and then costs
+    what that costs.  The arguments are those of an `Estimator`.
+    """
+    whole = make_sources(slots, jnp.where(own, weights, 0.0), own)
+    others = jnp.where(own, 0.0, weights)
+    draw_slot, has_others = slot_drawer(slots, others, own), jnp.any(others > 0)
+
+    def drawn_slot(key: jax.Array) -> PolicyBatch:
+        batch = draw_slot(key)
+        rows = prepare(jax.tree.map(lambda x: x[None], batch.rows), jnp.ones(1, bool))
+        return batch._replace(rows=jax.tree.map(lambda x: x[0], rows))
+
+    def draw(key: jax.Array) -> Sources[PolicyBatch]:
+        drawn = jax.lax.cond(has_others, drawn_slot, lambda key: _zeros(drawn_slot, key), key)
+
+        def slot(position: jax.Array) -> PolicyBatch:
+            return jax.lax.cond(position < whole.count, whole.slot, lambda _: drawn, position)
+
+        return Sources(slot, whole.count + has_others)
+
+    return draw
+
+
+ESTIMATORS: dict[str, Estimator] = {
+    "weighted": weighted_sources,
+    "paired": paired_sources,
+    "sampled": sampled_sources,
+    "mapping": weighted_sources,
+}
+"""By the config's name; for `mapping` the weights are one-hot, see `draw_mapping`."""
 
 
 Total = TypeVar("Total", bound=PyTree)
@@ -122,12 +210,15 @@ def fold_sources(
     """
 
     def visit(position: jax.Array, total: Total) -> Total:
-        slot = sources.order[position]
-        return combine(total, function(jax.tree.map(lambda x: x[slot], sources.batch)))
+        return combine(total, function(sources.slot(position)))
 
-    shapes = jax.eval_shape(lambda: function(jax.tree.map(lambda x: x[0], sources.batch)))
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    zeros = _zeros(lambda: function(sources.slot(jnp.int32(0))))
     return jax.lax.fori_loop(0, sources.count, visit, zeros)
+
+
+def _zeros(function: Callable[..., Total], *args: jax.Array) -> Total:
+    """Returns zeros in the place of what a function would return."""
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(function, *args))
 
 
 def thin_sources(sources: Sources[PolicyBatch], num_rows: int) -> Sources[PolicyBatch]:
@@ -135,17 +226,17 @@ def thin_sources(sources: Sources[PolicyBatch], num_rows: int) -> Sources[Policy
 
     A slot that has no row of any weight among them weighs nothing.
     """
-    envs = spaced_envs(sources.batch.policy_weight.shape, num_rows)
-    some = subsample_envs(sources.batch, envs)
 
     def rescaled(all_: jax.Array, some: jax.Array) -> jax.Array:
-        total = jnp.sum(all_, axis=(1, 2))
-        left = jnp.sum(some, axis=(1, 2))
-        return some * jnp.where(left > 0, total / jnp.maximum(left, TINY), 0.0)[:, None, None]
+        left = jnp.sum(some)
+        return some * jnp.where(left > 0, jnp.sum(all_) / jnp.maximum(left, TINY), 0.0)
 
-    return sources._replace(
-        batch=some._replace(
-            policy_weight=rescaled(sources.batch.policy_weight, some.policy_weight),
-            own_weight=rescaled(sources.batch.own_weight, some.own_weight),
+    def slot(position: jax.Array) -> PolicyBatch:
+        batch = sources.slot(position)
+        some = take_envs(batch, spaced_envs(batch.policy_weight.shape, num_rows))
+        return some._replace(
+            policy_weight=rescaled(batch.policy_weight, some.policy_weight),
+            own_weight=rescaled(batch.own_weight, some.own_weight),
         )
-    )
+
+    return sources._replace(slot=slot)

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning, adam_init
 from oatrpo_jax.policies.policy import Policy
-from oatrpo_jax.reuse.sources import PolicyBatch
+from oatrpo_jax.reuse.sources import DrawSources, PolicyBatch
 from oatrpo_jax.steps.gradient_passes import gradient_passes
-from oatrpo_jax.steps.signature import DrawSources, PolicyStep, weighted_sum
+from oatrpo_jax.steps.signature import DivergenceLimit, PolicyStep, weighted_sum
 from oatrpo_jax.types import PyTree
 
 
@@ -44,7 +44,7 @@ def policy_gradient_step(
     policy: Policy,
     learning: Learning,
     draw: DrawSources,
-    divergence_limit: jax.Array,
+    divergence_limit: DivergenceLimit,
     hparams: Hyperparams,
     key: jax.Array,
 ) -> tuple[Learning, dict[str, jax.Array]]:

@@ -13,8 +13,7 @@ from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning, adam_step
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.rows import minibatch_envs, take_envs
-from oatrpo_jax.reuse.sources import PolicyBatch, Sources, fold_sources
-from oatrpo_jax.steps.signature import DrawSources
+from oatrpo_jax.reuse.sources import DrawSources, PolicyBatch, Sources, fold_sources
 from oatrpo_jax.types import PyTree
 
 
@@ -56,8 +55,7 @@ def gradient_passes(
     def epoch(learning: Learning, key: jax.Array):
         draw_key, shuffle_key = jax.random.split(key)
         sources = draw(draw_key)
-        num_envs = sources.batch.policy_weight.shape[2]
-        envs = minibatch_envs(shuffle_key, num_envs, config.num_minibatches)
+        envs = minibatch_envs(shuffle_key, sources.num_envs, config.num_minibatches)
         step = functools.partial(_minibatch_step, loss, policy, hparams, sources)
         return jax.lax.scan(step, learning, envs, length=config.num_minibatches)
 

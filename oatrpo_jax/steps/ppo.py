@@ -10,9 +10,9 @@ from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning, adam_init
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.experience import Slots, record_log_ratio
-from oatrpo_jax.reuse.sources import PolicyBatch
+from oatrpo_jax.reuse.sources import DrawSources, PolicyBatch
 from oatrpo_jax.steps.gradient_passes import gradient_passes
-from oatrpo_jax.steps.signature import DrawSources, PolicyStep, weighted_sum
+from oatrpo_jax.steps.signature import DivergenceLimit, PolicyStep, weighted_sum
 from oatrpo_jax.types import PyTree
 
 
@@ -107,7 +107,7 @@ def clip_step(
     policy: Policy,
     learning: Learning,
     draw: DrawSources,
-    divergence_limit: jax.Array,
+    divergence_limit: DivergenceLimit,
     hparams: Hyperparams,
     key: jax.Array,
 ) -> tuple[Learning, dict[str, jax.Array]]:

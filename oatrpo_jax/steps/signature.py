@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.experience import Slots
-from oatrpo_jax.reuse.sources import PolicyBatch, Sources
+from oatrpo_jax.reuse.sources import DrawSources
 from oatrpo_jax.types import PyTree
 
-DrawSources = Callable[[jax.Array], Sources[PolicyBatch]]
-"""key -> the sources of one pass: the same each time, or rows drawn afresh (`sampled`)."""
+
+class DivergenceLimit(NamedTuple):
+    """Condition 1 for the policy after the step, if the step looks at it.
+
+    Attributes:
+        bound: ``[]``, the most that the divergence from a reused source's behaviour may be.
+        envs: ``[E']`` the environments on whose rows the reuse rule looks at divergences.  A
+            maximum over more of them would be larger.
+    """
+
+    bound: jax.Array
+    envs: np.ndarray
 
 
 class StepFunction(Protocol):
@@ -28,7 +39,7 @@ class StepFunction(Protocol):
         policy: Policy,
         learning: Learning,
         draw: DrawSources,
-        divergence_limit: jax.Array,
+        divergence_limit: DivergenceLimit,
         hparams: Hyperparams,
         key: jax.Array,
     ) -> tuple[Learning, dict[str, jax.Array]]:

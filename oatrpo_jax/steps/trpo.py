@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.scipy.sparse.linalg import cg
 
@@ -14,15 +15,15 @@ from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.divergence import summarise_rows
-from oatrpo_jax.reuse.rows import spaced_envs
 from oatrpo_jax.reuse.sources import (
+    DrawSources,
     PolicyBatch,
     Sources,
     add_trees,
     fold_sources,
     thin_sources,
 )
-from oatrpo_jax.steps.signature import DrawSources, PolicyStep, weighted_sum
+from oatrpo_jax.steps.signature import DivergenceLimit, PolicyStep, weighted_sum
 from oatrpo_jax.types import PyTree
 
 
@@ -80,10 +81,20 @@ def evaluate_candidate(
     policy: Policy,
     hparams: Hyperparams,
     sources: Sources[PolicyBatch],
+    envs: np.ndarray,
     center: PyTree,
     params: PyTree,
 ) -> Candidate:
-    """Returns how ``params`` fare as the successor of ``center``."""
+    """Returns how ``params`` fare as the successor of ``center``.
+
+    Args:
+        policy: whose parameters they are.
+        hparams: coefficients.
+        sources: what they are to be good on.
+        envs: the environments on whose rows Condition 1 is looked at.
+        center: parameters before the step.
+        params: the candidate's.
+    """
 
     def on_slot(batch: PolicyBatch) -> Candidate:
         rows = batch.rows
@@ -91,8 +102,6 @@ def evaluate_candidate(
         new = policy.on(params, rows)
         source_kl = policy.distribution(rows.outputs).kl_divergence(new)
         is_foreign = (batch.policy_weight > 0) & (batch.own_weight == 0)
-        # Over the very rows that the gate looked at: a maximum over more would be larger.
-        envs = spaced_envs(source_kl.shape, policy.config.divergence_rows)
         kl, counts = source_kl[:, envs], is_foreign[:, envs]
         return Candidate(
             surrogate=surrogate(policy, params, batch)[0],
@@ -111,7 +120,7 @@ def trust_region_step(
     policy: Policy,
     learning: Learning,
     draw: DrawSources,
-    divergence_limit: jax.Array,
+    divergence_limit: DivergenceLimit,
     hparams: Hyperparams,
     key: jax.Array,
 ) -> tuple[Learning, dict[str, jax.Array]]:
@@ -121,7 +130,7 @@ def trust_region_step(
     ``x = (F + damping)^-1 g`` by conjugate gradient, step ``sqrt(2 kl_threshold / x'Fx) x``, then
     a backtracking line search.  The region is centred on the learner's own policy.  If no
     candidate is accepted the parameters stay as they are, exactly.  Where rows of several sources
-    are drawn into one slot (`sampled`), Condition 1 is asked of their mean.
+    are drawn into one slot (`paired`, `sampled`), Condition 1 is asked of these rows together.
     """
     sources = draw(key)
     center = learning.params
@@ -137,13 +146,15 @@ def trust_region_step(
             (candidate.kl <= hparams.kl_threshold)
             & (improvement > 0)
             & (improvement >= hparams.accept_ratio * fraction * expected)
-            & (candidate.source_kl <= divergence_limit)
+            & (candidate.source_kl <= divergence_limit.bound)
         )
 
     def attempt(search: LineSearch) -> LineSearch:
         fraction = hparams.line_search_decay ** search.attempts.astype(jnp.float32)
         params = optax.tree.add_scale(center, fraction, full_step)
-        candidate = evaluate_candidate(policy, hparams, sources, center, params)
+        candidate = evaluate_candidate(
+            policy, hparams, sources, divergence_limit.envs, center, params
+        )
         accepted = is_acceptable(candidate, fraction)
         return LineSearch(search.attempts + 1, accepted, fraction, candidate)
 

@@ -60,9 +60,11 @@ SIZES = {
     "grouping_epochs": 1,
 }
 VARIANTS = {
+    "oappo, weighted": {"estimator": "weighted"},
     "oappo, sampled": {"estimator": "sampled"},
     "oappo, mapping": {"estimator": "mapping"},
     "oappo, max": {"divergence": "max", "divergence_rows": 10},
+    "oatrpo, weighted": {"estimator": "weighted"},
     "oatrpo, sampled": {"estimator": "sampled"},
     "oatrpo, quantile": {"divergence": "quantile", "fisher_rows": 10},
     "mappo, other choices": {

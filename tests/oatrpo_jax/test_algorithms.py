@@ -30,7 +30,7 @@ ROWS = [*ALGORITHMS.values(), row_of("fixed", Messy())]
 CONFIG = Config(**SIZES)
 DAILY_MEMORY = ("oappo, memory", "seac, memory")
 """Rows whose contract is tested every day with policies that remember, too."""
-DAILY_VARIANTS = ("oappo, sampled", "oappo, mapping", "oatrpo, quantile", "mappo, other choices")
+DAILY_VARIANTS = ("oappo, weighted", "oappo, mapping", "oatrpo, quantile", "mappo, other choices")
 DAILY_VARIANTS += ("oatrpo, memory, sampled", "mappo, memory")
 """Golden cases under other settings whose numbers are looked at every day."""
 DAILY_CONTINUOUS = ("oatrpo, continuous", "oappo, memory, continuous")
@@ -370,7 +370,7 @@ def same_bits(one, other):
 
 
 @pytest.mark.parametrize("name", ["mappo", "happo"])
-@pytest.mark.parametrize("estimator", ["sampled", "mapping"])
+@pytest.mark.parametrize("estimator", ["weighted", "sampled", "mapping"])
 def test_the_estimator_is_read_only_where_experience_is_reused(name, estimator):
     programs = []
     for config in (CONFIG, dataclasses.replace(CONFIG, estimator=estimator)):

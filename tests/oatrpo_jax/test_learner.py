@@ -39,9 +39,9 @@ HPARAMS = Hyperparams.create(actor_lr=0.02, critic_lr=0.02, reuse_sigma=0.5, kl_
 
 
 @functools.cache
-def learner_of(name):
+def learner_of(name, estimator=CONFIG.estimator):
     case = parse_case(name)
-    config = dataclasses.replace(CONFIG, memory_size=4) if case.remembers else CONFIG
+    config = dataclasses.replace(CONFIG, estimator=estimator, memory_size=4 * case.remembers)
     return make_learner(SPECS[case.is_continuous], case.row, config)
 
 
@@ -264,9 +264,16 @@ def test_illegal_actions_stay_impossible(name):
         ("oappo", "oatrpo", REMEMBERING[0], STEERING[0]),
     ),
 )
-def test_relabelling_the_agents_permutes_the_result(name):
-    """Identity 4, with the order relabelled alike; sums run in another order, hence a tolerance."""
+@pytest.mark.parametrize("estimator", in_tiers(("weighted", "paired"), ("weighted",)))
+def test_relabelling_the_agents_permutes_the_result(name, estimator):
+    """Identity 4, with the order relabelled alike; sums run in another order, hence a tolerance.
+
+    A key draws other rows from agents of other names, unless there is only one to draw from.
+    """
     (state, _), plan = collected(name), plan_of(name)
+    if estimator == "paired":
+        own = np.eye(NUM_AGENTS, dtype=np.float32)
+        plan = plan._replace(weights=0.7 * own + 0.3 * np.roll(own, 1, axis=1))
     new_from_old = np.array([2, 0, 1])  # new label i was old label new_from_old[i]
     old_to_new = np.argsort(new_from_old)
 
@@ -286,7 +293,7 @@ def test_relabelling_the_agents_permutes_the_result(name):
         order=old_to_new[plan.order],
         weights=permute_pairs(plan.weights),
     )
-    learner = learner_of(name)
+    learner = learner_of(name, estimator)
     expected = permute(update_by_plan(learner, state.policies, plan)[0])
     actual, _ = update_by_plan(learner, permute(state.policies), relabelled)
     for left, right in zip(jax.tree.leaves(expected), jax.tree.leaves(actual), strict=True):
@@ -365,18 +372,18 @@ def test_policies_that_are_the_same_agree_on_what_anybody_recorded(name):
 
 
 @pytest.mark.parametrize("name", ["oappo", "oappo, continuous"])
-@pytest.mark.parametrize("estimator", ["sampled", "mapping"])
+@pytest.mark.parametrize("estimator", ["weighted", "sampled", "mapping"])
 def test_every_estimator_updates_every_policy_with_finite_results(estimator, name):
-    config = dataclasses.replace(CONFIG, estimator=estimator)
-    learner = make_learner(learner_of(name).spec, "oappo", config)
     policies, plan = collected(name)[0].policies, plan_of(name)
+    plan = plan._replace(weights=np.full((NUM_AGENTS, NUM_AGENTS), 1 / 3, np.float32))
+    learner = learner_of(name, estimator)
     after, metrics = update_by_plan(learner, policies, plan)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((after, metrics)))
     kernel = lambda params: np.asarray(params["params"]["MLP_0"]["Dense_0"]["kernel"])  # noqa: E731
     change = np.abs(kernel(after) - kernel(policies.params))
     assert (change.max(axis=(1, 2)) > 0).all()
-    weighted, _ = update_by_plan(learner_of(name), policies, plan)
-    assert not tree_equal(after, weighted)
+    paired, _ = update_by_plan(learner_of(name), policies, plan)
+    assert not tree_equal(after, paired)
 
 
 @pytest.mark.parametrize(

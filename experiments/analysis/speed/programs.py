@@ -152,7 +152,7 @@ def pairwise_kl(trainer: Trainer, state: TrainState, trajectory: Transition) -> 
     """
     config, policy, learner = trainer.config, trainer.learner.policy, state.learner
     actors, (length, num_envs) = learner.policies.params, trajectory.reward.shape
-    envs = spaced_envs((length, num_envs), config.divergence_rows)
+    envs = spaced_envs((len(learner.labels), length, num_envs), config.divergence_rows)
     rows = jax.tree.map(lambda x: x[:, envs], trajectory)
     memory = jax.tree.map(lambda x: x[envs], state.rollout.memory)
     nothing = jnp.zeros((length, len(envs), 1))

@@ -65,7 +65,7 @@ def test_a_subsample_keeps_each_sequence_with_its_memory():
     np.testing.assert_array_equal(envs_of(some), [0, 3, 6, 10, 13, 16, 19])
 
 
-@pytest.mark.parametrize(("num_rows", "size"), [(1, 1), (17 * LENGTH, 2), (10**6, 2)])
+@pytest.mark.parametrize(("num_rows", "size"), [(1, 1), (51 * LENGTH, 2), (10**6, 2)])
 def test_blocks_keep_each_sequence_with_its_memory(num_rows, size):
     blocks = jax.jit(lambda: in_blocks(numbered(), num_rows))()
     assert blocks.slots.advantage.shape == (NUM_SLOTS, NUM_BLOCKS, LENGTH, size)
@@ -90,7 +90,7 @@ def test_minibatches_keep_each_sequence_with_its_memory_and_leave_none_out():
 @pytest.mark.parametrize("num_groups", [1, 3, 8])
 @pytest.mark.parametrize("num_rows", [0, 40, 100, 10**6])
 def test_environments_make_up_equal_groups_and_none_comes_twice(num_rows, num_groups):
-    envs = spaced_envs((4, 19), num_rows, num_groups)
+    envs = spaced_envs((2, 4, 19), 2 * num_rows, num_groups)  # Of two slots, twice as many.
     most = min(num_rows // 4, 19)
     assert len(envs) == max(most - most % num_groups, num_groups)
     assert envs[0] == 0 and (len(envs) == 1 or envs[-1] == 18)

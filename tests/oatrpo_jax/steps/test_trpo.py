@@ -14,7 +14,8 @@ from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.memory import Recall
 from oatrpo_jax.policies.policy import Policy, Views
 from oatrpo_jax.reuse.experience import Slots
-from oatrpo_jax.reuse.sources import PolicyBatch, make_sources, thin_sources
+from oatrpo_jax.reuse.sources import PolicyBatch, Sources, make_sources, thin_sources
+from oatrpo_jax.steps.signature import DivergenceLimit
 from oatrpo_jax.steps.trpo import (
     evaluate_candidate,
     fisher_vector_product,
@@ -37,6 +38,7 @@ DAILY = ("feed-forward", "memory", "Gaussian")
 WEIGHTS = jnp.array([0.7, 0.3])
 KEY = jax.random.key(0)
 NO_LIMIT = jnp.float32(jnp.inf)
+ENVS = np.arange(2)
 
 
 @pytest.fixture(scope="module", params=in_tiers(POLICIES, DAILY))
@@ -85,15 +87,31 @@ def make_test_sources(params, advantage_scale=1.0):
         active=jnp.ones(shape, bool).at[:, 2, 1].set(False),
         recall=recall,
     )
-    return make_sources(slots, WEIGHTS, jnp.array([True, False]))
+    return of_slots(slots_of(make_sources(slots, WEIGHTS, jnp.array([True, False]))))
 
 
-thin = jax.jit(thin_sources, static_argnums=1)
+def slots_of(sources):
+    """Returns both slots, ``[2, T, E]``."""
+    return jax.tree.map(lambda *x: jnp.stack(x), *(sources.slot(number) for number in range(2)))
+
+
+def of_slots(batch):
+    """Returns sources that may be given to compiled functions."""
+    return Sources(
+        Partial(lambda batch, position: jax.tree.map(lambda x: x[position], batch), batch), 2
+    )
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def thin(sources, num_rows):
+    return of_slots(slots_of(thin_sources(sources, num_rows)))
 
 
 @jax.jit
 def evaluate(sources, center, candidate):
-    return evaluate_candidate(policy_of(center), Hyperparams.create(), sources, center, candidate)
+    return evaluate_candidate(
+        policy_of(center), Hyperparams.create(), sources, ENVS, center, candidate
+    )
 
 
 @jax.jit
@@ -119,7 +137,7 @@ def jitted_step(params, sources, limit, hparams):
         policy_of(params),
         Learning(params, ()),
         lambda key: sources,
-        limit,
+        DivergenceLimit(limit, ENVS),
         hparams,
         jax.random.key(0),
     )
@@ -169,7 +187,7 @@ def test_natural_step_agrees_with_a_dense_solve(params):
 
 
 def test_surrogate_gradient_agrees_with_finite_differences(params):
-    batch = jax.tree.map(lambda x: np.asarray(x)[1], make_test_sources(params).batch)
+    batch = make_test_sources(params).slot(1)
     flat, unravel = ravel_pytree(params)
     direction = jax.random.normal(jax.random.key(4), flat.shape)
 
@@ -221,14 +239,15 @@ def test_zero_gradients_leave_the_parameters_and_make_no_nan(params):
 
 def test_inactive_rows_influence_neither_fisher_nor_candidate(params):
     sources = make_test_sources(params)
-    rows = sources.batch.rows
+    batch = slots_of(sources)
+    rows = batch.rows
     nonsense = jnp.resize(jnp.array([9.0, -9.0, 0.0]), rows.outputs.shape[-1])
     spoilt_rows = rows._replace(
         agents_view=rows.agents_view.at[:, 2, 1].set(1e4),
         advantage=rows.advantage.at[:, 2, 1].set(jnp.nan),
         outputs=rows.outputs.at[:, 2, 1].set(nonsense),
     )
-    spoilt = sources._replace(batch=sources.batch._replace(rows=spoilt_rows))
+    spoilt = of_slots(batch._replace(rows=spoilt_rows))
     vector = jax.tree.map(jnp.ones_like, params)
     for one, two in zip(
         jax.tree.leaves(fisher_times(params, sources, vector)),
@@ -243,20 +262,20 @@ def test_inactive_rows_influence_neither_fisher_nor_candidate(params):
 
 def test_fewer_rows_weigh_as_much_as_all_did(params):
     sources = make_test_sources(params)
-    batch, idle = sources.batch, lambda weight: weight.at[:, 1, 0].set(0.0)
+    batch, idle = slots_of(sources), lambda weight: weight.at[:, 1, 0].set(0.0)
     weights = idle(batch.policy_weight), idle(batch.own_weight)
-    few = thin(sources._replace(batch=PolicyBatch(batch.rows, *weights)), 3)
+    few = slots_of(thin(of_slots(PolicyBatch(batch.rows, *weights)), 3))
     # Three steps of two environments; of the first, two rows count, and of the second as well.
     # So the four share 4/5 of the slot's weight of 0.7 or 0.3, and the two that are left all of it.
     expected = [[[0.28], [0], [0.28]], [[0.12], [0], [0.12]]]
-    np.testing.assert_allclose(few.batch.policy_weight, expected, rtol=1e-6)
-    np.testing.assert_allclose(few.batch.own_weight[0], [[0.4], [0], [0.4]], rtol=1e-6)
-    np.testing.assert_array_equal(few.batch.rows.action, batch.rows.action[:, :, :1])
+    np.testing.assert_allclose(few.policy_weight, expected, rtol=1e-6)
+    np.testing.assert_allclose(few.own_weight[0], [[0.4], [0], [0.4]], rtol=1e-6)
+    np.testing.assert_array_equal(few.rows.action, batch.rows.action[:, :, :1])
 
 
 def test_fisher_on_all_rows_is_the_same_however_many_more_are_allowed(params):
     sources = make_test_sources(params)
-    assert thin(sources, 100).batch.policy_weight.shape == (2, 3, 2)
+    assert slots_of(thin(sources, 100)).policy_weight.shape == (2, 3, 2)
     vector = jax.tree.map(jnp.ones_like, params)
     exact = fisher_times(params, sources, vector)
     everything = fisher_times(params, thin(sources, 100), vector)
@@ -268,9 +287,12 @@ def test_fisher_on_all_rows_is_the_same_however_many_more_are_allowed(params):
 def test_trust_region_holds_on_all_rows_where_the_curvature_is_estimated_on_few():
     policy = Policy(dataclasses.replace(CONFIG, fisher_rows=4), num_actions=3)
     sources = make_test_sources(params := initial_params(POLICY))
-    step = jax.jit(lambda *args: trust_region_step(policy, *args))
+    step, limit = (
+        jax.jit(lambda *args: trust_region_step(policy, *args)),
+        DivergenceLimit(NO_LIMIT, ENVS),
+    )
     learning, metrics = step(
-        Learning(params, ()), Partial(lambda key: sources), NO_LIMIT, Hyperparams.create(), KEY
+        Learning(params, ()), Partial(lambda key: sources), limit, Hyperparams.create(), KEY
     )
     candidate = evaluate(sources, params, learning.params)
     assert metrics["policy/accepted"] == 1
