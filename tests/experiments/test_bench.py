@@ -11,6 +11,7 @@ from rich.console import Console
 
 import envs
 from experiments import bench
+from experiments.analysis.speed import measurements
 from experiments.analysis.speed.peer import LEFT_OUT, load_peer, peer_settings
 from experiments.analysis.speed.programs import (
     OPEN_GATE,
@@ -56,12 +57,16 @@ def numbers(rows):
 
 
 @pytest.mark.slow
-def test_a_measurement_leaves_its_figures_and_says_that_it_was_quick(tmp_path, capsys):
+def test_a_measurement_leaves_its_figures_and_says_that_it_was_quick(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(measurements, "MOST_WEIGHTED", 2)
     content = measure("reuse-cost", tmp_path)
     assert content["quick"] and "cores" in content["machine"] and "jax" in content["machine"]
     (section,) = content["sections"]
     assert section["name"] == "reuse-cost" and section["rows"]
     assert min(numbers(section["rows"])) > 0
+    # With four agents weighted reuse is left out here.
+    assert [row["weighted / HAPPO"] == "-" for row in section["rows"]] == [False, True]
+    assert [*section["rows"][0]] == [*section["rows"][1]]
     assert "these figures mean nothing" in " ".join(capsys.readouterr().out.split())
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from experiments.analysis.estimates import (
     MEAN,
     MIN_SEEDS,
+    ROUNDING,
     Estimate,
     estimate,
     log_mean_sum,
@@ -222,10 +223,11 @@ def _judge_growth(sizes: tuple[int, ...], *measured: Measured) -> tuple[str, Ver
     )
     verdict = is_positive(growth)
     # Steps cut off make a gain too large where the fast are cut, too small where the slow are;
-    # the slope rises with the gains of the larger half of the sizes, and falls with the others.
+    # the slope rises with the gains of the larger sizes, falls with those of the smaller ones, and
+    # does not know that of one in the middle.
     suspects = (fast, slow) if verdict == "holds" else (slow, fast)
-    for is_large, *pair in zip(doublings > 0, *suspects, strict=True):
-        if pair[0 if is_large else 1].num_censored:
+    for doubling, *pair in zip(doublings, *suspects, strict=True):
+        if abs(doubling) > ROUNDING and pair[0 if doubling > 0 else 1].num_censored:
             verdict = "undecided"
     return text, verdict
 

@@ -155,3 +155,7 @@ def test_steps_cut_off_decide_the_growth_only_where_they_work_against_the_verdic
     assert check(teams(s2=[90, 90], s8=[10, 10])).verdict == "fails"
     assert check(teams(s2=[90, 100], s8=[10, 10])).verdict == "fails"
     assert check(teams(s2=[90, 90], f8=[90, 90], s8=[100, 100])).verdict == "undecided"
+    # The growth over 2, 4 and 8 agents is that from 2 to 8, whatever those of 4 take.
+    three = gain_grows({2: PAIRS[2], 4: ("f4", "s4"), 8: PAIRS[8]})
+    assert three(teams(f4=[10, 100], s4=[40, 100])).verdict == "holds"
+    assert three(teams(f4=[10, 10], s4=[40, 40], s2=[20, 100])).verdict == "undecided"
