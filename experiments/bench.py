@@ -7,10 +7,11 @@ are noise.  Runs unchanged on whatever device JAX finds.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import tyro
 from rich.console import Console
@@ -25,6 +26,9 @@ from envs.jaxmarl_import import require_jaxmarl
 from experiments.training.errors import UsageError, exit_code_of
 from experiments.training.naming import command
 from experiments.training.surroundings import check_file, prepare, start_jax
+
+if TYPE_CHECKING:
+    from experiments.analysis.speed.timing import Effort, Section
 
 Name = Literal[
     "share",
@@ -46,18 +50,22 @@ class Bench:
     """Measures speed, each figure as a ratio within one process.
 
     Attributes:
-        names: what to measure. share: training over random actions. reuse-cost: OAPPO's update over
-            HAPPO's by number of agents. recurrence: training with a GRU over training without.
-            seeds: many seeds and grid points over one. start: seconds to the first update. growth:
-            time and memory over agents, environments, rollout length. limit: operations per second
-            beside a matrix product's. stock: our SMAX beside jaxmarl's. mpe: training on MPE over
-            random actions. football: the academy beside the original engine. All that can be
-            measured here if none is named.
+        names: what to measure. share: training over random actions. reuse-cost: OAPPO's update with
+            each estimator over HAPPO's, by number of agents. recurrence: training with a GRU over
+            training without. seeds: many seeds and grid points over one. start: seconds to the
+            first update. growth: time and memory over agents, environments, rollout length. limit:
+            operations per second beside a matrix product's. stock: our SMAX beside jaxmarl's. mpe:
+            training on MPE over random actions, and with --peer beside a stock script. football:
+            the academy beside the original engine. All that can be measured here if none is named.
+        peer: with mpe: a copy of JaxMARL's baselines/IPPO/ippo_ff_mpe.py. It is run, with nothing
+            logged, in turns with ours of the same network, batch and passes: steps per second, and
+            seconds to compile.
         out: folder for bench.json.
         quick: tiny programs timed twice, to see what comes out; the figures mean nothing.
     """
 
     names: Annotated[tuple[Name, ...], tyro.conf.Positional] = ()
+    peer: Path | None = None
     out: Path = Path("bench")
     quick: bool = False
 
@@ -79,13 +87,12 @@ def run(options: Bench) -> int:
     # Slow to import; help does not wait for them.
     import jax
 
-    from experiments.analysis.speed import measurements
     from experiments.analysis.speed.timing import QUICK, WHOLE, machine
     from experiments.training.console import make_console, status
     from experiments.training.folder.files import write_json
 
     console = make_console()
-    names = find_measurable(options.names, console)
+    measures = find_measures(find_measurable(options.names, console), options.peer)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -97,9 +104,8 @@ def run(options: Bench) -> int:
         jax.config.update("jax_enable_compilation_cache", False)  # Compilation is measured too.
     effort = QUICK if options.quick else WHOLE
     sections = []
-    for number, name in enumerate(names, 1):
-        measure = getattr(measurements, name.replace("-", "_"))
-        with status(console, f"{number} of {len(names)}: measuring {name} ..."):
+    for number, (name, measure) in enumerate(measures.items(), 1):
+        with status(console, f"{number} of {len(measures)}: measuring {name} ..."):
             section = measure(effort)
         console.print(section.table())
         sections.append({"name": name, **asdict(section)})
@@ -108,6 +114,31 @@ def run(options: Bench) -> int:
     warning = "QUICK: these figures mean nothing. " if options.quick else ""
     console.print(f"{warning}{machine()}\n{options.out}: bench.json")
     return 0
+
+
+def find_measures(
+    names: Sequence[Name], peer: Path | None
+) -> dict[str, Callable[[Effort], Section]]:
+    """Returns what measures each name; with a peer there is one more, which is called mpe-peer.
+
+    Raises:
+        UsageError: if there is a peer, but nothing to put beside it, or if it cannot be used.
+    """
+    from experiments.analysis.speed import measurements  # Slow to import.
+
+    measures: dict[str, Callable[[Effort], Section]] = {
+        name: getattr(measurements, name.replace("-", "_")) for name in names
+    }
+    if peer is None:
+        return measures
+    if "mpe" not in names:
+        raise UsageError(
+            f"peer: expected mpe among what is measured, got {', '.join(names)}; name mpe, too, or "
+            "leave --peer out"
+        )
+    from experiments.analysis.speed.peer import beside_peer, load_peer
+
+    return measures | {"mpe-peer": partial(beside_peer, load_peer(peer))}
 
 
 def find_measurable(names: Sequence[Name], console: Console) -> Sequence[Name]:

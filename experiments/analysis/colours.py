@@ -82,6 +82,13 @@ MATRICES: Mapping[str, Look] = {
 }
 """How ``fixed`` is drawn with a reuse matrix that has a name."""
 
+ESTIMATORS: Mapping[str, Look] = {
+    "weighted": Look(BLUE, marker="s"),
+    "paired": Look(VERMILION, marker="D"),
+    "sampled": Look(PURPLE, marker="X"),
+}
+"""How ``oappo`` is drawn with each estimator, where they are compared."""
+
 
 def look_of(algorithm: str, reuse_matrix: str | None = None) -> Look:
     """Returns how an algorithm is drawn; one that the table lacks is grey.

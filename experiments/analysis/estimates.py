@@ -211,16 +211,19 @@ def show(quantity: Estimate, style: str = ".3f") -> str:
     return f"{value} [{low}, {high}]" if quantity.has_interval else value
 
 
-def show_steps(steps: np.ndarray, reached: np.ndarray, trim: float = IQM) -> list[str]:
+def show_steps(
+    steps: np.ndarray, reached: np.ndarray, trim: float = IQM, style: str = ",.0f"
+) -> list[str]:
     """Returns two cells: the steps to a threshold over seeds, and how many seeds reached it.
 
     Args:
         steps: ``[K]`` environment steps; all that were done where it was not reached.
         reached: ``[K]`` whether it was.
         trim: `MEAN` or `IQM`.
+        style: of the steps, or of the seconds that are given in their place.
 
     >>> show_steps(np.array([1000.0, 1000.0]), np.array([True, False]))
     ['at least 1,000 [1,000, 1,000]', '1 of 2']
     """
     bound = "" if reached.all() else "at least "
-    return [bound + show(estimate(steps, trim), ",.0f"), f"{int(reached.sum())} of {len(reached)}"]
+    return [bound + show(estimate(steps, trim), style), f"{int(reached.sum())} of {len(reached)}"]

@@ -1,4 +1,5 @@
 import json
+import sys
 from functools import partial
 from typing import Any, get_args
 
@@ -10,6 +11,8 @@ from rich.console import Console
 
 import envs
 from experiments import bench
+from experiments.analysis.speed import measurements
+from experiments.analysis.speed.peer import LEFT_OUT, load_peer, peer_settings
 from experiments.analysis.speed.programs import (
     OPEN_GATE,
     checksum,
@@ -27,12 +30,14 @@ from experiments.analysis.speed.timing import (
     seconds_of_run,
     time_in_turns,
 )
+from experiments.training.errors import UsageError
 from oatrpo_jax import Config, Hyperparams, Observation, make_trainer
 from tests.probe_envs import RoleGame, Steering
 
 
 def test_series_end_where_the_effort_does():
     assert WHOLE.series(2, 4, 8, 16) == [2, 4, 8, 16]
+    assert QUICK.series(2, 4, 8, 16, 32) == [2, 4]  # 0.13 x 32 = 4.16
     assert QUICK.series(2, 4, 8, 16) == [2]  # 0.13 x 16 = 2.08
     assert QUICK.series(16, 64, 256, 1024) == [16, 64]
 
@@ -52,12 +57,16 @@ def numbers(rows):
 
 
 @pytest.mark.slow
-def test_a_measurement_leaves_its_figures_and_says_that_it_was_quick(tmp_path, capsys):
+def test_a_measurement_leaves_its_figures_and_says_that_it_was_quick(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(measurements, "MOST_WEIGHTED", 2)
     content = measure("reuse-cost", tmp_path)
     assert content["quick"] and "cores" in content["machine"] and "jax" in content["machine"]
     (section,) = content["sections"]
     assert section["name"] == "reuse-cost" and section["rows"]
     assert min(numbers(section["rows"])) > 0
+    # With four agents weighted reuse is left out here.
+    assert [row["weighted / HAPPO"] == "-" for row in section["rows"]] == [False, True]
+    assert [*section["rows"][0]] == [*section["rows"][1]]
     assert "these figures mean nothing" in " ".join(capsys.readouterr().out.split())
 
 
@@ -155,3 +164,104 @@ def test_an_unknown_measurement_and_a_folder_that_cannot_be_are_usage_errors(tmp
     with pytest.raises(SystemExit, match="2"):
         bench.main(["growth", "--out", str(tmp_path / "file")])
     assert "choose another folder" in " ".join(capsys.readouterr().err.split())
+
+
+PEER = """
+import hydra
+import jax
+import jax.numpy as jnp
+import wandb
+from omegaconf import OmegaConf
+
+print("loaded")
+
+def make_train(config):
+    num_updates = config["TOTAL_TIMESTEPS"] // config["NUM_STEPS"] // config["NUM_ENVS"]
+
+    def log(total):
+        wandb.log({"total": total})
+
+    def train(rng):
+        def update(total, _):
+            jax.experimental.io_callback(log, None, total)
+            return total + config["LR"], total
+
+        return jax.lax.scan(update, jax.random.uniform(rng), None, num_updates)
+
+    return train
+
+@hydra.main(version_base=None, config_path="config")
+def main(config):
+    raise RuntimeError(OmegaConf.to_container(config))
+
+if __name__ == "__main__":
+    main()
+"""
+"""What a script like JaxMARL's consists of; a run of it adds so many learning rates up."""
+
+
+@pytest.fixture
+def peer(tmp_path):
+    """Writes such a script and returns its path."""
+    (tmp_path / "peer.py").write_text(PEER)
+    return tmp_path / "peer.py"
+
+
+def test_a_peer_trains_with_our_settings_and_without_what_it_logs_with(peer, capsys):
+    before = {name: sys.modules.get(name) for name in LEFT_OUT}
+    make_peer = load_peer(peer)
+    assert {name: sys.modules.get(name) for name in LEFT_OUT} == before
+    config = Config(num_envs=2, rollout_length=5, num_updates=3)
+    settings = peer_settings(config, Hyperparams.create(actor_lr=0.25))
+    assert settings["TOTAL_TIMESTEPS"] == 30 and settings["UPDATE_EPOCHS"] == config.num_epochs
+    total, totals = jax.jit(make_peer(settings))(jax.random.key(0))
+    # Three updates of 0.25 each.
+    assert totals.shape == (3,) and total - totals[0] == pytest.approx(0.75)
+    assert not capsys.readouterr().out and list(peer.parent.iterdir()) == [peer]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "which is no file; give the path of one"),
+        ("make_train = 1", "which has no make_train; give another file"),
+        ("import a_package_that_nobody_has", "which fails when imported (ModuleNotFoundError"),
+    ],
+)
+def test_what_is_no_peer_is_a_usage_error(content, expected, tmp_path):
+    path = tmp_path / "other.py"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UsageError) as error:
+        load_peer(path)
+    assert expected in str(error.value) and str(path) in str(error.value)
+
+
+def test_a_peer_without_mpe_is_refused(peer, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        bench.main(["growth", "--peer", str(peer), "--out", str(tmp_path / "bench")])
+    assert "peer: expected mpe among what is measured, got growth" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert not (tmp_path / "bench").exists()
+
+
+def test_a_peer_that_is_not_there_is_refused_before_anything_is_measured(
+    monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setattr(bench, "require_jaxmarl", lambda who: None)
+    with pytest.raises(SystemExit, match="2"):
+        bench.main(["mpe", "--peer", str(tmp_path / "none.py"), "--out", str(tmp_path / "bench")])
+    assert "ippo_ff_mpe.py" in capsys.readouterr().err and not (tmp_path / "bench").exists()
+
+
+@pytest.mark.slow
+def test_a_peer_and_ours_are_two_rows_beside_what_mpe_measures(peer, tmp_path):
+    pytest.importorskip("jaxmarl")
+    argv = ["mpe", "--peer", str(peer), "--quick", "--out", str(tmp_path / "bench")]
+    assert bench.main(argv) == 0
+    _, section = json.loads((tmp_path / "bench" / "bench.json").read_text())["sections"]
+    assert section["name"] == "mpe-peer"
+    assert [row["what"] for row in section["rows"]] == ["stock", "ours"]
+    assert min(numbers(section["rows"])) > 0
+    assert list(section["rows"][0])[-2:] == ["over stock", "compile, s"]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from experiments.analysis.paper.figures import Figure, Plan
+from experiments.analysis.paper.plans import Figure, Plan
 from experiments.training.errors import UsageError
 from experiments.training.settings.command_line import parse
 

@@ -4,7 +4,8 @@ A check compares means over seeds.  It *holds* where the 95% interval of the dif
 a mean and a threshold Student's) lies wholly on the claimed side of 0, *fails* where it lies wholly
 on the other side, and is *undecided at this many seeds* otherwise, or with fewer than `MIN_SEEDS`.
 A seed that never reached the threshold counts with the whole budget, which understates how slow it
-is.  A claim of several checks holds if all hold, fails if any fails, and is undecided otherwise.
+is; a verdict that this alone could have brought about is undecided.  A claim of several checks
+holds if all hold, fails if any fails, and is undecided otherwise.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from experiments.analysis.estimates import (
     MEAN,
     MIN_SEEDS,
+    ROUNDING,
     Estimate,
     estimate,
     log_mean_sum,
@@ -42,12 +44,14 @@ class Measured(NamedTuple):
         steps: ``[K]`` environment steps to the threshold; the budget where it was not reached.
         reached: ``[K]`` whether it was.
         budget: environment steps per seed, those before training included.
+        seconds: ``[K]`` what the steps took the run's own clock, without compiling.
     """
 
     end: np.ndarray
     steps: np.ndarray
     reached: np.ndarray
     budget: int
+    seconds: np.ndarray
 
     @property
     def num_censored(self) -> int:
@@ -80,7 +84,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper says, in short, and the checks that it comes down to."""
+    """What is claimed, in short, and the checks that it comes down to."""
 
     number: int
     sentence: str
@@ -136,6 +140,46 @@ def _judge_speed(fast: Measured, slow: Measured) -> tuple[str, Verdict]:
     return text, is_positive(saved)
 
 
+def takes_at_most(share: float, one: str, other: str) -> Check:
+    """Returns the check that a curve takes at most a share of another's steps to the threshold."""
+    statement = f"{one} takes at most {share:g} of the steps of {other}"
+    return Check(statement, (one, other), functools.partial(_judge_share, share))
+
+
+def _judge_share(share: float, one: Measured, other: Measured) -> tuple[str, Verdict]:
+    ratio = mean_ratio(one.steps, other.steps)
+    room = Estimate(share - ratio.value, share - ratio.high, share - ratio.low, ratio.num_seeds)
+    text = f"{steps_text(one)} against {steps_text(other)}; {show(ratio)} of its steps"
+    return text, _unless_cut_off(is_positive(room), one, other)
+
+
+def cheaper(cheap: str, dear: str) -> Check:
+    """Returns the check that one curve takes fewer seconds to the threshold than another."""
+    statement = f"{cheap} takes fewer seconds than {dear}"
+    return Check(statement, (cheap, dear), _judge_seconds)
+
+
+def _judge_seconds(cheap: Measured, dear: Measured) -> tuple[str, Verdict]:
+    saved = mean_difference(dear.seconds, cheap.seconds)
+    chance = probability_of_improvement(dear.seconds, cheap.seconds)
+    means = (f"{np.mean(one.seconds):,.1f}{_cut_off_text(one)}" for one in (cheap, dear))
+    text = (
+        f"{' against '.join(means)}; saves {show(saved, ',.1f')} seconds, "
+        f"probability of improvement {chance:.2f}"
+    )
+    return text, _unless_cut_off(is_positive(saved), cheap, dear)
+
+
+def _unless_cut_off(verdict: Verdict, small: Measured, large: Measured) -> Verdict:
+    """Returns a verdict on "this is smaller", undecided where steps cut off may have made it.
+
+    What is cut off is larger in truth: the small one's could yet be the larger, the large one's
+    could yet make the claim hold.
+    """
+    suspect = {"holds": small, "fails": large}.get(verdict)
+    return "undecided" if suspect is not None and suspect.num_censored else verdict
+
+
 def ends_higher(high: str, low: str) -> Check:
     """Returns the check that one curve ends higher than another."""
     return Check(f"{high} ends higher than {low}", (high, low), _judge_ends)
@@ -179,10 +223,11 @@ def _judge_growth(sizes: tuple[int, ...], *measured: Measured) -> tuple[str, Ver
     )
     verdict = is_positive(growth)
     # Steps cut off make a gain too large where the fast are cut, too small where the slow are;
-    # the slope rises with the gains of the larger half of the sizes, and falls with the others.
+    # the slope rises with the gains of the larger sizes, falls with those of the smaller ones, and
+    # does not know that of one in the middle.
     suspects = (fast, slow) if verdict == "holds" else (slow, fast)
-    for is_large, *pair in zip(doublings > 0, *suspects, strict=True):
-        if pair[0 if is_large else 1].num_censored:
+    for doubling, *pair in zip(doublings, *suspects, strict=True):
+        if abs(doubling) > ROUNDING and pair[0 if doubling > 0 else 1].num_censored:
             verdict = "undecided"
     return text, verdict
 
@@ -194,8 +239,12 @@ def gain_of(fast: Measured, slow: Measured) -> Estimate:
 
 def steps_text(measured: Measured) -> str:
     """Returns the mean steps to the threshold, and for how many seeds they are a lower bound."""
-    text = f"{np.mean(measured.steps):,.0f}"
-    if measured.num_censored:
-        seeds = f"{measured.num_censored} of {len(measured.steps)} seeds"
-        text += f" ({seeds} not within {measured.budget:,})"
-    return text
+    return f"{np.mean(measured.steps):,.0f}{_cut_off_text(measured)}"
+
+
+def _cut_off_text(measured: Measured) -> str:
+    """Returns how many seeds never reached the threshold, in brackets; "" if all did."""
+    if not measured.num_censored:
+        return ""
+    seeds = f"{measured.num_censored} of {len(measured.steps)} seeds"
+    return f" ({seeds} not within {measured.budget:,})"

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from experiments.analysis.colours import Look, look_of
-from experiments.analysis.curves import Mark, draw_curve, draw_curves
-from experiments.analysis.estimates import IQM, Estimate, estimate
-from experiments.analysis.paper.claims import THRESHOLD, Measured, gain_of
+from experiments.analysis.colours import ESTIMATORS, Look, look_of
+from experiments.analysis.curves import Mark, add_legend, draw_curve, draw_curves
+from experiments.analysis.estimates import IQM, estimate
+from experiments.analysis.paper.claims import THRESHOLD, Measured
 from experiments.analysis.paper.evidence import Outcome, looks_of
+from experiments.analysis.paper.plans import team_label
 from experiments.analysis.statistics import Curve
 
 STYLE: Any = {
@@ -40,8 +40,14 @@ NAMES = {
 }
 """What the axes call the metrics that are drawn."""
 
-PAIR = ("oappo", "happo")
-"""Who is compared over sizes: who should be fast, and who slow."""
+METHOD_NAMES = {"happo": "HAPPO"} | {name: f"OAPPO, {name}" for name in ESTIMATORS}
+"""What the legend calls the methods that are compared over sizes."""
+
+LOOKS = {"happo": look_of("happo")._replace(marker="o"), **ESTIMATORS}
+"""How the methods are drawn that are compared over sizes."""
+
+SIDESTEP = 0.06
+"""How far methods stand apart at a size, in doublings of it."""
 
 PANEL_INCHES = (3.4, 2.8)
 """As wide as a journal's column."""
@@ -101,48 +107,49 @@ def _draw_bars(outcome: Outcome) -> Canvas:
 
 
 def _draw_sizes(outcome: Outcome) -> Canvas:
-    """Draws steps to the threshold, and their ratio, over the number of agents."""
-    canvas, steps_axes, gain_axes = _two_panels()
-    found = outcome.measured
-    sizes = [size for size, _ in outcome.figure.pairs]
-    for index, name in enumerate(PAIR):
-        teams = {size: pair[index] for size, pair in outcome.figure.pairs if pair[index] in found}
-        found_by_size = {size: found[team] for size, team in teams.items()}
-        _draw_steps(steps_axes, found_by_size, look_of(name))
-    gains = {
-        size: gain_of(found[fast], found[slow])
-        for size, (fast, slow) in outcome.figure.pairs
-        if fast in found and slow in found
-    }
-    _draw_estimates(gain_axes, gains, Look("0.3"))
-    gain_axes.axhline(1, color="0.5", ls=":", lw=0.8)
-    gain_axes.set_ylabel("steps, HAPPO / OAPPO\n(ratio of means)")
-    steps_axes.set_ylabel(f"steps to {THRESHOLD:g} of the optimum (IQM)")
-    steps_axes.yaxis.set_major_formatter(EngFormatter(sep=""))
-    steps_axes.set_ylim(bottom=0)
-    labels = [*PAIR]
-    handles = [Line2D([], [], color=look_of(name).colour) for name in PAIR]
-    if any(one.num_censored for one in found.values()):
-        handles.append(Line2D([], [], ls="", marker="^", markersize=6, color="0.4"))
-        labels.append("a seed did not reach it")
-    steps_axes.legend(handles, labels)
-    for axes in (steps_axes, gain_axes):
+    """Draws steps and seconds to the threshold over the number of agents, a line per method."""
+    canvas, *panels = _two_panels()
+    figure, found = outcome.figure, outcome.measured
+    for axes, quantity in zip(panels, ("steps", "seconds"), strict=True):
+        for place, method in enumerate(figure.methods):
+            labels = {size: team_label(method, size) for size in figure.sizes}
+            teams = {size: found[label] for size, label in labels.items() if label in found}
+            # Side by side, so that no interval hides another.
+            aside = 2 ** (SIDESTEP * (place - (len(figure.methods) - 1) / 2))
+            beside = {size * aside: team for size, team in teams.items()}
+            _draw_method(axes, beside, LOOKS[method], quantity)
         axes.set_xscale("log", base=2)
-        axes.set_xticks(sizes, [str(size) for size in sizes])
+        axes.set_xticks(figure.sizes, [str(size) for size in figure.sizes])
         axes.set_xlabel("agents")
+        axes.set_ylabel(f"{quantity} to {THRESHOLD:g} of the optimum (IQM)")
+    _dress_quantities(*panels)
+    entries = [(METHOD_NAMES[method], LOOKS[method]) for method in figure.methods]
+    if any(one.num_censored for one in found.values()):
+        entries.append(("a seed did not reach it", Look("0.4", "", "^")))
+    add_legend(canvas, entries)
     return canvas
 
 
-def _draw_steps(axes: Axes, measured: Mapping[int, Measured], look: Look) -> None:
-    """Draws steps over sizes; a triangle where a seed never got there: the truth is higher."""
-    centres = {size: estimate(one.steps) for size, one in measured.items()}
-    _draw_estimates(axes, centres, look)
-    for size, one in measured.items():
-        if one.num_censored:
-            axes.plot(size, centres[size].value, "^", markersize=6, color=look.colour)
+def _draw_method(
+    axes: Axes, teams: Mapping[float, Measured], look: Look, quantity: Literal["steps", "seconds"]
+) -> None:
+    """Draws what a method takes over sizes; a triangle where a seed never got there.
 
-
-def _draw_estimates(axes: Axes, centres: Mapping[int, Estimate], look: Look) -> None:
+    The truth is then higher.
+    """
+    centres = {size: estimate(getattr(team, quantity)) for size, team in teams.items()}
     values, low, high = (np.array([one[part] for one in centres.values()]) for part in range(3))
     draw_curve(axes, Curve(np.array([*centres]), values, low, high), look)
-    axes.plot([*centres], values, "o", markersize=3, color=look.colour)
+    for size, team in teams.items():
+        if team.num_censored:
+            axes.plot(size, centres[size].value, "^", markersize=8, color=look.colour)
+
+
+def _dress_quantities(steps_axes: Axes, seconds_axes: Axes) -> None:
+    """Gives steps an axis from 0, and seconds one on which equal ratios are equally far apart."""
+    steps_axes.set_ylim(bottom=0)
+    steps_axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    seconds_axes.set_yscale("log")
+    seconds_axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    seconds_axes.yaxis.set_major_formatter("{x:g}")
+    seconds_axes.yaxis.set_minor_formatter(NullFormatter())

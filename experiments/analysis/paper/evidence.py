@@ -10,7 +10,7 @@ import numpy as np
 from experiments.analysis.colours import Look, tell_apart
 from experiments.analysis.grids import point_looks, run_look
 from experiments.analysis.paper.claims import THRESHOLD, Claim, Finding, Measured, Verdict
-from experiments.analysis.paper.figures import Figure, Plan
+from experiments.analysis.paper.plans import Figure, Plan
 from experiments.analysis.results import Result
 
 METRICS = ("return", "success", "length", "optimality", "path_optimality")
@@ -82,8 +82,7 @@ class Outcome:
         """What the marks of the figure mean, and over how many seeds."""
         if self.num_seeds == 1:
             return "One seed: no interval."
-        gain = " (of the gain: ratio of means)" if self.figure.kind == "sizes" else ""
-        return f"Interquartile mean{gain} and 95% interval over {self.num_seeds} seeds."
+        return f"Interquartile mean and 95% interval over {self.num_seeds} seeds."
 
 
 def looks_of(outcome: Outcome) -> list[Look]:
@@ -105,7 +104,22 @@ def series_of(figure: Figure, plan: Plan, result: Result) -> list[Series]:
 
 
 def measure(result: Result, figure: Figure, point: int) -> Measured:
-    """Returns what claims compare: the end, and the steps to the threshold, per seed."""
+    """Returns what claims compare: the end, and steps and seconds to the threshold, per seed.
+
+    Seconds are of the updates alone: what came before training has no share in the run's clock.
+    """
     end = (result.evaluated if figure.evaluated else result.ends)(figure.metric, point)
     budget = result.steps_after(result.num_updates)
-    return Measured(end, *result.steps_to(figure.metric, point, THRESHOLD), budget)
+    steps, reached = result.steps_to(figure.metric, point, THRESHOLD)
+    seconds = (steps - result.steps_before_training) * seconds_per_step(result)
+    return Measured(end, steps, reached, budget, seconds)
+
+
+def seconds_per_step(result: Result) -> float:
+    """Returns the seconds of training per environment step of one lane, without compiling.
+
+    All lanes are one program, whose seconds they share evenly; what it took to log and to save is
+    among them.
+    """
+    num_lanes = result.num_points * result.num_seeds
+    return result.training["run_seconds"] / (num_lanes * result.env_steps)

@@ -100,15 +100,22 @@ def data_uri(path: Path) -> str:
 
 
 def summary_table(outcome: Outcome) -> Rows:
-    """Returns the ends and the steps to the threshold, a header first."""
+    """Returns the ends and the steps to the threshold, a header first.
+
+    Over sizes the seconds to the threshold as well.
+    """
     evaluated = [f"greedy {outcome.figure.metric}"] * outcome.figure.evaluated
-    steps = f"steps to {THRESHOLD:g} of the optimum"
-    rows = [["", "seeds", *evaluated, *outcome.metrics, steps, "reached"]]
+    has_seconds = outcome.figure.kind == "sizes"
+    steps = [f"{what} to {THRESHOLD:g} of the optimum" for what in ("steps", "seconds")]
+    rows = [["", "seeds", *evaluated, *outcome.metrics, *steps[: 1 + has_seconds], "reached"]]
     for series in outcome.series:
         ends = [series.measured.end] * outcome.figure.evaluated
         ends += [series.ends(metric) for metric in outcome.metrics]
         cells = [show(estimate(end), ".3g") for end in ends]
-        cells += show_steps(series.measured.steps, series.measured.reached)
+        measured = series.measured
+        steps, reached = show_steps(measured.steps, measured.reached)
+        seconds = show_steps(measured.seconds, measured.reached, style=",.1f")[:has_seconds]
+        cells += [steps, *seconds, reached]
         rows.append([series.label, str(outcome.num_seeds), *cells])
     return rows
 

@@ -15,7 +15,7 @@ from experiments.analysis.paper.budgets import program_of, size_of, total_steps
 from experiments.analysis.paper.drawing import save_figure
 from experiments.analysis.paper.evidence import Outcome, series_of
 from experiments.analysis.paper.exchange import save_data, save_marl_eval
-from experiments.analysis.paper.figures import Figure, Plan
+from experiments.analysis.paper.plans import Figure, Plan
 from experiments.analysis.paper.report import qualified, save_page, save_report
 from experiments.analysis.results import read_result
 from experiments.training.errors import UsageError

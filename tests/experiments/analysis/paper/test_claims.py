@@ -5,6 +5,7 @@ from experiments.analysis.estimates import Estimate
 from experiments.analysis.paper.claims import (
     Claim,
     Measured,
+    cheaper,
     ends_higher,
     falls_short,
     faster,
@@ -12,13 +13,14 @@ from experiments.analysis.paper.claims import (
     gain_of,
     is_positive,
     reaches,
+    takes_at_most,
 )
 
 
-def measured(steps=(10, 20), end=(1.0, 1.0), budget=100):
+def measured(steps=(10, 20), end=(1.0, 1.0), budget=100, step_seconds=1.0):
     """Two seeds for each number of steps; those at the budget never reached the threshold."""
     steps, end = np.repeat(np.array(steps, float), 2), np.repeat(np.array(end, float), 2)
-    return Measured(end, steps, steps < budget, budget)
+    return Measured(end, steps, steps < budget, budget, steps * step_seconds)
 
 
 def test_a_verdict_needs_an_interval_wholly_on_one_side():
@@ -42,6 +44,42 @@ def test_faster_compares_steps_and_says_which_were_cut_off():
     assert "11 against 83 (4 of 6 seeds not within 100); saves 72 [" in finding.measurement
     assert "probability of improvement 1.00" in finding.measurement
     assert check({"quick": slow, "slow": quick}).verdict == "fails"
+
+
+def test_at_most_a_share_of_the_steps_needs_the_whole_interval_of_the_ratio_below_it():
+    check = takes_at_most(1.05, "one", "other")
+    other = measured([100, 100], budget=1000)
+    finding = check({"one": measured([102, 102], budget=1000), "other": other})
+    assert finding.verdict == "holds"
+    assert finding.measurement == "102 against 100; 1.020 [1.020, 1.020] of its steps"
+    assert check({"one": measured([106, 106], budget=1000), "other": other}).verdict == "fails"
+    # The mean is 1.02 of the other's, too; seeds this far apart cannot tell.
+    assert check({"one": measured([92, 112], budget=1000), "other": other}).verdict == "undecided"
+
+
+def test_cheaper_compares_seconds_whatever_the_steps():
+    quick, slow = measured([50, 60], step_seconds=0.1), measured([20, 22], step_seconds=2.0)
+    check = cheaper("quick", "slow")
+    finding = check({"quick": quick, "slow": slow})
+    assert finding.verdict == "holds"
+    # 21 x 2 - 55 x 0.1 = 36.5
+    assert "5.5 against 42.0; saves 36.5 [" in finding.measurement
+    assert check({"quick": slow, "slow": quick}).verdict == "fails"
+    assert faster("quick", "slow")({"quick": quick, "slow": slow}).verdict == "fails"
+
+
+@pytest.mark.parametrize("check", [takes_at_most(1.05, "a", "b"), cheaper("a", "b")])
+def test_steps_cut_off_cannot_make_a_curve_the_cheaper_one(check):
+    # All their steps are 100, a tenth of a second or a whole one each: a would be cheaper.
+    never, dear = measured([100, 100], step_seconds=0.1), measured([100, 100], step_seconds=1.0)
+    assert check({"a": never, "b": dear}).verdict == "undecided"
+    # What is cut off is larger in truth, which can make the dearer one no cheaper.
+    early = measured([10, 10], step_seconds=0.1)
+    assert check({"a": early, "b": dear}).verdict == "holds"
+    # Nor are 90 steps of 9 seconds more than those of who stopped after 50.
+    late, cut = measured([90, 90], step_seconds=9.0), measured([50, 50], budget=50)
+    assert check({"a": late, "b": cut}).verdict == "undecided"
+    assert check({"a": measured([100, 100], step_seconds=9.0), "b": early}).verdict == "fails"
 
 
 def test_two_curves_that_never_reach_the_threshold_decide_nothing():
@@ -117,3 +155,7 @@ def test_steps_cut_off_decide_the_growth_only_where_they_work_against_the_verdic
     assert check(teams(s2=[90, 90], s8=[10, 10])).verdict == "fails"
     assert check(teams(s2=[90, 100], s8=[10, 10])).verdict == "fails"
     assert check(teams(s2=[90, 90], f8=[90, 90], s8=[100, 100])).verdict == "undecided"
+    # The growth over 2, 4 and 8 agents is that from 2 to 8, whatever those of 4 take.
+    three = gain_grows({2: PAIRS[2], 4: ("f4", "s4"), 8: PAIRS[8]})
+    assert three(teams(f4=[10, 100], s4=[40, 100])).verdict == "holds"
+    assert three(teams(f4=[10, 10], s4=[40, 40], s2=[20, 100])).verdict == "undecided"

@@ -5,54 +5,84 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure as Canvas
 
 from experiments.analysis.paper.claims import Measured
 from experiments.analysis.paper.drawing import save_figure
 from experiments.analysis.paper.evidence import Outcome
-from experiments.analysis.paper.figures import FIGURE_3B, FIGURE_AGENTS
+from experiments.analysis.paper.figures import FIGURE_AGENTS
+from experiments.analysis.paper.plans import team_label
+
+STEPS = {"happo": 4_000, "weighted": 2_000, "paired": 2_100, "sampled": 2_500}
+"""To the threshold per agent."""
+
+SECONDS = {"happo": 1e-3, "weighted": 8e-3, "paired": 1.5e-3, "sampled": 1e-3}
+"""Per step."""
 
 
-def outcome_of(num_missed: int) -> Outcome:
+def outcome_of(num_missed: int, num_seeds: int = 5) -> Outcome:
     """Returns teams of which so many seeds of HAPPO with 8 agents never reached the threshold."""
     series: list[Any] = []
-    for size, labels in FIGURE_AGENTS.pairs:
-        for label, steps in zip(labels, (10_000, 20_000), strict=True):
-            reached = np.ones(5, bool)
-            if (size, label) == (8, "happo, 8 agents"):
+    for size in FIGURE_AGENTS.sizes:
+        for method in FIGURE_AGENTS.methods:
+            reached = np.ones(num_seeds, bool)
+            if (size, method) == (8, "happo"):
                 reached[:num_missed] = False
-            each = np.where(reached, steps * size + np.arange(5.0), 400_000)
-            measured = Measured(np.ones(5), each, reached, 400_000)
-            series.append(SimpleNamespace(label=label, measured=measured))
-    return Outcome(FIGURE_AGENTS, tuple(series), (), 5)
+            steps = np.where(reached, STEPS[method] * size + np.arange(num_seeds), 150_000)
+            seconds = steps * SECONDS[method]
+            measured = Measured(np.ones(num_seeds), steps, reached, 150_000, seconds)
+            series.append(SimpleNamespace(label=team_label(method, size), measured=measured))
+    return Outcome(FIGURE_AGENTS, tuple(series), (), num_seeds)
 
 
 @pytest.fixture
-def drawn(monkeypatch, tmp_path):
-    """Returns (legend, axis labels, caption) of the picture of an outcome."""
+def draw(monkeypatch, tmp_path):
+    """Returns what draws an outcome and gives the picture."""
 
-    def draw(outcome: Outcome) -> tuple[list[str], list[str], str]:
+    def draw(outcome: Outcome) -> Canvas:
         canvases = []
         monkeypatch.setattr(
             "matplotlib.figure.Figure.savefig", lambda canvas, *_, **__: canvases.append(canvas)
         )
         save_figure(outcome, tmp_path)
-        panels = canvases[0].axes
-        legend = [text.get_text() for text in panels[0].get_legend().get_texts()]
-        return legend, [axes.get_ylabel() for axes in panels], canvases[0].get_supxlabel()
+        return canvases[0]
 
     return draw
 
 
-def test_each_panel_over_team_sizes_names_its_statistic(drawn):
-    _, (steps, gain), caption = drawn(outcome_of(0))
-    assert "(IQM)" in steps
-    assert "ratio of means" in gain
-    assert caption == (
-        "Interquartile mean (of the gain: ratio of means) and 95% interval over 5 seeds."
-    )
-    assert "ratio" not in Outcome(FIGURE_3B, (), (), 5).caption
+def legend_of(canvas: Canvas) -> list[str]:
+    return [text.get_text() for text in canvas.legends[0].get_texts()]
 
 
-def test_a_triangle_is_explained_where_there_is_one(drawn):
-    assert drawn(outcome_of(0))[0] == ["oappo", "happo"]
-    assert drawn(outcome_of(1))[0] == ["oappo", "happo", "a seed did not reach it"]
+def test_over_team_sizes_there_are_steps_and_seconds_of_every_method(draw):
+    canvas = draw(outcome_of(0))
+    steps, seconds = canvas.axes
+    assert [axes.get_ylabel().split()[0] for axes in canvas.axes] == ["steps", "seconds"]
+    assert all("(IQM)" in axes.get_ylabel() for axes in canvas.axes)
+    assert canvas.get_supxlabel() == "Interquartile mean and 95% interval over 5 seeds."
+    # The middle one of five seeds, 2 steps above the first.
+    heights = [[2 + STEPS[method] * size for size in (4, 8, 16)] for method in STEPS]
+    drawn = [line.get_ydata() for line in steps.lines]
+    np.testing.assert_allclose(drawn, heights, atol=0.01)
+    took = np.array(heights) * np.array([*SECONDS.values()])[:, None]
+    np.testing.assert_allclose([line.get_ydata() for line in seconds.lines], took, rtol=1e-5)
+    names = ["HAPPO", "OAPPO, weighted", "OAPPO, paired", "OAPPO, sampled"]
+    assert legend_of(canvas) == names
+    colours = [line.get_color() for line in steps.lines]
+    assert colours == [handle.get_color() for handle in canvas.legends[0].get_lines()]
+    assert len({*colours}) == 4
+
+
+def test_a_triangle_is_explained_where_there_is_one(draw):
+    assert "a seed did not reach it" not in legend_of(draw(outcome_of(0)))
+    canvas = draw(outcome_of(1))
+    assert legend_of(canvas)[-1] == "a seed did not reach it"
+    assert [[line.get_marker() for line in axes.lines].count("^") for axes in canvas.axes] == [1, 1]
+
+
+def test_a_method_that_lacks_a_size_is_drawn_at_the_others(draw):
+    whole = outcome_of(0)
+    outcome = Outcome(FIGURE_AGENTS, whole.series[:-1], ("sampled, 16 agents",), 5)
+    assert [len(line.get_xdata()) for line in draw(outcome).axes[0].lines] == [3, 3, 3, 2]
+    outcome = Outcome(FIGURE_AGENTS, whole.series[:3], (), 5)
+    assert [len(line.get_xdata()) for line in draw(outcome).axes[0].lines] == [1, 1, 1, 0]

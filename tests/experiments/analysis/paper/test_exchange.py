@@ -4,7 +4,8 @@ import pytest
 
 from experiments.analysis.paper.evidence import Outcome, Series, measure
 from experiments.analysis.paper.exchange import _step_entries, common_steps
-from experiments.analysis.paper.figures import FIGURE_3B
+from experiments.analysis.paper.figures import FIGURE_3B, FIGURE_AGENTS
+from experiments.analysis.paper.report import summary_table
 from experiments.analysis.results import read_result
 from experiments.training.folder.files import write_json
 from tests.experiments.made_up_runs import SIZES, write_run
@@ -32,6 +33,21 @@ def test_steps_before_training_count_and_time_does_not(tmp_path):
     assert entry["mean_episode_return"] == [pytest.approx(0.0)]  # 1 / 10 - 0.1
     # Ten updates took 2 seconds; the first was done after a tenth of that.
     assert entry["elapsed_time"] == pytest.approx(0.2)
+
+
+def test_seconds_are_those_of_one_lane_of_a_run_and_only_of_its_training(tmp_path):
+    plain, grouped = series_of(tmp_path / "a", "oappo"), series_of(tmp_path / "b", "seps", 64)
+    # Two seeds took 2 seconds for ten updates; each is at 0.9 after nine.
+    assert plain.measured.seconds == pytest.approx([0.9, 0.9])
+    assert grouped.measured.seconds == pytest.approx([0.9, 0.9])
+    (header, row) = summary_table(Outcome(FIGURE_AGENTS, (plain,), (), 2))
+    assert header[-3:] == [
+        "steps to 0.9 of the optimum",
+        "seconds to 0.9 of the optimum",
+        "reached",
+    ]
+    assert row[-3:] == ["288 [288, 288]", "0.9 [0.9, 0.9]", "2 of 2"]
+    assert "seconds" not in " ".join(summary_table(Outcome(FIGURE_3B, (plain,), (), 2))[0])
 
 
 def test_runs_that_have_no_steps_in_common_have_no_entries(tmp_path):
