@@ -24,16 +24,16 @@ from oatrpo_jax import Config, make_trainer
 def share(effort: Effort) -> Section:
     """Returns training's environment steps per second over those of random legal actions."""
     config, rows = effort.config, []
-    sampled = replace(config, estimator="sampled")
     algorithms = ("happo", "mappo", "oappo", "oappo-auto", "hatrpo", "oatrpo")
+    cases = {name: (name, config) for name in algorithms}
+    for estimator in ("weighted", "sampled"):
+        cases[f"oappo, {estimator}"] = "oappo", replace(config, estimator=estimator)
     for name in ("maze", "smax:3m"):
         env = envs.make(name)
         sides = {"random actions": programs.random_actions(env, config)}
-        sides |= {what: programs.training(env, what, config) for what in algorithms}
-        sides["oappo, sampled"] = programs.training(env, "oappo", sampled)
+        sides |= {what: programs.training(env, *case) for what, case in cases.items()}
         rows += compare_rates(name, sides, effort.repeats)
-    title = "Share of the raw rate: training, everybody admitted, over random legal actions"
-    return Section(title, rows)
+    return Section("Share of the raw rate: training, everybody admitted, over random ones", rows)
 
 
 MOST_WEIGHTED = 16

@@ -1,0 +1,86 @@
+"""The gate looks at few rows: it decides as it would if it looked at all."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import envs
+from experiments.training.settings.defaults import get_preset
+from oatrpo_jax import Config, Hyperparams, make_trainer
+from oatrpo_jax.reuse.divergence import pairwise_divergence
+from oatrpo_jax.reuse.experience import make_experience
+from oatrpo_jax.reuse.rows import spaced_envs, subsample_envs
+from oatrpo_jax.rollout import rollout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "options", "sigma", "least"),
+    [
+        ("maze", {}, 0.1, 0.99),
+        ("maze", {"num_per_colour": 8}, 0.1, 0.98),
+        ("smax:3m", {}, 0.1, 0.99),
+        ("smax:3m", {}, 0.03, 0.9),
+    ],
+    ids=["maze", "maze of 16", "smax:3m", "smax:3m, narrow"],
+)
+def test_few_rows_admit_whom_all_rows_admit(name, options, sigma, least):
+    """Over 100 updates of OAPPO by the preset; found: 0.999, 0.990, 1, and 0.93.
+
+    On 3m policies keep within 0.05 in them; at 0.03 one in four pairs is without.
+    """
+    found = divergences_of(name, tuple(options.items()))
+    few, everything = found[..., ~np.eye(found.shape[-1], dtype=bool)]
+    admitted = everything < sigma
+    assert admitted.any()
+    assert ((few < sigma) == admitted).mean() >= least
+    # Who is let in by mistake stood at the threshold.
+    mistaken = (few < sigma) & ~admitted
+    assert not mistaken.any() or np.median(everything[mistaken]) < 2 * sigma
+
+
+@functools.cache
+def divergences_of(name, options):
+    """``[2, 100, N, N]`` divergences, on the rows that the gate looks at and on all."""
+    env, preset = envs.make(name, **dict(options)), get_preset(name, "oappo")
+    trainer = make_trainer(env, "oappo", Config(**preset.config))
+    hparams = Hyperparams.create(**preset.hyperparams)
+    learner, config = trainer.learner, trainer.config
+
+    @jax.jit
+    def step(state, key):
+        rollout_key, update_key = jax.random.split(key)
+        act = functools.partial(learner.act, state.learner)
+        after, trajectory, _ = rollout(
+            trainer.env,
+            act,
+            state.rollout,
+            config.rollout_length,
+            rollout_key,
+            config.reset_interval,
+        )
+        policy, actors = learner.policy, state.learner.policies.params
+        nothing = jnp.zeros((*trajectory.reward.shape, 1))
+        slots = make_experience(
+            policy, actors, state.learner.labels, trajectory, None, nothing
+        ).slots
+        few = subsample_envs(slots, spaced_envs(slots.active.shape, config.divergence_rows))
+
+        def divergence(rows):
+            def outputs_of(number):
+                return policy.outputs(jax.tree.map(lambda x: x[number], actors), rows)
+
+            return pairwise_divergence(policy, outputs_of, rows, len(slots.active), hparams)
+
+        learnt, _ = learner.update(state.learner, trajectory, hparams, update_key)
+        found = jnp.stack([divergence(few), divergence(slots)])
+        return state._replace(learner=learnt, rollout=after), found
+
+    state, found = jax.jit(trainer.init)(jax.random.key(0)), []
+    for key in jax.random.split(jax.random.key(1), 100):
+        state, both = step(state, key)
+        found.append(both)
+    return np.stack(found, axis=1)
