@@ -109,7 +109,7 @@ def slot_drawer(
 
         def pick(x: jax.Array) -> jax.Array:
             index = source.reshape(1, *shape, *([1] * (x.ndim - 3)))
-            return jnp.take_along_axis(x, index, axis=0)[0]
+            return jnp.take_along_axis(x, index, axis=0, mode="clip")[0]
 
         rows = jax.tree.map(pick, slots)
         share = rows.active.astype(jnp.float32) / num_active[source]
