@@ -95,13 +95,17 @@ def rollout(
         key: consumed.
         reset_interval: a divisor of T; a fresh start is made for each environment once in so many
             steps, which is cheaper where resets are dear.  Should an environment be reset twice
-            in between, both episodes start alike.
+            in between, both episodes start alike.  With 1 it is made when an episode ends.
     """
 
     def block(state: RolloutState, key: jax.Array):
         reset_key, step_key = jax.random.split(key)
         memory = jax.tree.map(jnp.zeros_like, state.memory)
-        fresh = init_rollout(env, state.episode_length.shape[0], reset_key, memory)
+        num_envs = state.episode_length.shape[0]
+        fresh = functools.partial(init_rollout, env, num_envs, reset_key, memory)
+        if reset_interval > 1:
+            made = fresh()
+            fresh = lambda: made  # noqa: E731
         step = functools.partial(env_step, env, act, fresh)
         return jax.lax.scan(step, state, jax.random.split(step_key, reset_interval))
 
@@ -112,9 +116,16 @@ def rollout(
 
 
 def env_step(
-    env: MultiAgentEnv, act: Act, fresh: RolloutState, state: RolloutState, key: jax.Array
+    env: MultiAgentEnv,
+    act: Act,
+    fresh: Callable[[], RolloutState],
+    state: RolloutState,
+    key: jax.Array,
 ) -> tuple[RolloutState, tuple[Transition, Episodes]]:
-    """Returns the environments one step later, and at a fresh start where an episode has ended."""
+    """Returns the environments one step later, and at a fresh start where an episode has ended.
+
+    Fresh starts are asked for only where some episode has ended; under `vmap` always.
+    """
     given = {} if state.memory is None else {"memory": state.memory}
     action, log_prob, *remembered = act(state.observation, key, **given)
     env_state, timestep = jax.vmap(env.step)(state.env, action)
@@ -134,7 +145,8 @@ def env_step(
     metrics = {RETURN: episode_return, LENGTH: episode_length.astype(jnp.float32)}
     episodes = Episodes(last, metrics | in_float32(timestep.extras))
     ongoing = RolloutState(env_state, observation, episode_return, episode_length, *remembered)
-    return where_env(last, fresh, ongoing), (transition, episodes)
+    after = jax.lax.cond(jnp.any(last), lambda: where_env(last, fresh(), ongoing), lambda: ongoing)
+    return after, (transition, episodes)
 
 
 def play_episodes(
@@ -166,11 +178,11 @@ def play_episodes(
     def step(carry: tuple[jax.Array, RolloutState, Episodes, jax.Array]):
         count, state, ended, key = carry
         key, step_key = jax.random.split(key)
-        state, (_, episodes) = env_step(env, act, start, state, step_key)
+        state, (_, episodes) = env_step(env, act, lambda: start, state, step_key)
         # An environment that has ended goes on from its start, unheeded.
         return count + 1, state, where_env(ended.ended, ended, episodes), key
 
-    _, (_, shapes) = jax.eval_shape(lambda key: env_step(env, act, start, start, key), key)
+    _, (_, shapes) = jax.eval_shape(lambda key: env_step(env, act, lambda: start, start, key), key)
     none = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     _, _, episodes, _ = jax.lax.while_loop(is_under_way, step, (jnp.int32(0), start, none, key))
     return episodes
