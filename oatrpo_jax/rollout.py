@@ -104,8 +104,7 @@ def rollout(
         num_envs = state.episode_length.shape[0]
         fresh = functools.partial(init_rollout, env, num_envs, reset_key, memory)
         if reset_interval > 1:
-            made = fresh()
-            fresh = lambda: made  # noqa: E731
+            fresh = _constant(fresh())
         step = functools.partial(env_step, env, act, fresh)
         return jax.lax.scan(step, state, jax.random.split(step_key, reset_interval))
 
@@ -113,6 +112,10 @@ def rollout(
     state, history = jax.lax.scan(block, state, jax.random.split(key, num_blocks))
     trajectory, episodes = jax.tree.map(lambda x: x.reshape(length, *x.shape[2:]), history)
     return state, trajectory, episodes
+
+
+def _constant(made: RolloutState) -> Callable[[], RolloutState]:
+    return lambda: made
 
 
 def env_step(

@@ -131,7 +131,7 @@ def blocks_of_slots(slots, num_rows):
 
 def test_blocks_are_groups_of_environments():
     advantage = np.arange(2 * 3 * 16).reshape(2, 3, 16)  # 48 n + 16 t + e
-    blocks = jax.jit(lambda rows: blocks_of_slots(slots_of(rows), 48).advantage)(advantage)
+    blocks = jax.jit(lambda rows: blocks_of_slots(slots_of(rows), 96).advantage)(advantage)
     assert blocks.shape == (2, NUM_BLOCKS, 3, 2)  # 3 steps, 16 environments in 8 pairs
     np.testing.assert_array_equal(blocks[1, 0], [[48, 49], [64, 65], [80, 81]])
 
