@@ -10,11 +10,12 @@ from oatrpo_jax.algorithms import Algorithm
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.policy import Policy
+from oatrpo_jax.reuse.divergence import divergence_from_sources
 from oatrpo_jax.reuse.experience import Slots, record_log_ratio
 from oatrpo_jax.reuse.planning import UpdatePlan
-from oatrpo_jax.reuse.rows import spaced_envs
 from oatrpo_jax.reuse.sources import ESTIMATORS
-from oatrpo_jax.steps.signature import DivergenceLimit
+from oatrpo_jax.steps.signature import Condition
+from oatrpo_jax.types import PyTree
 
 
 def compound_ratio(log_ratio: jax.Array) -> jax.Array:
@@ -53,8 +54,6 @@ def update_policies(
     estimator = policy.config.estimator if algorithm.reuse.draws_sources else "weighted"
     if estimator == "mapping":
         weights = draw_mapping(mapping_key, weights)
-    envs = spaced_envs(experience.slots.active.shape, policy.config.divergence_rows)
-    divergence_limit = DivergenceLimit(algorithm.reuse.divergence_limit(hparams), envs)
 
     def turn(carry: tuple[Learning, jax.Array], now: tuple[jax.Array, jax.Array]):
         policies, log_ratio = carry
@@ -69,9 +68,15 @@ def update_policies(
                 return slots
             return algorithm.policy_step.prepare(policy, learning.params, slots, others, hparams)
 
+        def divergence(params: PyTree) -> jax.Array:
+            found = divergence_from_sources(policy, params, learner, plan.compared, hparams)
+            return jnp.max(jnp.where((weights[learner] > 0) & ~own, found, 0.0))
+
+        limit = algorithm.reuse.divergence_limit
+        condition = None if limit is None else Condition(divergence, limit(hparams))
         draw = ESTIMATORS[estimator](corrected, weights[learner], own, prepare)
         learnt, metrics = algorithm.policy_step.apply(
-            policy, learning, draw, divergence_limit, hparams, key
+            policy, learning, draw, condition, hparams, key
         )
         policies = jax.tree.map(lambda all_, one: all_.at[learner].set(one), policies, learnt)
         if algorithm.is_sequential:

@@ -79,9 +79,8 @@ def update_learner(
     advantage = trajectory_advantage(trajectory, value, next_value, parts.policy.config, hparams)
     returns = value + advantage
     order_key, policy_key, critic_key = jax.random.split(key, 3)
-    experience = make_experience(
-        parts.policy, state.policies.params, state.labels, trajectory, memory, advantage
-    )
+    num_policies = len(jax.tree.leaves(state.policies.params)[0])
+    experience = make_experience(num_policies, state.labels, trajectory, memory, advantage)
     if parts.algorithm.shares_values:
         judgement = own_judgement(
             parts.critic, state.critics.params, norm, experience.slots, by_agent(returns)

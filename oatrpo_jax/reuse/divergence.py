@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.advantages import divisor, masked_mean
 from oatrpo_jax.config import Config, Hyperparams
-from oatrpo_jax.policies.distributions import Distribution
 from oatrpo_jax.policies.policy import Policy
-from oatrpo_jax.reuse.experience import Slots
+from oatrpo_jax.reuse.experience import Experience
+from oatrpo_jax.reuse.rows import spaced_envs, subsample_envs
+from oatrpo_jax.types import PyTree
 
-OutputsOf = Callable[[jax.Array], jax.Array]
-"""Number of a learner -> ``[N, T, E, Z]`` its outputs on every slot's rows."""
+
+class Compared(NamedTuple):
+    """Rows on which learners are compared with those who recorded them.
+
+    Attributes:
+        experience: some of a rollout, ``[N, T, E']``.
+        outputs: ``[N, T, E', Z]`` of those who recorded it, see `distributions`.
+    """
+
+    experience: Experience
+    outputs: jax.Array
+
+
+def rows_to_compare(policy: Policy, actors: PyTree, experience: Experience) -> Compared:
+    """Returns at most ``divergence_rows`` rows of a rollout.
+
+    Args:
+        policy: whose parameters they are; its config says how many rows.
+        actors: parameters of the policies that acted, leading axis ``[G]``.
+        experience: the rollout.
+    """
+    envs = spaced_envs(experience.slots.active.shape, policy.config.divergence_rows)
+    some = experience.arranged(lambda batch: subsample_envs(batch, envs))
+    acting = jax.tree.map(lambda x: x[jnp.argmax(some.own, axis=0)], actors)
+    return Compared(some, jax.vmap(policy.outputs)(acting, some.slots))
 
 
 def summarise_rows(
@@ -58,67 +83,61 @@ def masked_quantile(x: jax.Array, mask: jax.Array, quantile: jax.Array) -> jax.A
     return jnp.where(jnp.any(mask, axis=-1), low * (1.0 - share) + high * share, 0.0)
 
 
-def pairwise_divergence(
-    policy: Policy, outputs_of: OutputsOf, slots: Slots, num_policies: int, hparams: Hyperparams
+def divergence_from_sources(
+    policy: Policy, params: PyTree, learner: jax.Array, compared: Compared, hparams: Hyperparams
 ) -> jax.Array:
-    """Returns how far each learner's policy is from each source's, on the source's experience.
+    """Returns how far a policy is from each source's, on the source's experience (Condition 1).
 
-    ``D[g, n] = mean over active rows of KL( mu_n(.|o^n) || pi_g(.|o^n) )`` (Condition 1).
+    ``D[n] = mean over active rows of KL( mu_n(.|o^n) || pi(.|o^n) )``.
 
     Args:
-        policy: whose outputs they are; its config says how rows are summarised.
-        outputs_of: gives each learner's outputs on the rows.
-        slots: the rows, ``[N, T, E, ...]``.
-        num_policies: G.
+        policy: whose parameters they are; its config says how rows are summarised.
+        params: of pi.
+        learner: its number, by which it remembers what others saw.
+        compared: the rows.
         hparams: has the quantile.
 
     Returns:
-        ``[G, N]``, NaN where a policy is.
+        ``[N]``, NaN where a policy is.
     """
-
-    def divergence(behaviour: Distribution, learner: Distribution) -> jax.Array:
-        kl = behaviour.kl_divergence(learner)
-        return summarise_rows(kl, slots.active, policy.config, hparams)
-
-    return _compare_policies(divergence, policy, outputs_of, slots, num_policies)
+    kl = policy.distribution(compared.outputs).kl_divergence(
+        policy.on(params, compared.experience.seen_by(learner))
+    )
+    return summarise_rows(kl, compared.experience.slots.active, policy.config, hparams)
 
 
-def pairwise_sample_size(
-    policy: Policy, outputs_of: OutputsOf, slots: Slots, num_policies: int
+def sample_size_of_sources(
+    policy: Policy, params: PyTree, learner: jax.Array, compared: Compared
 ) -> jax.Array:
-    """Returns how many of each source's rows are worth as much as all, for each learner.
+    """Returns how many of each source's rows are worth as much as all, for a policy.
 
-    The effective sample size ``1 / E[w^2]`` of the importance ratios ``w = pi_g / mu_n`` as a share
+    The effective sample size ``1 / E[w^2]`` of the importance ratios ``w = pi / mu_n`` as a share
     of the active rows (Kong 1992).  The expectation is that of the distributions, and not the mean
     over actions drawn, which cannot show that probable ones are missing.
 
     Args:
-        policy: whose outputs they are.
-        outputs_of: gives each learner's outputs on the rows.
-        slots: the rows, ``[N, T, E, ...]``.
-        num_policies: G.
+        policy: whose parameters they are.
+        params: of pi.
+        learner: its number, by which it remembers what others saw.
+        compared: the rows.
 
     Returns:
-        ``[G, N]`` in [0, 1], NaN where a policy is.
+        ``[N]`` in [0, 1], NaN where a policy is.
     """
-
-    def sample_size(behaviour: Distribution, learner: Distribution) -> jax.Array:
-        moment = masked_mean(learner.ratio_moment(behaviour), slots.active, axis=(-2, -1))
-        return 1.0 / jnp.maximum(moment, 1.0)
-
-    return _compare_policies(sample_size, policy, outputs_of, slots, num_policies)
+    distribution = policy.on(params, compared.experience.seen_by(learner))
+    each = distribution.ratio_moment(policy.distribution(compared.outputs))
+    moment = masked_mean(each, compared.experience.slots.active, axis=(-2, -1))
+    return 1.0 / jnp.maximum(moment, 1.0)
 
 
-def _compare_policies(
-    measure: Callable[[Distribution, Distribution], jax.Array],
-    policy: Policy,
-    outputs_of: OutputsOf,
-    slots: Slots,
-    num_policies: int,
+def for_each_learner(
+    measure: Callable[[PyTree, jax.Array], jax.Array], actors: PyTree
 ) -> jax.Array:
-    """Returns ``[G, N]`` what (behaviour of all slots, one policy) -> ``[N]`` finds."""
-    behaviour = policy.distribution(slots.outputs)
-    return jax.lax.map(
-        lambda learner: measure(behaviour, policy.distribution(outputs_of(learner))),
-        jnp.arange(num_policies),
-    )
+    """Returns ``[G, N]`` what (parameters, number of a learner) -> ``[N]`` finds of each learner.
+
+    Args:
+        measure: one of the functions above.
+        actors: parameters of the policies, leading axis ``[G]``.
+    """
+    numbers = jnp.arange(len(jax.tree.leaves(actors)[0]))
+    return jax.lax.map(lambda now: measure(*now), (actors, numbers))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from oatrpo_jax.advantages import normalise
 from oatrpo_jax.policies.acting import recall_rollout
 from oatrpo_jax.policies.memory import Recall
-from oatrpo_jax.policies.policy import Policy, Views
+from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.types import PyTree, Transition
 
 PerLearner = Callable[[jax.Array], jax.Array]
@@ -26,7 +26,6 @@ class Slots(NamedTuple):
         action_mask: ``[..., A]``.
         action: ``[...]`` int32, or ``[..., D]`` float32.
         log_prob: ``[...]`` log mu(action), mu = the agent's policy during the rollout.
-        outputs: ``[..., Z]`` outputs of mu, see `distributions`.
         advantage: ``[...]`` normalised joint advantage, the same for all agents under a central
             critic; times the compound ratio once a learner has its turn.
         active: ``[...]`` bool, False where the agent's action did not matter.
@@ -37,7 +36,6 @@ class Slots(NamedTuple):
     action_mask: jax.Array
     action: jax.Array
     log_prob: jax.Array
-    outputs: jax.Array
     advantage: jax.Array
     active: jax.Array
     recall: Recall | None = None
@@ -84,8 +82,7 @@ class Experience(NamedTuple):
 
 
 def make_experience(
-    policy: Policy,
-    policies: PyTree,
+    num_policies: int,
     labels: jax.Array,
     trajectory: Transition,
     memory: jax.Array | None,
@@ -94,8 +91,7 @@ def make_experience(
     """Returns a trajectory by agent, ``[N, T, E]``, with normalised advantages.
 
     Args:
-        policy: whose parameters they are.
-        policies: parameters, leading axis ``[G]``.
+        num_policies: G.
         labels: ``[N]`` the policy that each agent acted with.
         trajectory: a Transition with leading axes ``[T, E]``.
         memory: ``[E, N, L, H]`` before the first row; None where policies remember nothing.
@@ -105,20 +101,16 @@ def make_experience(
     recall, memories = None, None
     if memory is not None:
         recall, memories = recall_rollout(memory, trajectory, labels)
-    views = Views(by_agent(seen.active_views), by_agent(seen.action_mask), recall)
-    acting = jax.tree.map(lambda x: x[labels], policies)
     each = jnp.broadcast_to(advantage, trajectory.log_prob.shape)
     slots = Slots(
-        agents_view=views.agents_view,
-        action_mask=views.action_mask,
+        agents_view=by_agent(seen.active_views),
+        action_mask=by_agent(seen.action_mask),
         action=by_agent(trajectory.existing_actions),
         log_prob=by_agent(trajectory.log_prob),
-        outputs=jax.vmap(policy.outputs)(acting, views),
         advantage=by_agent(normalise(each, seen.active)),
         active=by_agent(seen.active),
         recall=recall,
     )
-    num_policies = len(jax.tree.leaves(policies)[0])
     return Experience(slots, jnp.arange(num_policies)[:, None] == labels, memories=memories)
 
 

@@ -12,9 +12,14 @@ from oatrpo_jax.advantages import masked_mean
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.agreement import GradientError, gradient_error, in_blocks
-from oatrpo_jax.reuse.divergence import pairwise_divergence, pairwise_sample_size
+from oatrpo_jax.reuse.divergence import (
+    Compared,
+    divergence_from_sources,
+    for_each_learner,
+    rows_to_compare,
+    sample_size_of_sources,
+)
 from oatrpo_jax.reuse.experience import Experience, Slots
-from oatrpo_jax.reuse.rows import spaced_envs, subsample_envs
 from oatrpo_jax.reuse.rules import Affinity, ReuseRule, own_share
 from oatrpo_jax.types import PyTree
 
@@ -26,11 +31,13 @@ class UpdatePlan(NamedTuple):
         experience: the rollout that all learn from.
         order: ``[G]`` int32, the learners in the order of their turns.
         weights: ``[G, N]`` reuse matrix M.
+        compared: rows on which Condition 1 is asked of policies that have learnt.
     """
 
     experience: Experience
     order: jax.Array
     weights: jax.Array
+    compared: Compared
 
 
 def make_plan(
@@ -55,22 +62,25 @@ def make_plan(
         key: consumed.
     """
     config, own = policy.config, experience.own
-    envs = spaced_envs(experience.slots.active.shape, config.divergence_rows)
-    some = experience.arranged(lambda batch: subsample_envs(batch, envs))
-    rows = some.slots
+    compared = rows_to_compare(policy, actors, experience)
 
-    def outputs_of(learner: jax.Array) -> jax.Array:
-        return policy.outputs(jax.tree.map(lambda x: x[learner], actors), some.seen_by(learner))
+    @functools.cache
+    def divergence() -> jax.Array:
+        def measure(params: PyTree, learner: jax.Array) -> jax.Array:
+            return divergence_from_sources(policy, params, learner, compared, hparams)
 
-    divergence = functools.cache(
-        lambda: jnp.where(
-            own, 0.0, pairwise_divergence(policy, outputs_of, rows, len(own), hparams)
-        )
-    )
-    sample_size = functools.cache(lambda: pairwise_sample_size(policy, outputs_of, rows, len(own)))
+        return jnp.where(own, 0.0, for_each_learner(measure, actors))
+
+    @functools.cache
+    def sample_size() -> jax.Array:
+        def measure(params: PyTree, learner: jax.Array) -> jax.Array:
+            return sample_size_of_sources(policy, params, learner, compared)
+
+        return for_each_learner(measure, actors)
+
     affinity = Affinity(
         own=own,
-        has_rows=jnp.any(rows.active, axis=(1, 2)),
+        has_rows=jnp.any(compared.experience.slots.active, axis=(1, 2)),
         divergence=divergence,
         sample_size=sample_size,
         gradient_error=lambda: policy_gradient_error(policy, actors, experience),
@@ -87,7 +97,7 @@ def make_plan(
         for name, measure in measures.items()
         if config.log_affinity or measure.cache_info().currsize  # The rule has asked.
     }
-    return UpdatePlan(experience, order, weights), {
+    return UpdatePlan(experience, order, weights, compared), {
         "reuse/weight": weights,
         "reuse/num_admitted": num_admitted.astype(jnp.float32) / num_used.astype(jnp.float32),
         **logged,

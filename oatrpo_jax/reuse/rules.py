@@ -29,7 +29,7 @@ class Affinity(NamedTuple):
     Attributes:
         own: ``[G, N]`` bool, True where agent n acts with policy g.
         has_rows: ``[N]`` bool, True where the agent was active on a row that was looked at.
-        divergence: gives ``[G, N]`` D[g, n], see `divergence.pairwise_divergence`; 0 on own.
+        divergence: gives ``[G, N]`` D[g, n], see `divergence.divergence_from_sources`; 0 on own.
         sample_size: gives ``[G, N]`` effective sample sizes of the importance ratios, as shares.
         gradient_error: gives ``[G, N]`` errors of policy gradients.
     """
@@ -47,18 +47,18 @@ class ReuseRule:
 
     Attributes:
         weights: (affinity, hyperparams) -> ``[G, N]`` float32, 0 and up.
-        divergence_limit: hyperparams -> ``[]``, upper bound on D of every reused slot after a
-            trust-region step (Condition 1 for the candidate).
         shares: whether a learner may get a weight on another's slot.
         reads: the settings and coefficients that the rule reads.
         averages: whether a learner's weights sum to 1.  Only then may sources be drawn by them.
+        divergence_limit: hyperparams -> ``[]``, upper bound on D of every reused slot after a
+            trust-region step (Condition 1 for the candidate); None for no bound.
     """
 
     weights: Callable[[Affinity, Hyperparams], jax.Array]
-    divergence_limit: Callable[[Hyperparams], jax.Array]
     shares: bool
     reads: frozenset[str]
     averages: bool = True
+    divergence_limit: Callable[[Hyperparams], jax.Array] | None = None
 
     @property
     def draws_sources(self) -> bool:
@@ -97,7 +97,6 @@ def own_reuse() -> ReuseRule:
     """
     return ReuseRule(
         weights=lambda affinity, hparams: own_share(affinity.own),
-        divergence_limit=_no_limit,
         shares=False,
         reads=frozenset(),
     )
@@ -115,7 +114,7 @@ def threshold_reuse() -> ReuseRule:
         return gate_weights(gate, affinity.own, hparams.reuse_lambda)
 
     reads = DIVERGENCE | {"reuse_sigma", "reuse_lambda"}
-    return ReuseRule(weights, lambda hparams: hparams.reuse_sigma, shares=True, reads=reads)
+    return ReuseRule(weights, True, reads, divergence_limit=lambda hparams: hparams.reuse_sigma)
 
 
 def sample_size_reuse() -> ReuseRule:
@@ -130,7 +129,7 @@ def sample_size_reuse() -> ReuseRule:
     def weights(affinity: Affinity, hparams: Hyperparams) -> jax.Array:
         return relative_weights(affinity.sample_size(), affinity)
 
-    return ReuseRule(weights, _no_limit, shares=True, reads=_ROWS)
+    return ReuseRule(weights, shares=True, reads=_ROWS)
 
 
 def agreement_reuse() -> ReuseRule:
@@ -154,7 +153,7 @@ def agreement_reuse() -> ReuseRule:
         relative = own_variance / jnp.maximum(error.variance + error.bias, TINY)
         return relative_weights(jnp.minimum(relative, affinity.sample_size()), affinity)
 
-    return ReuseRule(weights, _no_limit, shares=True, reads=_ROWS)
+    return ReuseRule(weights, shares=True, reads=_ROWS)
 
 
 def relative_weights(relative: jax.Array, affinity: Affinity) -> jax.Array:
@@ -179,7 +178,7 @@ def shared_experience() -> ReuseRule:
         others = affinity.has_rows & ~affinity.own
         return own_share(affinity.own) + jnp.where(others, hparams.seac_coef, 0.0)
 
-    return ReuseRule(weights, _no_limit, shares=True, reads=_ROWS | {"seac_coef"}, averages=False)
+    return ReuseRule(weights, shares=True, reads=_ROWS | {"seac_coef"}, averages=False)
 
 
 def allowed_reuse(allowed: Sequence[Sequence[bool]]) -> ReuseRule:
@@ -203,7 +202,7 @@ def allowed_reuse(allowed: Sequence[Sequence[bool]]) -> ReuseRule:
             jnp.asarray(matrix) & affinity.has_rows, affinity.own, hparams.reuse_lambda
         )
 
-    return ReuseRule(weights, _no_limit, shares=True, reads=_ROWS | {"reuse_lambda"})
+    return ReuseRule(weights, shares=True, reads=_ROWS | {"reuse_lambda"})
 
 
 def fixed_reuse(matrix: Sequence[Sequence[float]]) -> ReuseRule:
@@ -229,11 +228,7 @@ def fixed_reuse(matrix: Sequence[Sequence[float]]) -> ReuseRule:
         _check_size(fixed, affinity.own)
         return jnp.asarray(fixed)
 
-    return ReuseRule(weights, _no_limit, shares=True, reads=frozenset())
-
-
-def _no_limit(hparams: Hyperparams) -> jax.Array:
-    return jnp.full_like(hparams.reuse_sigma, jnp.inf)
+    return ReuseRule(weights, shares=True, reads=frozenset())
 
 
 def _check_square(matrix: np.ndarray) -> None:

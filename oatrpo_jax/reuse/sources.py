@@ -194,23 +194,14 @@ ESTIMATORS: dict[str, Estimator] = {
 Total = TypeVar("Total", bound=PyTree)
 
 
-def add_trees(left: Total, right: Total) -> Total:
-    """Returns the leaf-wise sum."""
-    return jax.tree.map(jnp.add, left, right)
-
-
-def fold_sources(
-    function: Callable[[Batch], Total],
-    sources: Sources[Batch],
-    combine: Callable[[Total, Total], Total] = add_trees,
-) -> Total:
-    """Returns ``function`` of each used slot, combined, starting from zeros.
+def fold_sources(function: Callable[[Batch], Total], sources: Sources[Batch]) -> Total:
+    """Returns the sum of ``function`` over the slots used.
 
     The number of slots is a traced value: only as many are visited as are used.
     """
 
     def visit(position: jax.Array, total: Total) -> Total:
-        return combine(total, function(sources.slot(position)))
+        return jax.tree.map(jnp.add, total, function(sources.slot(position)))
 
     zeros = _zeros(lambda: function(sources.slot(jnp.int32(0))))
     return jax.lax.fori_loop(0, sources.count, visit, zeros)

@@ -10,7 +10,7 @@ from oatrpo_jax.optimiser import Learning, adam_init
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.sources import DrawSources, PolicyBatch
 from oatrpo_jax.steps.gradient_passes import gradient_passes
-from oatrpo_jax.steps.signature import DivergenceLimit, PolicyStep, weighted_sum
+from oatrpo_jax.steps.signature import Condition, PolicyStep, weighted_sum
 from oatrpo_jax.types import PyTree
 
 
@@ -44,12 +44,12 @@ def policy_gradient_step(
     policy: Policy,
     learning: Learning,
     draw: DrawSources,
-    divergence_limit: DivergenceLimit,
+    condition: Condition | None,
     hparams: Hyperparams,
     key: jax.Array,
 ) -> tuple[Learning, dict[str, jax.Array]]:
     """Returns the policy after ``num_epochs`` passes (1 in the original); see `StepFunction`."""
-    del divergence_limit  # Nothing bounds the step but the clip to the gradient's norm.
+    del condition  # Nothing bounds the step but the clip to the gradient's norm.
     return gradient_passes(policy_gradient_loss, policy, learning, draw, hparams, key)
 
 

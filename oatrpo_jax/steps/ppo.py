@@ -12,7 +12,7 @@ from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.experience import Slots, record_log_ratio
 from oatrpo_jax.reuse.sources import DrawSources, PolicyBatch
 from oatrpo_jax.steps.gradient_passes import gradient_passes
-from oatrpo_jax.steps.signature import DivergenceLimit, PolicyStep, weighted_sum
+from oatrpo_jax.steps.signature import Condition, PolicyStep, weighted_sum
 from oatrpo_jax.types import PyTree
 
 
@@ -107,12 +107,12 @@ def clip_step(
     policy: Policy,
     learning: Learning,
     draw: DrawSources,
-    divergence_limit: DivergenceLimit,
+    condition: Condition | None,
     hparams: Hyperparams,
     key: jax.Array,
 ) -> tuple[Learning, dict[str, jax.Array]]:
     """Returns the policy after ``num_epochs`` passes of Adam; see `StepFunction`."""
-    del divergence_limit  # Clipping bounds the step already.
+    del condition  # Clipping bounds the step already.
     return gradient_passes(clip_loss, policy, learning, draw, hparams, key)
 
 

@@ -8,7 +8,6 @@ from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning
@@ -18,17 +17,16 @@ from oatrpo_jax.reuse.sources import DrawSources
 from oatrpo_jax.types import PyTree
 
 
-class DivergenceLimit(NamedTuple):
-    """Condition 1 for the policy after the step, if the step looks at it.
+class Condition(NamedTuple):
+    """Condition 1 for the policy after the step, on the rows that the reuse rule has looked at.
 
     Attributes:
-        bound: ``[]``, the most that the divergence from a reused source's behaviour may be.
-        envs: ``[E']`` the environments on whose rows the reuse rule looks at divergences.  A
-            maximum over more of them would be larger.
+        divergence: parameters -> ``[]`` the largest divergence from a reused source's behaviour.
+        bound: ``[]``, the most that it may be.
     """
 
+    divergence: Callable[[PyTree], jax.Array]
     bound: jax.Array
-    envs: np.ndarray
 
 
 class StepFunction(Protocol):
@@ -39,7 +37,7 @@ class StepFunction(Protocol):
         policy: Policy,
         learning: Learning,
         draw: DrawSources,
-        divergence_limit: DivergenceLimit,
+        condition: Condition | None,
         hparams: Hyperparams,
         key: jax.Array,
     ) -> tuple[Learning, dict[str, jax.Array]]:

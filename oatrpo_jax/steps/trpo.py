@@ -7,23 +7,20 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.scipy.sparse.linalg import cg
 
 from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.policy import Policy
-from oatrpo_jax.reuse.divergence import summarise_rows
 from oatrpo_jax.reuse.sources import (
     DrawSources,
     PolicyBatch,
     Sources,
-    add_trees,
     fold_sources,
     thin_sources,
 )
-from oatrpo_jax.steps.signature import DivergenceLimit, PolicyStep, weighted_sum
+from oatrpo_jax.steps.signature import Condition, PolicyStep, weighted_sum
 from oatrpo_jax.types import PyTree
 
 
@@ -69,58 +66,32 @@ class Candidate(NamedTuple):
     Attributes:
         surrogate: ``[]`` sum of weight x ratio x A.
         kl: ``[]`` mean KL from the policy before the step, the trust region's measure.
-        source_kl: ``[]`` largest divergence from a reused source's behaviour (Condition 1).
     """
 
     surrogate: jax.Array
     kl: jax.Array
-    source_kl: jax.Array
 
 
 def evaluate_candidate(
-    policy: Policy,
-    hparams: Hyperparams,
-    sources: Sources[PolicyBatch],
-    envs: np.ndarray,
-    center: PyTree,
-    params: PyTree,
+    policy: Policy, sources: Sources[PolicyBatch], center: PyTree, params: PyTree
 ) -> Candidate:
-    """Returns how ``params`` fare as the successor of ``center``.
-
-    Args:
-        policy: whose parameters they are.
-        hparams: coefficients.
-        sources: what they are to be good on.
-        envs: the environments on whose rows Condition 1 is looked at.
-        center: parameters before the step.
-        params: the candidate's.
-    """
+    """Returns how ``params`` fare as the successor of ``center``."""
 
     def on_slot(batch: PolicyBatch) -> Candidate:
-        rows = batch.rows
-        old = policy.on(center, rows)
-        new = policy.on(params, rows)
-        source_kl = policy.distribution(rows.outputs).kl_divergence(new)
-        is_foreign = (batch.policy_weight > 0) & (batch.own_weight == 0)
-        kl, counts = source_kl[:, envs], is_foreign[:, envs]
+        kl = policy.on(center, batch.rows).kl_divergence(policy.on(params, batch.rows))
         return Candidate(
             surrogate=surrogate(policy, params, batch)[0],
-            kl=weighted_sum(batch.policy_weight, old.kl_divergence(new)),
-            source_kl=summarise_rows(kl, counts, policy.config, hparams),
+            kl=weighted_sum(batch.policy_weight, kl),
         )
 
-    def combine(left: Candidate, right: Candidate) -> Candidate:
-        source_kl = jnp.maximum(left.source_kl, right.source_kl)
-        return add_trees(left, right)._replace(source_kl=source_kl)
-
-    return fold_sources(on_slot, sources, combine)
+    return fold_sources(on_slot, sources)
 
 
 def trust_region_step(
     policy: Policy,
     learning: Learning,
     draw: DrawSources,
-    divergence_limit: DivergenceLimit,
+    condition: Condition | None,
     hparams: Hyperparams,
     key: jax.Array,
 ) -> tuple[Learning, dict[str, jax.Array]]:
@@ -129,8 +100,7 @@ def trust_region_step(
     Maximises the surrogate subject to mean KL <= kl_threshold, both over the weighted sources:
     ``x = (F + damping)^-1 g`` by conjugate gradient, step ``sqrt(2 kl_threshold / x'Fx) x``, then
     a backtracking line search.  The region is centred on the learner's own policy.  If no
-    candidate is accepted the parameters stay as they are, exactly.  Where rows of several sources
-    are drawn into one slot (`paired`, `sampled`), Condition 1 is asked of these rows together.
+    candidate is accepted the parameters stay as they are, exactly.
     """
     sources = draw(key)
     center = learning.params
@@ -140,22 +110,23 @@ def trust_region_step(
     full_step = natural_step(policy, hparams, sources, center, gradient)
     expected = jnp.asarray(optax.tree.vdot(gradient, full_step))
 
-    def is_acceptable(candidate: Candidate, fraction: jax.Array) -> jax.Array:
+    def is_acceptable(params: PyTree, candidate: Candidate, fraction: jax.Array) -> jax.Array:
         improvement = candidate.surrogate - before
+        is_near = jnp.bool_(True)
+        if condition is not None:
+            is_near = condition.divergence(params) <= condition.bound
         return (
             (candidate.kl <= hparams.kl_threshold)
             & (improvement > 0)
             & (improvement >= hparams.accept_ratio * fraction * expected)
-            & (candidate.source_kl <= divergence_limit.bound)
+            & is_near
         )
 
     def attempt(search: LineSearch) -> LineSearch:
         fraction = hparams.line_search_decay ** search.attempts.astype(jnp.float32)
         params = optax.tree.add_scale(center, fraction, full_step)
-        candidate = evaluate_candidate(
-            policy, hparams, sources, divergence_limit.envs, center, params
-        )
-        accepted = is_acceptable(candidate, fraction)
+        candidate = evaluate_candidate(policy, sources, center, params)
+        accepted = is_acceptable(params, candidate, fraction)
         return LineSearch(search.attempts + 1, accepted, fraction, candidate)
 
     search = jax.lax.while_loop(
@@ -190,7 +161,7 @@ class LineSearch(NamedTuple):
     def start(cls) -> LineSearch:
         """Returns the state before the first attempt."""
         zero = jnp.float32(0)
-        return cls(jnp.int32(0), jnp.bool_(False), zero, Candidate(zero, zero, zero))
+        return cls(jnp.int32(0), jnp.bool_(False), zero, Candidate(zero, zero))
 
 
 def _value_and_gradient(policy: Policy, params: PyTree, batch: PolicyBatch):

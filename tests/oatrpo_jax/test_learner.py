@@ -18,6 +18,7 @@ from oatrpo_jax import (
     make_learner,
 )
 from oatrpo_jax.advantages import trajectory_advantage
+from oatrpo_jax.reuse.divergence import Compared
 from oatrpo_jax.reuse.experience import Experience, make_experience, record_log_ratio
 from oatrpo_jax.reuse.planning import UpdatePlan, make_plan
 from oatrpo_jax.rollout import init_rollout, rollout
@@ -120,9 +121,7 @@ def make_plan_of(name, state, trajectory, memory):
     value = learner.value(state, seen)
     next_value = learner.value(state, trajectory.next_observation)
     advantage = trajectory_advantage(trajectory, value, next_value, CONFIG, HPARAMS)
-    experience = make_experience(
-        learner.policy, actors, state.labels, trajectory, memory, advantage
-    )
+    experience = make_experience(learner.num_policies, state.labels, trajectory, memory, advantage)
     reuse, key = learner.algorithm.reuse, jax.random.key(4)
     return make_plan(learner.policy, reuse, actors, experience, HPARAMS, key)
 
@@ -283,15 +282,19 @@ def test_relabelling_the_agents_permutes_the_result(name, estimator):
     def permute_pairs(tree):
         return jax.tree.map(lambda x: x[:, new_from_old], permute(tree))
 
-    experience = plan.experience
-    relabelled = UpdatePlan(
-        experience=Experience(
+    def permute_experience(experience):
+        return Experience(
             permute(experience.slots),
             permute_pairs(experience.own),
             memories=permute_pairs(experience.memories),
-        ),
+        )
+
+    compared = plan.compared
+    relabelled = UpdatePlan(
+        experience=permute_experience(plan.experience),
         order=old_to_new[plan.order],
         weights=permute_pairs(plan.weights),
+        compared=Compared(permute_experience(compared.experience), permute(compared.outputs)),
     )
     learner = learner_of(name, estimator)
     expected = permute(update_by_plan(learner, state.policies, plan)[0])
@@ -327,8 +330,10 @@ def test_relabelling_permutes_divergences_and_weights(name):
 
 def assert_found_anew(name):
     """Fails unless log-probabilities of what active agents did are those recorded."""
-    slots = plan_of(name).experience.slots
-    log_prob = learner_of(name).policy.distribution(slots.outputs).log_prob(slots.action)
+    slots, policy = plan_of(name).experience.slots, learner_of(name).policy
+    actors = collected(name)[0].policies.params
+    outputs = jax.jit(jax.vmap(policy.outputs))(actors, slots)
+    log_prob = policy.distribution(outputs).log_prob(slots.action)
     np.testing.assert_allclose(log_prob[slots.active], slots.log_prob[slots.active], atol=1e-5)
 
 
@@ -613,7 +618,9 @@ def test_the_second_learner_of_happo_is_corrected_for_the_first():
     assert abs(float(live.mean())) < 1e-5 and abs(float(live.std()) - 1) < 1e-3
 
     def run(slots, learner):
-        plan = UpdatePlan(Experience(slots, own), np.arange(3), own.astype(np.float32))
+        plan = plan_of("oappo")._replace(
+            experience=Experience(slots, own), order=np.arange(3), weights=own.astype(np.float32)
+        )
         return update_by_plan(learner, state.policies, plan)[0]
 
     one = lambda tree, index: jax.tree.map(lambda x: x[index], tree)  # noqa: E731

@@ -14,7 +14,11 @@ from jax import Array
 from experiments.analysis.speed.timing import Side
 from experiments.training.program import over_lanes
 from oatrpo_jax import Config, Hyperparams, Trainer, TrainState, make_trainer
-from oatrpo_jax.reuse.divergence import pairwise_divergence
+from oatrpo_jax.reuse.divergence import (
+    divergence_from_sources,
+    for_each_learner,
+    rows_to_compare,
+)
 from oatrpo_jax.reuse.experience import make_experience
 from oatrpo_jax.reuse.rows import spaced_envs
 from oatrpo_jax.rollout import init_rollout, rollout
@@ -156,14 +160,14 @@ def pairwise_kl(trainer: Trainer, state: TrainState, trajectory: Transition) -> 
     rows = jax.tree.map(lambda x: x[:, envs], trajectory)
     memory = jax.tree.map(lambda x: x[envs], state.rollout.memory)
     nothing = jnp.zeros((length, len(envs), 1))
-    experience = make_experience(policy, actors, learner.labels, rows, memory, nothing)
+    num_policies = trainer.learner.num_policies
+    experience = make_experience(num_policies, learner.labels, rows, memory, nothing)
+    compared = rows_to_compare(policy, actors, experience)
 
-    def outputs_of(number: Array) -> Array:
-        return policy.outputs(jax.tree.map(lambda x: x[number], actors), experience.seen_by(number))
+    def divergence(params: Any, number: Array) -> Array:
+        return divergence_from_sources(policy, params, number, compared, Hyperparams.create())
 
-    return pairwise_divergence(
-        policy, outputs_of, experience.slots, len(experience.own), Hyperparams.create()
-    )
+    return for_each_learner(divergence, actors)
 
 
 def matrix_product(rows: int, inner: int, columns: int) -> Side:

@@ -22,7 +22,6 @@ def some_slots(num_steps=3, num_envs=4) -> Slots:
         action_mask=jnp.ones((*shape, NUM_ACTIONS), bool),
         action=jnp.zeros(shape, jnp.int32),
         log_prob=jax.nn.log_softmax(logits)[..., 0],
-        outputs=logits,
         advantage=jax.random.normal(keys[2], shape),
         active=jnp.ones(shape, bool).at[2, :, 1:].set(False),
     )

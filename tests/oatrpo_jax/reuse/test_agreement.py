@@ -18,7 +18,6 @@ def slots_of(advantage, active=None) -> Slots:
         action_mask=nothing > 0,
         action=jnp.zeros(advantage.shape, jnp.int32),
         log_prob=jnp.zeros(advantage.shape),
-        outputs=nothing,
         advantage=advantage,
         active=jnp.ones(advantage.shape, bool) if active is None else active,
     )

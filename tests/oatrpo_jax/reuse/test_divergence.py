@@ -8,13 +8,24 @@ import pytest
 from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.divergence import (
-    pairwise_divergence,
-    pairwise_sample_size,
+    Compared,
+    divergence_from_sources,
+    for_each_learner,
+    rows_to_compare,
+    sample_size_of_sources,
     summarise_rows,
 )
-from oatrpo_jax.reuse.experience import Slots
+from oatrpo_jax.reuse.experience import Experience, Slots
 
-POLICY = Policy(Config(), num_actions=3)
+
+class SaysTheSame(Policy):
+    """A policy whose parameters are what it puts out on all rows."""
+
+    def outputs(self, params, rows):
+        return jnp.broadcast_to(params, (*rows.agents_view.shape[:-1], 3))
+
+
+POLICY = SaysTheSame(Config(), num_actions=3)
 
 
 def test_masked_kl_is_exact():
@@ -49,65 +60,75 @@ def test_what_is_not_a_number_on_an_active_row_stays_so_and_on_another_row_does_
     np.testing.assert_array_equal(summarise(kl, active, name), [jnp.nan, 2.0, 0.0])
 
 
-def two_slots(logits) -> Slots:
+def two_slots(logits) -> Compared:
     """Slots of two agents with two rows, three actions, the second row of agent 1 inactive."""
     logits = logits[:, None]
     log_prob = jax.nn.log_softmax(logits)
-    return Slots(
+    slots = Slots(
         agents_view=jnp.zeros((2, 1, 2, 1)),
         action_mask=jnp.ones((2, 1, 2, 3), bool),
         action=jnp.zeros((2, 1, 2), jnp.int32),
         log_prob=log_prob[..., 0],
-        outputs=logits,
         advantage=jnp.zeros((2, 1, 2)),
         active=jnp.array([[[True, True]], [[True, False]]]),
     )
+    return Compared(Experience(slots, jnp.eye(2, dtype=bool)), logits)
+
+
+def divergence_of(actors, compared):
+    def measure(params, learner):
+        return divergence_from_sources(POLICY, params, learner, compared, Hyperparams.create())
+
+    return for_each_learner(measure, actors)
+
+
+def sample_size_of(actors, compared):
+    def measure(params, learner):
+        return sample_size_of_sources(POLICY, params, learner, compared)
+
+    return for_each_learner(measure, actors)
 
 
 def test_divergence_has_the_learner_in_its_row_and_the_source_in_its_column():
     source = jnp.log(jnp.array([[[1.0, 1, 2]] * 2, [[2.0, 1, 1]] * 2]))
-    learner = jnp.log(jnp.array([[1.0, 1, 2], [2.0, 1, 1]]))
-
-    def logits_of(index):
-        return jnp.broadcast_to(learner[index], (2, 1, 2, 3))
-
-    divergence = pairwise_divergence(POLICY, logits_of, two_slots(source), 2, Hyperparams.create())
+    learners = jnp.log(jnp.array([[1.0, 1, 2], [2.0, 1, 1]]))
+    divergence = divergence_of(learners, two_slots(source))
     # KL((2,1,1)/4 || (1,1,2)/4) = 1/2 ln 2 - 1/4 ln 2 = 1/4 ln 2 = 0.1733, and likewise back.
     np.testing.assert_allclose(divergence, [[0, 0.173287], [0.173287, 0]], atol=1e-5)
-    sample_size = pairwise_sample_size(POLICY, logits_of, two_slots(source), 2)
+    sample_size = sample_size_of(learners, two_slots(source))
     # E[w^2] = (1/2)^2/(1/4) + (1/4)^2/(1/4) + (1/4)^2/(1/2) = 1 + 1/4 + 1/8 = 11/8.
     np.testing.assert_allclose(sample_size, [[1, 8 / 11], [8 / 11, 1]], rtol=1e-5)
 
 
+def test_rows_are_compared_with_what_those_put_out_who_recorded_them():
+    slots = two_slots(jnp.zeros((2, 2, 3))).experience.slots
+    actors = jnp.array([[1.0, 0, 0], [0, 2.0, 0], [0, 0, 3.0]])
+    # Agent 0 acts with policy 2, agent 1 with policy 0.
+    own = jnp.array([[False, True], [False, False], [True, False]])
+    compared = rows_to_compare(POLICY, actors, Experience(slots, own))
+    expected = np.broadcast_to(np.array([[0, 0, 3.0], [1.0, 0, 0]])[:, None, None], (2, 1, 2, 3))
+    np.testing.assert_array_equal(compared.outputs, expected)
+    few = SaysTheSame(Config(divergence_rows=2), num_actions=3)
+    assert rows_to_compare(few, actors, Experience(slots, own)).outputs.shape == (2, 1, 1, 3)
+
+
 def test_a_source_that_never_does_what_the_learner_does_is_no_sample():
-    source = jnp.broadcast_to(jnp.array([0.0, -200.0, -200.0]), (2, 1, 2, 3))
-    learner = jnp.broadcast_to(jnp.array([-200.0, 0.0, 0.0]), (2, 1, 2, 3))
-    sample_size = pairwise_sample_size(POLICY, lambda index: learner, two_slots(source), 2)
-    np.testing.assert_array_less(sample_size, 1e-30)
+    source = jnp.broadcast_to(jnp.array([0.0, -200.0, -200.0]), (2, 2, 3))
+    learners = jnp.array([[-200.0, 0.0, 0.0]] * 2)
+    np.testing.assert_array_less(sample_size_of(learners, two_slots(source)), 1e-30)
 
 
 def test_inactive_rows_change_no_divergence():
-    logits = jax.random.normal(jax.random.key(0), (2, 1, 2, 3))
-    slots = two_slots(logits)
-    spoilt = slots._replace(outputs=slots.outputs.at[1, 1].set(jnp.array([50.0, 0.0, -50.0])))
-    other = jax.random.normal(jax.random.key(1), (2, 1, 2, 3))
-
+    compared = two_slots(jax.random.normal(jax.random.key(0), (2, 2, 3)))
+    nonsense = compared.outputs.at[1, 0, 1].set(jnp.array([50.0, 0.0, -50.0]))
+    others = jax.random.normal(jax.random.key(1), (2, 3))
     for measure in (divergence_of, sample_size_of):
-        np.testing.assert_array_equal(measure(other, slots), measure(other, spoilt))
-
-
-def divergence_of(logits, slots):
-    """Of learners that have the same logits on all slots' rows."""
-    return pairwise_divergence(POLICY, lambda index: logits, slots, 2, Hyperparams.create())
-
-
-def sample_size_of(logits, slots):
-    return pairwise_sample_size(POLICY, lambda index: logits, slots, 2)
+        found = measure(others, compared)
+        np.testing.assert_array_equal(found, measure(others, compared._replace(outputs=nonsense)))
 
 
 @pytest.mark.parametrize("measure", [divergence_of, sample_size_of])
 def test_a_source_that_is_not_a_number_is_so_to_everybody_and_no_other_is(measure):
-    logits = jnp.zeros((2, 1, 2, 3))
-    broken = two_slots(logits.at[1, 0, 0].set(jnp.nan))
-    found = measure(logits, broken)
+    broken = two_slots(jnp.zeros((2, 2, 3)).at[1, 0].set(jnp.nan))
+    found = measure(jnp.zeros((2, 3)), broken)
     assert jnp.isnan(found[:, 1]).all() and jnp.isfinite(found[:, 0]).all()

@@ -1,6 +1,7 @@
 """The gate looks at few rows: it decides as it would if it looked at all."""
 
-import functools
+from dataclasses import replace
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +11,12 @@ import pytest
 import envs
 from experiments.training.settings.defaults import get_preset
 from oatrpo_jax import Config, Hyperparams, make_trainer
-from oatrpo_jax.reuse.divergence import pairwise_divergence
+from oatrpo_jax.reuse.divergence import (
+    divergence_from_sources,
+    for_each_learner,
+    rows_to_compare,
+)
 from oatrpo_jax.reuse.experience import make_experience
-from oatrpo_jax.reuse.rows import spaced_envs, subsample_envs
 from oatrpo_jax.rollout import rollout
 
 
@@ -42,7 +46,7 @@ def test_few_rows_admit_whom_all_rows_admit(name, options, sigma, least):
     assert not mistaken.any() or np.median(everything[mistaken]) < 2 * sigma
 
 
-@functools.cache
+@cache
 def divergences_of(name, options):
     """``[2, 100, N, N]`` divergences, on the rows that the gate looks at and on all."""
     env, preset = envs.make(name, **dict(options)), get_preset(name, "oappo")
@@ -53,7 +57,7 @@ def divergences_of(name, options):
     @jax.jit
     def step(state, key):
         rollout_key, update_key = jax.random.split(key)
-        act = functools.partial(learner.act, state.learner)
+        act = partial(learner.act, state.learner)
         after, trajectory, _ = rollout(
             trainer.env,
             act,
@@ -64,19 +68,17 @@ def divergences_of(name, options):
         )
         policy, actors = learner.policy, state.learner.policies.params
         nothing = jnp.zeros((*trajectory.reward.shape, 1))
-        slots = make_experience(
-            policy, actors, state.learner.labels, trajectory, None, nothing
-        ).slots
-        few = subsample_envs(slots, spaced_envs(slots.active.shape, config.divergence_rows))
+        labels = state.learner.labels
+        experience = make_experience(len(labels), labels, trajectory, None, nothing)
 
-        def divergence(rows):
-            def outputs_of(number):
-                return policy.outputs(jax.tree.map(lambda x: x[number], actors), rows)
+        def divergence(policy):
+            compared = rows_to_compare(policy, actors, experience)
+            measure = partial(divergence_from_sources, policy, compared=compared, hparams=hparams)
+            return for_each_learner(measure, actors)
 
-            return pairwise_divergence(policy, outputs_of, rows, len(slots.active), hparams)
-
+        on_all_rows = replace(policy, config=replace(config, divergence_rows=10**9))
         learnt, _ = learner.update(state.learner, trajectory, hparams, update_key)
-        found = jnp.stack([divergence(few), divergence(slots)])
+        found = jnp.stack([divergence(policy), divergence(on_all_rows)])
         return state._replace(learner=learnt, rollout=after), found
 
     state, found = jax.jit(trainer.init)(jax.random.key(0)), []

@@ -34,13 +34,12 @@ def recorded(actors) -> Slots:
         action_mask=jnp.ones((*shape, NUM_ACTIONS), bool),
         action=jax.random.randint(keys[1], shape, 0, NUM_ACTIONS),
         log_prob=jnp.zeros(shape),
-        outputs=jnp.zeros((*shape, NUM_ACTIONS)),
         advantage=jax.random.normal(keys[2], shape),
         active=jnp.ones(shape, bool),
     )
     logits = jax.vmap(POLICY.outputs)(actors, slots)
     chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), slots.action[..., None], axis=-1)
-    return slots._replace(outputs=logits, log_prob=chosen[..., 0])
+    return slots._replace(log_prob=chosen[..., 0])
 
 
 def plan(algorithm, actors, slots, config=CONFIG):

@@ -28,7 +28,6 @@ def numbered() -> Experience:
         action_mask=np.ones((*rows.shape, 2), bool),
         action=rows.astype(np.int32),
         log_prob=rows,
-        outputs=rows[..., None],
         advantage=rows,
         active=np.ones(rows.shape, bool),
         recall=Recall(before, ended),
@@ -46,7 +45,7 @@ def assert_together(experience: Experience) -> None:
         remembered = recall.memory - 10000 * learner
         assert recall.memory.shape[-3] == 1 and recall.memory.shape[-1] == SIZE
         np.testing.assert_array_equal(*np.broadcast_arrays(remembered, slots.advantage[..., None]))
-    np.testing.assert_array_equal(*np.broadcast_arrays(slots.recall.memory, slots.outputs))
+    np.testing.assert_array_equal(*np.broadcast_arrays(slots.recall.memory, slots.agents_view))
     np.testing.assert_array_equal(slots.action, slots.advantage)
     ended = np.argmax(slots.recall.ended, axis=-2)
     np.testing.assert_array_equal(ended, slots.action[..., 0, :] % 100 % LENGTH)
@@ -83,7 +82,7 @@ def test_minibatches_keep_each_sequence_with_its_memory_and_leave_none_out():
     for slot, some in np.ndindex(NUM_SLOTS, 4):
         rows = take_envs(jax.tree.map(lambda x, slot=slot: jnp.asarray(x[slot]), slots), envs[some])
         np.testing.assert_array_equal(rows.advantage[0], 100 * slot + envs[some])
-        np.testing.assert_array_equal(*np.broadcast_arrays(rows.recall.memory, rows.outputs))
+        np.testing.assert_array_equal(*np.broadcast_arrays(rows.recall.memory, rows.agents_view))
         np.testing.assert_array_equal(np.argmax(rows.recall.ended, axis=0), envs[some] % LENGTH)
 
 

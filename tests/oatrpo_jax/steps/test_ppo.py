@@ -99,7 +99,6 @@ def make_batch(params) -> PolicyBatch:
         action_mask=mask,
         action=action,
         log_prob=POLICY.distribution(logits).log_prob(action) - 0.1,
-        outputs=logits,
         advantage=jnp.array([[1.0, -1.0], [2.0, 5.0]]),
         active=active,
     )
@@ -110,7 +109,7 @@ def test_loss_is_the_weighted_objective_and_the_entropy_bonus(params):
     batch = make_batch(params)
     loss, sums, _ = loss_and_gradient(params, batch)
     # All ratios are e^0.1 = 1.10517, within the clip; active advantages 1, -1, 2: mean 2/3.
-    entropy = POLICY.distribution(batch.rows.outputs).entropy()
+    entropy = POLICY.on(params, batch.rows).entropy()
     mean_entropy = (entropy[0, 0] + entropy[0, 1] + entropy[1, 0]) / 3
     np.testing.assert_allclose(sums["loss"], -1.10517 * 2 / 3, rtol=1e-4)
     np.testing.assert_allclose(loss, -1.10517 * 2 / 3 - 0.5 * mean_entropy, rtol=1e-4)
@@ -134,7 +133,7 @@ def test_inactive_rows_change_neither_loss_nor_gradient(params):
 
 def test_an_illegal_action_gets_no_probability_and_no_gradient(params):
     batch = make_batch(params)
-    policy = POLICY.distribution(batch.rows.outputs)
+    policy = POLICY.on(params, batch.rows)
     np.testing.assert_array_equal(policy.probs[..., 2], 0.0)
     *_, gradient = loss_and_gradient(params, batch)
     head = gradient["params"]["MLP_0"]["Dense_1"]

@@ -45,7 +45,6 @@ def experience(policy):
         action_mask=mask,
         action=action,
         log_prob=behaviour.log_prob(action),
-        outputs=outputs,
         advantage=jnp.broadcast_to(advantage, (3, 3, 2)),
         active=active,
     )
@@ -118,7 +117,6 @@ def test_a_ratio_that_starts_at_one_has_no_second_cap():
         action_mask=zeros == 0,
         action=zeros,
         log_prob=policy.distribution(outputs).log_prob(zeros) - jnp.log(5.0),
-        outputs=outputs,
         advantage=-2.0 * ones,
         active=ones > 0,
     )
@@ -142,7 +140,6 @@ def test_advantages_that_are_noise_draw_to_the_behaviour_only_around_it():
         action_mask=mask,
         action=action,
         log_prob=behaviour.log_prob(action),
-        outputs=outputs,
         advantage=jax.random.rademacher(jax.random.key(2), shape).astype(jnp.float32),
         active=jnp.ones(shape, bool),
     )
