@@ -106,38 +106,51 @@ def divergence_from_sources(
     return summarise_rows(kl, compared.experience.slots.active, policy.config, hparams)
 
 
-def sample_size_of_sources(
-    policy: Policy, params: PyTree, learner: jax.Array, compared: Compared
+def pairwise_divergence(
+    policy: Policy, actors: PyTree, compared: Compared, hparams: Hyperparams
 ) -> jax.Array:
-    """Returns how many of each source's rows are worth as much as all, for a policy.
+    """Returns ``[G, N]`` how far each policy is from each source's, see `divergence_from_sources`.
 
-    The effective sample size ``1 / E[w^2]`` of the importance ratios ``w = pi / mu_n`` as a share
+    Args:
+        policy: whose parameters they are.
+        actors: parameters of the policies, leading axis ``[G]``.
+        compared: the rows.
+        hparams: has the quantile.
+    """
+
+    def row(params: PyTree, learner: jax.Array) -> jax.Array:
+        return divergence_from_sources(policy, params, learner, compared, hparams)
+
+    return _for_each_learner(row, actors)
+
+
+def pairwise_sample_size(policy: Policy, actors: PyTree, compared: Compared) -> jax.Array:
+    """Returns how many of each source's rows are worth as much as all, for each policy.
+
+    The effective sample size ``1 / E[w^2]`` of the importance ratios ``w = pi_g / mu_n`` as a share
     of the active rows (Kong 1992).  The expectation is that of the distributions, and not the mean
     over actions drawn, which cannot show that probable ones are missing.
 
     Args:
         policy: whose parameters they are.
-        params: of pi.
-        learner: its number, by which it remembers what others saw.
+        actors: parameters of the policies, leading axis ``[G]``.
         compared: the rows.
 
     Returns:
-        ``[N]`` in [0, 1], NaN where a policy is.
+        ``[G, N]`` in [0, 1], NaN where a policy is.
     """
-    distribution = policy.on(params, compared.experience.seen_by(learner))
-    each = distribution.ratio_moment(policy.distribution(compared.outputs))
-    moment = masked_mean(each, compared.experience.slots.active, axis=(-2, -1))
-    return 1.0 / jnp.maximum(moment, 1.0)
+    behaviour = policy.distribution(compared.outputs)
+
+    def row(params: PyTree, learner: jax.Array) -> jax.Array:
+        distribution = policy.on(params, compared.experience.seen_by(learner))
+        each = distribution.ratio_moment(behaviour)
+        moment = masked_mean(each, compared.experience.slots.active, axis=(-2, -1))
+        return 1.0 / jnp.maximum(moment, 1.0)
+
+    return _for_each_learner(row, actors)
 
 
-def for_each_learner(
-    measure: Callable[[PyTree, jax.Array], jax.Array], actors: PyTree
-) -> jax.Array:
-    """Returns ``[G, N]`` what (parameters, number of a learner) -> ``[N]`` finds of each learner.
-
-    Args:
-        measure: one of the functions above.
-        actors: parameters of the policies, leading axis ``[G]``.
-    """
+def _for_each_learner(row: Callable[[PyTree, jax.Array], jax.Array], actors: PyTree) -> jax.Array:
+    """Returns ``[G, N]`` what (parameters, number of a learner) -> ``[N]`` finds of each."""
     numbers = jnp.arange(len(jax.tree.leaves(actors)[0]))
-    return jax.lax.map(lambda now: measure(*now), (actors, numbers))
+    return jax.lax.map(lambda now: row(*now), (actors, numbers))

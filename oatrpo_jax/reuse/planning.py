@@ -14,10 +14,9 @@ from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.agreement import GradientError, gradient_error, in_blocks
 from oatrpo_jax.reuse.divergence import (
     Compared,
-    divergence_from_sources,
-    for_each_learner,
+    pairwise_divergence,
+    pairwise_sample_size,
     rows_to_compare,
-    sample_size_of_sources,
 )
 from oatrpo_jax.reuse.experience import Experience, Slots
 from oatrpo_jax.reuse.rules import Affinity, ReuseRule, own_share
@@ -64,20 +63,10 @@ def make_plan(
     config, own = policy.config, experience.own
     compared = rows_to_compare(policy, actors, experience)
 
-    @functools.cache
-    def divergence() -> jax.Array:
-        def measure(params: PyTree, learner: jax.Array) -> jax.Array:
-            return divergence_from_sources(policy, params, learner, compared, hparams)
-
-        return jnp.where(own, 0.0, for_each_learner(measure, actors))
-
-    @functools.cache
-    def sample_size() -> jax.Array:
-        def measure(params: PyTree, learner: jax.Array) -> jax.Array:
-            return sample_size_of_sources(policy, params, learner, compared)
-
-        return for_each_learner(measure, actors)
-
+    divergence = functools.cache(
+        lambda: jnp.where(own, 0.0, pairwise_divergence(policy, actors, compared, hparams))
+    )
+    sample_size = functools.cache(lambda: pairwise_sample_size(policy, actors, compared))
     affinity = Affinity(
         own=own,
         has_rows=jnp.any(compared.experience.slots.active, axis=(1, 2)),

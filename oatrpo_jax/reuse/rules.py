@@ -114,7 +114,9 @@ def threshold_reuse() -> ReuseRule:
         return gate_weights(gate, affinity.own, hparams.reuse_lambda)
 
     reads = DIVERGENCE | {"reuse_sigma", "reuse_lambda"}
-    return ReuseRule(weights, True, reads, divergence_limit=lambda hparams: hparams.reuse_sigma)
+    return ReuseRule(
+        weights, shares=True, reads=reads, divergence_limit=lambda hparams: hparams.reuse_sigma
+    )
 
 
 def sample_size_reuse() -> ReuseRule:

@@ -14,11 +14,7 @@ from jax import Array
 from experiments.analysis.speed.timing import Side
 from experiments.training.program import over_lanes
 from oatrpo_jax import Config, Hyperparams, Trainer, TrainState, make_trainer
-from oatrpo_jax.reuse.divergence import (
-    divergence_from_sources,
-    for_each_learner,
-    rows_to_compare,
-)
+from oatrpo_jax.reuse.divergence import pairwise_divergence, rows_to_compare
 from oatrpo_jax.reuse.experience import make_experience
 from oatrpo_jax.reuse.rows import spaced_envs
 from oatrpo_jax.rollout import init_rollout, rollout
@@ -163,11 +159,7 @@ def pairwise_kl(trainer: Trainer, state: TrainState, trajectory: Transition) -> 
     num_policies = trainer.learner.num_policies
     experience = make_experience(num_policies, learner.labels, rows, memory, nothing)
     compared = rows_to_compare(policy, actors, experience)
-
-    def divergence(params: Any, number: Array) -> Array:
-        return divergence_from_sources(policy, params, number, compared, Hyperparams.create())
-
-    return for_each_learner(divergence, actors)
+    return pairwise_divergence(policy, actors, compared, Hyperparams.create())
 
 
 def matrix_product(rows: int, inner: int, columns: int) -> Side:

@@ -9,10 +9,9 @@ from oatrpo_jax.config import Config, Hyperparams
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.divergence import (
     Compared,
-    divergence_from_sources,
-    for_each_learner,
+    pairwise_divergence,
+    pairwise_sample_size,
     rows_to_compare,
-    sample_size_of_sources,
     summarise_rows,
 )
 from oatrpo_jax.reuse.experience import Experience, Slots
@@ -76,17 +75,11 @@ def two_slots(logits) -> Compared:
 
 
 def divergence_of(actors, compared):
-    def measure(params, learner):
-        return divergence_from_sources(POLICY, params, learner, compared, Hyperparams.create())
-
-    return for_each_learner(measure, actors)
+    return pairwise_divergence(POLICY, actors, compared, Hyperparams.create())
 
 
 def sample_size_of(actors, compared):
-    def measure(params, learner):
-        return sample_size_of_sources(POLICY, params, learner, compared)
-
-    return for_each_learner(measure, actors)
+    return pairwise_sample_size(POLICY, actors, compared)
 
 
 def test_divergence_has_the_learner_in_its_row_and_the_source_in_its_column():

@@ -11,11 +11,7 @@ import pytest
 import envs
 from experiments.training.settings.defaults import get_preset
 from oatrpo_jax import Config, Hyperparams, make_trainer
-from oatrpo_jax.reuse.divergence import (
-    divergence_from_sources,
-    for_each_learner,
-    rows_to_compare,
-)
+from oatrpo_jax.reuse.divergence import pairwise_divergence, rows_to_compare
 from oatrpo_jax.reuse.experience import make_experience
 from oatrpo_jax.rollout import rollout
 
@@ -73,8 +69,7 @@ def divergences_of(name, options):
 
         def divergence(policy):
             compared = rows_to_compare(policy, actors, experience)
-            measure = partial(divergence_from_sources, policy, compared=compared, hparams=hparams)
-            return for_each_learner(measure, actors)
+            return pairwise_divergence(policy, actors, compared, hparams)
 
         on_all_rows = replace(policy, config=replace(config, divergence_rows=10**9))
         learnt, _ = learner.update(state.learner, trajectory, hparams, update_key)
