@@ -42,7 +42,9 @@ class Config:
 
     num_envs: int = _setting(64, "parallel environments per seed")
     rollout_length: int = _setting(128, "steps per environment between two updates")
-    reset_interval: int = _setting(1, "steps between sets of fresh starts; divides rollout_length")
+    reset_interval: int = _setting(
+        1, "steps between sets of fresh starts, 1: when an episode ends; divides rollout_length"
+    )
     num_updates: int = _setting(100, "rollout-and-update iterations of a whole run")
     num_epochs: int = _setting(5, "passes over a rollout by the clipped policy step")
     critic_epochs: int = _setting(5, "passes over a rollout by the critic")
@@ -64,7 +66,7 @@ class Config:
     divergence_rows: int = _setting(
         2048,
         "most rows of all agents together that the reuse rule looks at: whole sequences, one of "
-        "each agent at least",
+        "each agent at least (*-auto: up to eight)",
     )
     log_affinity: bool = _setting(
         False,

@@ -147,6 +147,7 @@ def env_step(
     episode_length = state.episode_length + 1
     metrics = {RETURN: episode_return, LENGTH: episode_length.astype(jnp.float32)}
     episodes = Episodes(last, metrics | in_float32(timestep.extras))
+    env_state = strongly_typed(env_state)
     ongoing = RolloutState(env_state, observation, episode_return, episode_length, *remembered)
     after = jax.lax.cond(jnp.any(last), lambda: where_env(last, fresh(), ongoing), lambda: ongoing)
     return after, (transition, episodes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -11,10 +13,11 @@ from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.divergence import divergence_from_sources
-from oatrpo_jax.reuse.experience import Slots, record_log_ratio
+from oatrpo_jax.reuse.experience import record_log_ratio
 from oatrpo_jax.reuse.planning import UpdatePlan
+from oatrpo_jax.reuse.rules import ReuseRule
 from oatrpo_jax.reuse.sources import ESTIMATORS
-from oatrpo_jax.steps.signature import Condition
+from oatrpo_jax.steps.signature import Condition, as_recorded
 from oatrpo_jax.types import PyTree
 
 
@@ -50,10 +53,11 @@ def update_policies(
     """
     mapping_key, step_key = jax.random.split(key)
     step_keys = jax.random.split(step_key, len(plan.order))
-    experience, weights = plan.experience, plan.weights
-    estimator = policy.config.estimator if algorithm.reuse.draws_sources else "weighted"
+    experience, reuse = plan.experience, algorithm.reuse
+    estimator = policy.config.estimator if reuse.draws_sources else "weighted"
     if estimator == "mapping":
-        weights = draw_mapping(mapping_key, weights)
+        plan = plan._replace(weights=draw_mapping(mapping_key, plan.weights))
+    prepare_step = algorithm.policy_step.prepare if reuse.shares else as_recorded
 
     def turn(carry: tuple[Learning, jax.Array], now: tuple[jax.Array, jax.Array]):
         policies, log_ratio = carry
@@ -62,19 +66,9 @@ def update_policies(
         slots, own = experience.seen_by(learner), experience.own[learner]
         corrected = slots._replace(advantage=slots.advantage * compound)
         learning = jax.tree.map(lambda x: x[learner], policies)
-
-        def prepare(slots: Slots, others: jax.Array) -> Slots:
-            if not algorithm.reuse.shares:
-                return slots
-            return algorithm.policy_step.prepare(policy, learning.params, slots, others, hparams)
-
-        def divergence(params: PyTree) -> jax.Array:
-            found = divergence_from_sources(policy, params, learner, plan.compared, hparams)
-            return jnp.max(jnp.where((weights[learner] > 0) & ~own, found, 0.0))
-
-        limit = algorithm.reuse.divergence_limit
-        condition = None if limit is None else Condition(divergence, limit(hparams))
-        draw = ESTIMATORS[estimator](corrected, weights[learner], own, prepare)
+        prepare = functools.partial(prepare_step, policy, learning.params, hparams=hparams)
+        draw = ESTIMATORS[estimator](corrected, plan.weights[learner], own, prepare)
+        condition = condition_of(policy, reuse, plan, learner, hparams)
         learnt, metrics = algorithm.policy_step.apply(
             policy, learning, draw, condition, hparams, key
         )
@@ -87,6 +81,32 @@ def update_policies(
     start = (policies, jnp.zeros_like(experience.slots.log_prob))
     (policies, _), metrics = jax.lax.scan(turn, start, (plan.order, step_keys))
     return policies, summarise(metrics, jnp.any(experience.own, axis=1)[plan.order])
+
+
+def condition_of(
+    policy: Policy, reuse: ReuseRule, plan: UpdatePlan, learner: jax.Array, hparams: Hyperparams
+) -> Condition | None:
+    """Returns what a rule asks of a learner's policy after its step; None if nothing.
+
+    Args:
+        policy: whose parameters they are.
+        reuse: the rule.
+        plan: says whose experience the learner reuses, and on which rows policies are compared.
+        learner: its number.
+        hparams: coefficients.
+    """
+    if reuse.divergence_limit is None:
+        return None
+    reused = (plan.weights[learner] > 0) & ~plan.experience.own[learner]
+
+    def largest(params: PyTree) -> jax.Array:
+        found = divergence_from_sources(policy, params, learner, plan.compared, hparams)
+        return jnp.max(jnp.where(reused, found, 0.0))
+
+    def divergence(params: PyTree) -> jax.Array:
+        return jax.lax.cond(jnp.any(reused), largest, lambda _: jnp.float32(0), params)
+
+    return Condition(divergence, reuse.divergence_limit(hparams))
 
 
 def draw_mapping(key: jax.Array, weights: jax.Array) -> jax.Array:

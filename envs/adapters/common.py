@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
-from jax.interpreters.partial_eval import dce_jaxpr
 
 from envs.adapters.actions import Actions
 from envs.choices import check_choice
@@ -102,8 +100,7 @@ def with_clock_at_zero(state: PyTree, *clocks: str) -> PyTree | None:
     """Returns the state as if the episode had just begun; None if it has no clock so called.
 
     An episode that would not end from here has been cut off by its time limit.  Libraries seldom
-    say so themselves.  What the two steps have in common XLA computes once; see `with_no_waste` for
-    the rest.
+    say so themselves.  What the two steps have in common XLA computes once.
     """
 
     def is_clock(path: tuple[Any, ...]) -> bool:
@@ -115,18 +112,3 @@ def with_clock_at_zero(state: PyTree, *clocks: str) -> PyTree | None:
     return jax.tree.map_with_path(
         lambda path, leaf: jnp.zeros_like(leaf) if is_clock(path) else leaf, state
     )
-
-
-def with_no_waste(function: Callable[..., Array], *arguments: PyTree) -> Array:
-    """Returns ``function(*arguments)``, of which only what the result depends on is in the program.
-
-    XLA would leave the rest out too, but after the larger part of its passes.
-
-    Args:
-        function: of arrays, to one array.
-        *arguments: trees of arrays.
-    """
-    traced = jax.make_jaxpr(function)(*arguments)
-    needed, _ = dce_jaxpr(traced.jaxpr, [True], instantiate=True)
-    (result,) = jaxpr_as_fun(ClosedJaxpr(needed, traced.consts))(*jax.tree.leaves(arguments))
-    return result

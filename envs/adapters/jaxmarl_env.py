@@ -11,7 +11,7 @@ from jax import Array
 from jumanji.types import TimeStep, restart
 
 from envs.adapters.actions import actions_of
-from envs.adapters.common import Adapter, with_clock_at_zero, with_no_waste
+from envs.adapters.common import Adapter, with_clock_at_zero
 from envs.adapters.jaxmarl_agents import agent_type, check_interface, choose_team, legal_actions
 from envs.jaxmarl_import import quiet_stdout
 from envs.team import next_timestep
@@ -161,9 +161,7 @@ class JaxmarlEnv(Adapter):
         begun = with_clock_at_zero(game, "step")
         if begun is None:
             return jnp.array(False)
-        return ~with_no_waste(
-            lambda *given: self.game.step_env(*given)[3]["__all__"], key, begun, orders
-        )
+        return ~self.game.step_env(key, begun, orders)[3]["__all__"]
 
     def _observation(self, seen: dict[str, Array], state: State) -> Observation:
         views = [seen[agent] for agent in self._team]

@@ -13,7 +13,7 @@ from jumanji import specs
 from jumanji.types import TimeStep, restart
 
 from envs.adapters.actions import Actions, BoxActions, DiscreteActions, make_box
-from envs.adapters.common import Adapter, with_clock_at_zero, with_no_waste
+from envs.adapters.common import Adapter, with_clock_at_zero
 from envs.team import next_timestep
 from oatrpo_jax.types import Observation, PyTree, StrPath, strongly_typed
 
@@ -90,8 +90,7 @@ class JumanjiEnv(Adapter):
         is_termination = timestep.last() & jnp.all(discount == 0)
         begun = with_clock_at_zero(state.game, *CLOCKS)
         if begun is not None:
-            ends = with_no_waste(lambda *given: self.game.step(*given)[1].last(), begun, orders)
-            is_termination &= ends
+            is_termination &= self.game.step(begun, orders)[1].last()
         return State(strongly_typed(game), is_last), next_timestep(
             self._observation(timestep.observation, is_last | (discount > 0)),
             self.team_reward(timestep.reward),

@@ -57,10 +57,10 @@ class Sources(NamedTuple, Generic[Batch]):
 DrawSources = Callable[[jax.Array], Sources[PolicyBatch]]
 """key -> the sources of one pass: the same each time, or with rows drawn afresh."""
 
-Prepare = Callable[[Slots, jax.Array], Slots]
+PrepareOthers = Callable[[Slots, jax.Array], Slots]
 """(slots ``[N, T, E]``, ``[N]`` bool the others' that are used) -> what the step is to see."""
 
-Estimator = Callable[[Slots, jax.Array, jax.Array, Prepare], DrawSources]
+Estimator = Callable[[Slots, jax.Array, jax.Array, PrepareOthers], DrawSources]
 """(all recorded experience, ``[N]`` the learner's row of the reuse matrix, ``[N]`` bool the slots
 of the agents that act with its policy, what becomes of others' slots) -> how it gets sources."""
 
@@ -129,7 +129,7 @@ def _own_weights(own: jax.Array) -> jax.Array:
 
 
 def weighted_sources(
-    slots: Slots, weights: jax.Array, own: jax.Array, prepare: Prepare
+    slots: Slots, weights: jax.Array, own: jax.Array, prepare: PrepareOthers
 ) -> DrawSources:
     """Returns all sources, whatever the key; the arguments are those of an `Estimator`."""
     sources = make_sources(prepare(slots, (weights > 0) & ~own), weights, own)
@@ -137,7 +137,7 @@ def weighted_sources(
 
 
 def sampled_sources(
-    slots: Slots, weights: jax.Array, own: jax.Array, prepare: Prepare
+    slots: Slots, weights: jax.Array, own: jax.Array, prepare: PrepareOthers
 ) -> DrawSources:
     """Returns one slot, whose every row is drawn; the arguments are those of an `Estimator`.
 
@@ -154,7 +154,7 @@ def sampled_sources(
 
 
 def paired_sources(
-    slots: Slots, weights: jax.Array, own: jax.Array, prepare: Prepare
+    slots: Slots, weights: jax.Array, own: jax.Array, prepare: PrepareOthers
 ) -> DrawSources:
     """Returns own slots, whole, and one whose rows are drawn among the others'.
 

@@ -22,11 +22,11 @@ class Condition(NamedTuple):
 
     Attributes:
         divergence: parameters -> ``[]`` the largest divergence from a reused source's behaviour.
-        bound: ``[]``, the most that it may be.
+        limit: ``[]``, the most that it may be.
     """
 
     divergence: Callable[[PyTree], jax.Array]
-    bound: jax.Array
+    limit: jax.Array
 
 
 class StepFunction(Protocol):

@@ -114,7 +114,7 @@ def trust_region_step(
         improvement = candidate.surrogate - before
         is_near = jnp.bool_(True)
         if condition is not None:
-            is_near = condition.divergence(params) <= condition.bound
+            is_near = condition.divergence(params) <= condition.limit
         return (
             (candidate.kl <= hparams.kl_threshold)
             & (improvement > 0)

@@ -14,7 +14,7 @@ import pytest
 from jumanji.types import termination
 
 import envs
-from envs.adapters.common import pad_rows, with_clock_at_zero, with_no_waste
+from envs.adapters.common import pad_rows, with_clock_at_zero
 from envs.adapters.jaxmarl_agents import agent_type
 from envs.adapters.jumanji_env import team_extras
 from envs.options import make_with_options
@@ -432,16 +432,3 @@ def test_a_missing_jaxmarl_says_what_to_install(monkeypatch):
         ImportError, match=r'JaxMARL: expected.*jaxmarl.*pip install ".+\[jaxmarl\]"'
     ):
         envs.make("jaxmarl:MPE_simple_spread_v3")
-
-
-def test_what_a_result_does_not_depend_on_is_not_in_the_program():
-    def first_of_two(key, tree):
-        return 2.0 * tree["seen"], jnp.sin(tree["unseen"]) * jax.random.normal(key)
-
-    def ours(key, tree):
-        return with_no_waste(lambda *given: jax.jit(first_of_two)(*given)[0], key, tree)
-
-    given = jax.random.key(0), {"seen": jnp.float32(3), "unseen": jnp.float32(4)}
-    assert jax.jit(ours)(*given) == ours(*given) == 6
-    program = str(jax.make_jaxpr(ours)(*given))
-    assert "mul" in program and "sin" not in program and "random" not in program

@@ -78,6 +78,7 @@ VARIANTS = {
     },
     "oappo, own centre": {"clip_center": "own"},
     "oappo, memory": {},
+    "oappo, memory, weighted": {"estimator": "weighted"},
     "oappo, memory, mapping": {"estimator": "mapping"},
     "oappo-auto, memory": {},
     "oatrpo, memory": {},

@@ -183,7 +183,8 @@ def test_every_policy_in_use_learns_and_every_critic_and_no_other(name):
 )
 def test_a_sweep_in_one_program_is_the_loop_over_seeds_and_coefficients(name):
     program, (keys, grid) = program_of(name), make_grid()
-    points = np.array([0, NAMES.index("gamma") + 1])
+    # Sigma is 0 at its point: of the lanes one has a closed gate, and others open ones.
+    points = np.array([0, NAMES.index("gamma") + 1, NAMES.index("reuse_sigma") + 1])
 
     def two_steps(key, hparams):
         step = lambda state, _: program.trainer.step(state, hparams)  # noqa: E731
@@ -297,6 +298,8 @@ def check_what_matters(row, config, learners):
 SAME = [
     ("oappo", "happo"),
     pytest.param("oatrpo", "hatrpo", marks=pytest.mark.thorough),
+    pytest.param("oappo, weighted", "happo", marks=pytest.mark.thorough),
+    pytest.param("oatrpo, weighted", "hatrpo", marks=pytest.mark.thorough),
     pytest.param("oappo, memory", "happo, memory", marks=pytest.mark.thorough),
     pytest.param("oatrpo, memory", "hatrpo, memory", marks=pytest.mark.thorough),
     pytest.param("oappo, continuous", "happo, continuous", marks=pytest.mark.thorough),

@@ -17,7 +17,7 @@ from tests.probe_envs import RoleGame, Steering
     [
         ({"num_envs": 0}, "num_envs: expected a whole number of at least 1, got 0"),
         ({"num_epochs": 1.5}, "num_epochs: expected a whole number"),
-        ({"estimator": "best"}, "estimator: expected one of weighted, sampled, mapping"),
+        ({"estimator": "best"}, "estimator: expected one of weighted, paired, sampled, mapping"),
         ({"hidden_sizes": ()}, "hidden_sizes: expected positive widths"),
         ({"activation": "gelu"}, "activation: expected one of tanh, relu"),
         ({"memory_size": -1}, "memory_size: expected a whole number of at least 0, got -1"),

@@ -18,7 +18,7 @@ from oatrpo_jax import (
     make_learner,
 )
 from oatrpo_jax.advantages import trajectory_advantage
-from oatrpo_jax.reuse.divergence import Compared
+from oatrpo_jax.reuse.divergence import Compared, pairwise_divergence
 from oatrpo_jax.reuse.experience import Experience, make_experience, record_log_ratio
 from oatrpo_jax.reuse.planning import UpdatePlan, make_plan
 from oatrpo_jax.rollout import init_rollout, rollout
@@ -133,10 +133,10 @@ def plan_of(name):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def update_by_plan(learner, policies, plan):
+def update_by_plan(learner, policies, plan, hparams=HPARAMS):
     """The policies' parameters after an update as planned, and metrics."""
     after, metrics = update_policies(
-        learner.policy, learner.algorithm, policies, plan, HPARAMS, jax.random.key(5)
+        learner.policy, learner.algorithm, policies, plan, hparams, jax.random.key(5)
     )
     return after.params, metrics
 
@@ -389,6 +389,28 @@ def test_every_estimator_updates_every_policy_with_finite_results(estimator, nam
     assert (change.max(axis=(1, 2)) > 0).all()
     paired, _ = update_by_plan(learner_of(name), policies, plan)
     assert not tree_equal(after, paired)
+
+
+@pytest.mark.parametrize("estimator", in_tiers(("paired", "weighted", "sampled"), ("paired",)))
+def test_no_trust_region_step_leaves_the_gate_of_a_source_that_it_reuses(estimator):
+    """Condition 1, on every source whatever the estimator; with a wide gate steps do leave it."""
+    learner, policies = learner_of("oatrpo", estimator), collected("oatrpo")[0].policies
+    plan = plan_of("oatrpo")
+    plan = plan._replace(weights=np.full((NUM_AGENTS, NUM_AGENTS), 1 / 3, np.float32))
+    measure = jax.jit(functools.partial(pairwise_divergence, learner.policy, hparams=HPARAMS))
+    is_other = ~np.eye(NUM_AGENTS, dtype=bool)
+
+    def most(params):
+        return np.asarray(measure(params, compared=plan.compared))[is_other].max()
+
+    def most_after(sigma):
+        wide = HPARAMS.replace(kl_threshold=jnp.float32(1), accept_ratio=jnp.float32(0))
+        hparams = wide.replace(reuse_sigma=jnp.float32(sigma))
+        return most(update_by_plan(learner, policies, plan, hparams)[0])
+
+    sigma = 1.05 * most(policies.params)
+    assert most_after(sigma) <= sigma * (1 + 1e-5)
+    assert most_after(1e9) > sigma * 1.1
 
 
 @pytest.mark.parametrize(

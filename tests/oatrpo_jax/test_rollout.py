@@ -3,6 +3,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from oatrpo_jax.rollout import Episodes, init_rollout, rollout, summarise_episodes
 from tests.probe_envs import Messy
@@ -44,6 +45,33 @@ def test_fresh_starts_last_for_an_interval_if_asked():
     # An episode that ended in step t began anew in the block of step t.
     block = (first - 1) // 15
     assert len(np.unique(positions)) == len(np.unique(block)) < len(positions)
+
+
+@pytest.mark.parametrize(
+    ("time_limit", "reset_interval", "count"),
+    # Of six steps in which nobody dies two end episodes, or none; else one set for three steps.
+    [(3, 1, 2), (7, 1, 0), (7, 3, 2)],
+)
+def test_fresh_starts_are_made_when_an_episode_ends_or_once_in_an_interval(
+    time_limit, reset_interval, count
+):
+    made = []
+
+    class Counted(Messy):
+        def reset(self, key):
+            jax.debug.callback(lambda: made.append(1))
+            return super().reset(key)
+
+    env = Counted(death_rate=0.0, time_limit=time_limit)
+    start = jax.jit(functools.partial(init_rollout, env, NUM_ENVS))(jax.random.key(0))
+    jax.effects_barrier()
+    of_one_set = len(made)
+    assert of_one_set > 0
+    jax.block_until_ready(
+        jax.jit(lambda: rollout(env, random_legal, start, 6, jax.random.key(1), reset_interval))()
+    )
+    jax.effects_barrier()
+    assert len(made) == (1 + count) * of_one_set
 
 
 def test_both_kinds_of_ending_occur_and_exclude_each_other():

@@ -83,14 +83,15 @@ def sample_size_of(actors, compared):
 
 
 def test_divergence_has_the_learner_in_its_row_and_the_source_in_its_column():
-    source = jnp.log(jnp.array([[[1.0, 1, 2]] * 2, [[2.0, 1, 1]] * 2]))
-    learners = jnp.log(jnp.array([[1.0, 1, 2], [2.0, 1, 1]]))
-    divergence = divergence_of(learners, two_slots(source))
-    # KL((2,1,1)/4 || (1,1,2)/4) = 1/2 ln 2 - 1/4 ln 2 = 1/4 ln 2 = 0.1733, and likewise back.
-    np.testing.assert_allclose(divergence, [[0, 0.173287], [0.173287, 0]], atol=1e-5)
-    sample_size = sample_size_of(learners, two_slots(source))
-    # E[w^2] = (1/2)^2/(1/4) + (1/4)^2/(1/4) + (1/4)^2/(1/2) = 1 + 1/4 + 1/8 = 11/8.
-    np.testing.assert_allclose(sample_size, [[1, 8 / 11], [8 / 11, 1]], rtol=1e-5)
+    learners = jnp.log(jnp.array([[2.0, 1, 1], [1.0, 1, 1]]))
+    compared = two_slots(jnp.broadcast_to(learners[:, None], (2, 2, 3)))
+    # Row 1: KL((2,1,1)/4 || (1,1,1)/3) = 1/2 ln(3/2) + 2/4 ln(3/4) = ln 3 - 3/2 ln 2 = 0.05889;
+    # row 0: KL((1,1,1)/3 || (2,1,1)/4) = 1/3 ln(2/3) + 2/3 ln(4/3) = 5/3 ln 2 - ln 3 = 0.05663.
+    divergence = divergence_of(learners, compared)
+    np.testing.assert_allclose(divergence, [[0, 0.056633], [0.058892, 0]], atol=2e-6)
+    # Row 1: E[w^2] = (1/9)/(1/2) + 2 (1/9)/(1/4) = 10/9; row 0: (1/4 + 2/16)/(1/3) = 9/8.
+    sample_size = sample_size_of(learners, compared)
+    np.testing.assert_allclose(sample_size, [[1, 8 / 9], [9 / 10, 1]], rtol=1e-5)
 
 
 def test_rows_are_compared_with_what_those_put_out_who_recorded_them():

@@ -22,13 +22,12 @@ from oatrpo_jax.rollout import rollout
     [
         ("maze", {}, 0.1, 0.99),
         ("maze", {"num_per_colour": 8}, 0.1, 0.98),
-        ("smax:3m", {}, 0.1, 0.99),
         ("smax:3m", {}, 0.03, 0.9),
     ],
-    ids=["maze", "maze of 16", "smax:3m", "smax:3m, narrow"],
+    ids=["maze", "maze of 16", "smax:3m"],
 )
 def test_few_rows_admit_whom_all_rows_admit(name, options, sigma, least):
-    """Over 100 updates of OAPPO by the preset; found: 0.999, 0.990, 1, and 0.93.
+    """Over 100 updates of OAPPO by the preset; found: 0.999, 0.990, 0.93.
 
     On 3m policies keep within 0.05 in them; at 0.03 one in four pairs is without.
     """
