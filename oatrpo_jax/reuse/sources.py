@@ -177,7 +177,7 @@ def paired_sources(
         def slot(position: jax.Array) -> PolicyBatch:
             return jax.lax.cond(position < whole.count, whole.slot, lambda _: drawn, position)
 
-        return Sources(slot, whole.count + has_others)
+        return Sources(slot, whole.count + has_others.astype(whole.count.dtype))
 
     return draw
 
