@@ -37,8 +37,9 @@ class Reproduce:
     Attributes:
         figure: figure-3b compares algorithms on Black and Red, figure-3c sweeps sigma and figure-3d
             lambda, figure-4 compares algorithms on a SMAX map, figure-5b reuse matrices on Black,
-            Blue and Red, figure-agents numbers of agents, table-6b algorithms on academy football;
-            all-maze is everything on the maze.
+            Blue and Red, figure-agents HAPPO and OAPPO's estimators over numbers of agents, in
+            steps and seconds, table-6b algorithms on academy football; all-maze is everything on
+            the maze.
         map: the map of figure-4 (3m if not given).
         scenario: the scenario of table-6b (academy_3_vs_1_with_keeper if not given).
         seeds: seeds per curve.

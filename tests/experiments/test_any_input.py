@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -43,11 +43,12 @@ of_run = ["env", "env_option", "reuse_matrix", "seeds", "seed", "total_steps", "
 of_run += ["checkpoint_every", "keep_checkpoints"]
 counts = ["num_envs", "rollout_length", "num_epochs", "critic_epochs", "num_minibatches", "seeds"]
 counts += ["cg_iterations", "fisher_rows", "line_search_steps", "divergence_rows", "hidden_sizes"]
+estimators = [[name] for name in get_args(get_type_hints(Config)["estimator"])]
 plausible = st.one_of(
     st.tuples(st.sampled_from(counts), st.integers(1, 4).map(lambda count: [str(count)])),
     st.tuples(st.sampled_from(coefficients), st.sampled_from([["0.5"], ["0.25", "0.75"], ["1"]])),
     st.tuples(st.just("algorithm"), st.sampled_from(AlgorithmName.__args__).map(lambda a: [a])),
-    st.tuples(st.just("estimator"), st.sampled_from([["weighted"], ["sampled"], ["mapping"]])),
+    st.tuples(st.just("estimator"), st.sampled_from(estimators)),
     st.tuples(st.sampled_from(["layer_norm", "no_layer_norm", "no_normalise_values"]), st.just([])),
 )
 options = st.one_of(

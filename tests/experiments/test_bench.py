@@ -1,6 +1,8 @@
 import json
 import sys
+from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import jax
@@ -11,7 +13,7 @@ from rich.console import Console
 
 import envs
 from experiments import bench
-from experiments.analysis.speed import measurements
+from experiments.analysis.speed import measurements, peer, programs, timing
 from experiments.analysis.speed.peer import LEFT_OUT, load_peer, peer_settings
 from experiments.analysis.speed.programs import (
     OPEN_GATE,
@@ -58,16 +60,31 @@ def numbers(rows):
 
 @pytest.mark.slow
 def test_a_measurement_leaves_its_figures_and_says_that_it_was_quick(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(measurements, "MOST_WEIGHTED", 2)
+    # Of two agents alone (0.07 x 32 = 2.24), and without what costs most to compile.
+    monkeypatch.setattr(timing, "QUICK", replace(QUICK, largest=0.07))
+    monkeypatch.setattr(measurements, "MOST_WEIGHTED", 0)
     content = measure("reuse-cost", tmp_path)
     assert content["quick"] and "cores" in content["machine"] and "jax" in content["machine"]
     (section,) = content["sections"]
-    assert section["name"] == "reuse-cost" and section["rows"]
-    assert min(numbers(section["rows"])) > 0
-    # With four agents weighted reuse is left out here.
-    assert [row["weighted / HAPPO"] == "-" for row in section["rows"]] == [False, True]
-    assert [*section["rows"][0]] == [*section["rows"][1]]
+    (row,) = section["rows"]
+    assert section["name"] == "reuse-cost" and row["agents = sources"] == 2
+    assert row.pop("weighted / HAPPO") == "-" and len(row) == 5 and min(row.values()) > 0
     assert "these figures mean nothing" in " ".join(capsys.readouterr().out.split())
+
+
+def test_reuse_costs_have_the_same_columns_where_weighted_reuse_is_left_out(monkeypatch):
+    monkeypatch.setattr(measurements, "MOST_WEIGHTED", 2)
+    monkeypatch.setattr(measurements, "make_trainer", lambda *_: None)
+    monkeypatch.setattr(
+        programs, "learning", lambda *_: Side(lambda key: jnp.zeros(()), lambda x: (x + 1, ()))
+    )
+    two, four = measurements.reuse_cost(QUICK).rows
+    assert (two["agents = sources"], four["agents = sources"]) == (2, 4)
+    assert two["weighted / HAPPO"] > 0 and four["weighted / HAPPO"] == "-"
+    assert list(two) == list(four)
+    assert list(four)[2:] == [
+        f"{what} / HAPPO" for what in ("weighted", "paired", "sampled", "pairwise KL")
+    ]
 
 
 @pytest.mark.slow
@@ -201,23 +218,79 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def peer(tmp_path):
+def script(tmp_path):
     """Writes such a script and returns its path."""
     (tmp_path / "peer.py").write_text(PEER)
     return tmp_path / "peer.py"
 
 
-def test_a_peer_trains_with_our_settings_and_without_what_it_logs_with(peer, capsys):
+def test_a_peer_trains_with_our_settings_and_without_what_it_logs_with(script, capsys):
     before = {name: sys.modules.get(name) for name in LEFT_OUT}
-    make_peer = load_peer(peer)
+    make_peer = load_peer(script)
     assert {name: sys.modules.get(name) for name in LEFT_OUT} == before
     config = Config(num_envs=2, rollout_length=5, num_updates=3)
     settings = peer_settings(config, Hyperparams.create(actor_lr=0.25))
-    assert settings["TOTAL_TIMESTEPS"] == 30 and settings["UPDATE_EPOCHS"] == config.num_epochs
     total, totals = jax.jit(make_peer(settings))(jax.random.key(0))
     # Three updates of 0.25 each.
     assert totals.shape == (3,) and total - totals[0] == pytest.approx(0.75)
-    assert not capsys.readouterr().out and list(peer.parent.iterdir()) == [peer]
+    assert not capsys.readouterr().out and list(script.parent.iterdir()) == [script]
+
+
+def test_a_run_is_compiled_with_empty_caches_and_what_makes_it_counts(monkeypatch):
+    events, clock = [], SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    monkeypatch.setattr(jax, "clear_caches", lambda: events.append("caches cleared"))
+    monkeypatch.setattr(peer, "time", clock)
+    monkeypatch.setattr(timing, "time", clock)
+
+    def train(key):
+        clock.now += 4.0  # While it is traced.
+        return jax.random.uniform(key)
+
+    def make():
+        events.append("made")
+        clock.now += 3.0
+        return train
+
+    side = peer.whole_run(make, Config(num_envs=2, rollout_length=5, num_updates=3))
+    assert events == ["caches cleared", "made"]
+    assert side.compile_seconds == 7.0 and side.env_steps == 30
+
+
+def test_a_peer_is_given_every_setting_of_ours():
+    config = Config(
+        num_envs=4,
+        rollout_length=5,
+        num_updates=3,
+        num_epochs=6,
+        num_minibatches=2,
+        activation="relu",
+    )
+    hparams = Hyperparams.create(
+        actor_lr=0.25,
+        max_grad_norm=0.5,
+        gamma=0.75,
+        gae_lambda=0.875,
+        clip_eps=0.125,
+        ent_coef=0.0625,
+    )
+    assert peer_settings(config, hparams) == {
+        "ENV_NAME": "MPE_simple_spread_v3",
+        "ENV_KWARGS": {},
+        "NUM_ENVS": 4,
+        "NUM_STEPS": 5,
+        "TOTAL_TIMESTEPS": 60,  # 4 x 5 x 3.
+        "UPDATE_EPOCHS": 6,
+        "NUM_MINIBATCHES": 2,
+        "ACTIVATION": "relu",
+        "ANNEAL_LR": False,
+        "LR": 0.25,
+        "MAX_GRAD_NORM": 0.5,
+        "GAMMA": 0.75,
+        "GAE_LAMBDA": 0.875,
+        "CLIP_EPS": 0.125,
+        "ENT_COEF": 0.0625,
+        "VF_COEF": 0.5,
+    }
 
 
 @pytest.mark.parametrize(
@@ -237,9 +310,9 @@ def test_what_is_no_peer_is_a_usage_error(content, expected, tmp_path):
     assert expected in str(error.value) and str(path) in str(error.value)
 
 
-def test_a_peer_without_mpe_is_refused(peer, tmp_path, capsys):
+def test_a_peer_without_mpe_is_refused(script, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
-        bench.main(["growth", "--peer", str(peer), "--out", str(tmp_path / "bench")])
+        bench.main(["growth", "--peer", str(script), "--out", str(tmp_path / "bench")])
     assert "peer: expected mpe among what is measured, got growth" in " ".join(
         capsys.readouterr().err.split()
     )
@@ -256,9 +329,9 @@ def test_a_peer_that_is_not_there_is_refused_before_anything_is_measured(
 
 
 @pytest.mark.slow
-def test_a_peer_and_ours_are_two_rows_beside_what_mpe_measures(peer, tmp_path):
+def test_a_peer_and_ours_are_two_rows_beside_what_mpe_measures(script, tmp_path):
     pytest.importorskip("jaxmarl")
-    argv = ["mpe", "--peer", str(peer), "--quick", "--out", str(tmp_path / "bench")]
+    argv = ["mpe", "--peer", str(script), "--quick", "--out", str(tmp_path / "bench")]
     assert bench.main(argv) == 0
     _, section = json.loads((tmp_path / "bench" / "bench.json").read_text())["sections"]
     assert section["name"] == "mpe-peer"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -106,20 +107,24 @@ def series_of(figure: Figure, plan: Plan, result: Result) -> list[Series]:
 def measure(result: Result, figure: Figure, point: int) -> Measured:
     """Returns what claims compare: the end, and steps and seconds to the threshold, per seed.
 
-    Seconds are of the updates alone: what came before training has no share in the run's clock.
+    All lanes are one program, whose seconds they share evenly.
     """
     end = (result.evaluated if figure.evaluated else result.ends)(figure.metric, point)
     budget = result.steps_after(result.num_updates)
     steps, reached = result.steps_to(figure.metric, point, THRESHOLD)
-    seconds = (steps - result.steps_before_training) * seconds_per_step(result)
+    seconds = seconds_until(result, steps) / (result.num_points * result.num_seeds)
     return Measured(end, steps, reached, budget, seconds)
 
 
-def seconds_per_step(result: Result) -> float:
-    """Returns the seconds of training per environment step of one lane, without compiling.
+def seconds_until(result: Result, steps: Any) -> Any:
+    """Returns the seconds of the program that trains all lanes until each has done so many steps.
 
-    All lanes are one program, whose seconds they share evenly; what it took to log and to save is
-    among them.
+    They are spread evenly over the steps of training: steps before it take none.  Compiling is
+    not among them, but what it took to log and to save is.
+
+    Args:
+        result: the run.
+        steps: environment steps of a lane, a number or an array.
     """
-    num_lanes = result.num_points * result.num_seeds
-    return result.training["run_seconds"] / (num_lanes * result.env_steps)
+    share = (steps - result.steps_before_training) / result.env_steps
+    return share * result.training["run_seconds"]

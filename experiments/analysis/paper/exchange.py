@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.analysis.paper.evidence import Outcome, Series
+from experiments.analysis.paper.evidence import Outcome, Series, seconds_until
 from experiments.training.folder.files import write_json
 
 NUM_STEPS = 60
@@ -73,12 +73,10 @@ def _step_entries(
     series: Series, seed: int, moments: list[int], metrics: tuple[str, ...]
 ) -> dict[str, Any]:
     curves = {NAMES.get(name, name): series.seed_curve(name, seed) for name in metrics}
-    result = series.result
-    seconds = result.training["run_seconds"] / result.env_steps
     return {
         f"step_{number}": {
             "step_count": moment,
-            "elapsed_time": (moment - result.steps_before_training) * seconds,
+            "elapsed_time": seconds_until(series.result, moment),
             **{name: [_value_at(*curve, moment)] for name, curve in curves.items()},
         }
         for number, moment in enumerate(moments)

@@ -106,15 +106,16 @@ def summary_table(outcome: Outcome) -> Rows:
     """
     evaluated = [f"greedy {outcome.figure.metric}"] * outcome.figure.evaluated
     has_seconds = outcome.figure.kind == "sizes"
-    steps = [f"{what} to {THRESHOLD:g} of the optimum" for what in ("steps", "seconds")]
-    rows = [["", "seeds", *evaluated, *outcome.metrics, *steps[: 1 + has_seconds], "reached"]]
+    goal = f"to {THRESHOLD:g} of the optimum"
+    until = [f"steps {goal}", *[f"seconds {goal}"] * has_seconds, "reached"]
+    rows = [["", "seeds", *evaluated, *outcome.metrics, *until]]
     for series in outcome.series:
         ends = [series.measured.end] * outcome.figure.evaluated
         ends += [series.ends(metric) for metric in outcome.metrics]
         cells = [show(estimate(end), ".3g") for end in ends]
         measured = series.measured
         steps, reached = show_steps(measured.steps, measured.reached)
-        seconds = show_steps(measured.seconds, measured.reached, style=",.1f")[:has_seconds]
+        seconds = show_steps(measured.seconds, measured.reached, style=",.1f")[:1] * has_seconds
         cells += [steps, *seconds, reached]
         rows.append([series.label, str(outcome.num_seeds), *cells])
     return rows

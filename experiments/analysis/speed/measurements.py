@@ -24,16 +24,17 @@ from oatrpo_jax import Config, make_trainer
 def share(effort: Effort) -> Section:
     """Returns training's environment steps per second over those of random legal actions."""
     config, rows = effort.config, []
-    algorithms = ("happo", "mappo", "oappo", "oappo-auto", "hatrpo", "oatrpo")
+    algorithms = ("happo", "mappo", "oappo-auto", "hatrpo", "oatrpo")
     cases = {name: (name, config) for name in algorithms}
-    for estimator in ("weighted", "sampled"):
+    for estimator in ("weighted", "paired", "sampled"):
         cases[f"oappo, {estimator}"] = "oappo", replace(config, estimator=estimator)
     for name in ("maze", "smax:3m"):
         env = envs.make(name)
         sides = {"random actions": programs.random_actions(env, config)}
         sides |= {what: programs.training(env, *case) for what, case in cases.items()}
         rows += compare_rates(name, sides, effort.repeats)
-    return Section("Share of the raw rate: training, everybody admitted, over random ones", rows)
+    title = "Share of the raw rate: training, everybody admitted, over random legal actions"
+    return Section(title, rows)
 
 
 MOST_WEIGHTED = 16
@@ -57,7 +58,7 @@ def reuse_cost(effort: Effort) -> Section:
         sides = {
             name: programs.learning(trainer, programs.update) for name, trainer in trainers.items()
         }
-        sides["pairwise KL"] = programs.learning(trainers["sampled"], programs.pairwise_kl)
+        sides["pairwise KL"] = programs.learning(trainers["paired"], programs.pairwise_kl)
         time_in_turns([happo, *sides.values()], effort.repeats)
         ratios = {f"{name} / HAPPO": side.over(happo) for name, side in sides.items()}
         head = {"agents = sources": num_agents, "HAPPO, seconds": happo.median}
@@ -211,18 +212,16 @@ def stock(effort: Effort) -> Section:
 def mpe(effort: Effort) -> Section:
     """Returns the rate of IPPO on MPE over that of random actions.
 
-    The settings are the preset's, which are those of JaxMARL's own ``ippo_ff_mpe``, so that its
-    figure can be put beside this one.
+    The settings are JaxMARL's, so that the figure of its script can be put beside this one.
     """
-    name = "jaxmarl:MPE_simple_spread_v3"
-    env, preset = envs.make(name), get_preset(name, "ippo")
-    config = Config(**preset.config, rollout_length=effort.config.rollout_length)
+    env = envs.make(programs.MPE)
+    config, coefficients = programs.mpe_problem(effort)
     sides = {
         "random actions": programs.random_actions(env, config),
-        "ippo": programs.training(env, "ippo", config, **preset.hyperparams),
+        "ippo": programs.training(env, "ippo", config, **coefficients),
     }
     # A run takes some hundredths of a second.
-    rows = compare_rates(name, sides, 20 * effort.repeats)
+    rows = compare_rates(programs.MPE, sides, 20 * effort.repeats)
     return Section("MPE: IPPO over random actions, settings of the preset", rows)
 
 

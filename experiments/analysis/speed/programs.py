@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,17 +11,20 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from experiments.analysis.speed.timing import Side
+from experiments.analysis.speed.timing import Effort, Side
 from experiments.training.program import over_lanes
+from experiments.training.settings.defaults import get_preset
 from oatrpo_jax import Config, Hyperparams, Trainer, TrainState, make_trainer
 from oatrpo_jax.reuse.divergence import pairwise_divergence, rows_to_compare
 from oatrpo_jax.reuse.experience import make_experience
-from oatrpo_jax.reuse.rows import spaced_envs
 from oatrpo_jax.rollout import init_rollout, rollout
 from oatrpo_jax.types import MultiAgentEnv, Observation, Transition, acts_continuously
 
 OPEN_GATE = 1e6
 """A sigma that admits everybody: the most that reuse can cost."""
+
+MPE = "jaxmarl:MPE_simple_spread_v3"
+"""What JaxMARL's own ``ippo_ff_mpe`` trains on."""
 
 
 def checksum(*arrays: Any) -> Array:
@@ -107,6 +110,16 @@ def training(env: MultiAgentEnv, algorithm: str, config: Config, **hparams: floa
     )
 
 
+def mpe_problem(effort: Effort) -> tuple[Config, Mapping[str, float]]:
+    """Returns settings and coefficients of IPPO on `MPE`.
+
+    They are the preset's, which are those of JaxMARL's own ``ippo_ff_mpe``; a rollout is as long
+    as the effort says.
+    """
+    preset = get_preset(MPE, "ippo")
+    return Config(**preset.config, rollout_length=effort.config.rollout_length), preset.hyperparams
+
+
 def training_lanes(trainer: Trainer, num_points: int, num_seeds: int) -> Side:
     """Returns one rollout and update of a grid, all lanes in one program as in a run."""
     hparams = Hyperparams.create(reuse_sigma=jnp.linspace(0.05, 0.2, num_points))
@@ -150,14 +163,14 @@ def pairwise_kl(trainer: Trainer, state: TrainState, trajectory: Transition) -> 
 
     The learner is one that may reuse others' experience.
     """
-    config, policy, learner = trainer.config, trainer.learner.policy, state.learner
-    actors, (length, num_envs) = learner.policies.params, trajectory.reward.shape
-    envs = spaced_envs((len(learner.labels), length, num_envs), config.divergence_rows)
-    rows = jax.tree.map(lambda x: x[:, envs], trajectory)
-    memory = jax.tree.map(lambda x: x[envs], state.rollout.memory)
-    nothing = jnp.zeros((length, len(envs), 1))
-    num_policies = trainer.learner.num_policies
-    experience = make_experience(num_policies, learner.labels, rows, memory, nothing)
+    policy, actors = trainer.learner.policy, state.learner.policies.params
+    experience = make_experience(
+        trainer.learner.num_policies,
+        state.learner.labels,
+        trajectory,
+        state.rollout.memory,
+        advantage=jnp.zeros((*trajectory.reward.shape, 1)),
+    )
     compared = rows_to_compare(policy, actors, experience)
     return pairwise_divergence(policy, actors, compared, Hyperparams.create())
 

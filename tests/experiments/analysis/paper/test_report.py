@@ -12,9 +12,12 @@ from PIL import Image
 
 from experiments import reproduce
 from experiments.analysis.paper import cache
-from experiments.analysis.paper.report import describe_matrices, save_report
+from experiments.analysis.paper.evidence import Outcome
+from experiments.analysis.paper.figures import FIGURE_3B, FIGURE_AGENTS
+from experiments.analysis.paper.report import describe_matrices, save_report, summary_table
 from experiments.analysis.results import read_result
 from tests.experiments.analysis.paper.browser import PROGRAM, Page
+from tests.experiments.analysis.paper.made_up_series import make_series
 from tests.experiments.made_up_runs import SIZES, write_run
 
 
@@ -74,6 +77,22 @@ def test_what_another_version_left_is_not_in_the_report(root: Path, tmp_path: Pa
     page = json.loads((root / "figure-3d" / "page.json").read_text()) | change
     (folder / "page.json").write_text(json.dumps(page))
     assert "left by another version" not in save_report(tmp_path).read_text()
+
+
+def test_a_table_has_seconds_to_the_threshold_over_sizes_and_nowhere_else(tmp_path: Path):
+    series = make_series(tmp_path / "run", "oappo")
+    header, row = summary_table(Outcome(FIGURE_AGENTS, (series,), (), 2))
+    assert header[-3:] == [
+        "steps to 0.9 of the optimum",
+        "seconds to 0.9 of the optimum",
+        "reached",
+    ]
+    # Nine of ten updates of 32 steps; 2 seconds for both seeds.
+    assert row[-3:] == ["288 [288, 288]", "0.9 [0.9, 0.9]", "2 of 2"]
+    header, row = summary_table(Outcome(FIGURE_3B, (series,), (), 2))
+    assert header[-2:] == ["steps to 0.9 of the optimum", "reached"]
+    assert row[-2:] == ["288 [288, 288]", "2 of 2"]
+    assert "seconds" not in " ".join(header)
 
 
 def test_the_matrices_of_a_report_are_at_the_updates_that_they_were_logged_in(tmp_path: Path):
