@@ -57,7 +57,7 @@ class Bench:
             operations per second beside a matrix product's. stock: our SMAX beside jaxmarl's. mpe:
             training on MPE over random actions, and with --peer beside a stock script. football:
             the academy beside the original engine. All that can be measured here if none is named.
-        peer: with mpe: a copy of JaxMARL's baselines/IPPO/ippo_ff_mpe.py. It is run, with nothing
+        peer: with mpe: a copy of JaxMARL's script baselines/IPPO/ippo_ff_mpe. It is run, nothing
             logged, in turns with ours of the same network, batch and passes: steps per second, and
             seconds to compile.
         out: folder for bench.json.

@@ -17,6 +17,7 @@ from experiments.training.settings.defaults import get_preset
 from oatrpo_jax import Config, Hyperparams, Trainer, TrainState, make_trainer
 from oatrpo_jax.reuse.divergence import pairwise_divergence, rows_to_compare
 from oatrpo_jax.reuse.experience import make_experience
+from oatrpo_jax.reuse.rows import spaced_envs
 from oatrpo_jax.rollout import init_rollout, rollout
 from oatrpo_jax.types import MultiAgentEnv, Observation, Transition, acts_continuously
 
@@ -161,16 +162,17 @@ def update(trainer: Trainer, state: TrainState, trajectory: Transition) -> Array
 def pairwise_kl(trainer: Trainer, state: TrainState, trajectory: Transition) -> Array:
     """Returns how far all policies are from all agents', ``[G, N]``, on `divergence_rows` rows.
 
-    The learner is one that may reuse others' experience.
+    Only these are put in order by agent, as an update does so with all of them anyway.  The
+    learner is one that may reuse others' experience.
     """
     policy, actors = trainer.learner.policy, state.learner.policies.params
-    experience = make_experience(
-        trainer.learner.num_policies,
-        state.learner.labels,
-        trajectory,
-        state.rollout.memory,
-        advantage=jnp.zeros((*trajectory.reward.shape, 1)),
-    )
+    labels, config = state.learner.labels, trainer.config
+    shape = len(labels), config.rollout_length, config.num_envs
+    envs = spaced_envs(shape, config.divergence_rows)
+    rows = jax.tree.map(lambda x: x[:, envs], trajectory)
+    memory = jax.tree.map(lambda x: x[envs], state.rollout.memory)
+    nothing = jnp.zeros((*rows.reward.shape, 1))
+    experience = make_experience(trainer.learner.num_policies, labels, rows, memory, nothing)
     compared = rows_to_compare(policy, actors, experience)
     return pairwise_divergence(policy, actors, compared, Hyperparams.create())
 
