@@ -88,7 +88,8 @@ class Side:
         """Compiles ``advance`` and runs it once; each run goes on from the carry of the last."""
         self._carry = jax.jit(init)(jax.random.key(0))
         start = time.perf_counter()
-        self._advance = jax.jit(advance).lower(self._carry).compile()
+        # Donated, lest what a carry keeps is copied: a rollout that all updates learn from.
+        self._advance = jax.jit(advance, donate_argnums=0).lower(self._carry).compile()
         self.compile_seconds = time.perf_counter() - start
         memory = self._advance.memory_analysis()
         self.temporaries = memory.temp_size_in_bytes / 1e6 if memory else 0.0
