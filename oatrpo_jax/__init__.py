@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oatrpo_jax.algorithms import ALGORITHMS, Algorithm, fixed_algorithm, get_algorithm
-    from oatrpo_jax.config import Config, Hyperparams
+    from oatrpo_jax.config import Config
     from oatrpo_jax.env_check import check_env
     from oatrpo_jax.env_spec import EnvSpec
     from oatrpo_jax.export import actor_parameters, export_actors
+    from oatrpo_jax.hyperparams import Hyperparams
     from oatrpo_jax.learner import Learner, LearnerState, make_learner
     from oatrpo_jax.runs import TrainedRun, load_run
     from oatrpo_jax.train import Trainer, TrainState, make_train, make_trainer
@@ -47,9 +48,10 @@ __all__ = [
 
 _MODULE_OF = {
     **dict.fromkeys(("ALGORITHMS", "Algorithm", "fixed_algorithm", "get_algorithm"), "algorithms"),
-    **dict.fromkeys(("Config", "Hyperparams"), "config"),
+    "Config": "config",
     "check_env": "env_check",
     "EnvSpec": "env_spec",
+    "Hyperparams": "hyperparams",
     **dict.fromkeys(("actor_parameters", "export_actors"), "export"),
     **dict.fromkeys(("Learner", "LearnerState", "make_learner"), "learner"),
     **dict.fromkeys(("TrainedRun", "load_run"), "runs"),

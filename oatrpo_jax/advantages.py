@@ -8,7 +8,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.config import Config
+from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.ranges import TINY
 from oatrpo_jax.types import Transition
 
@@ -113,14 +114,21 @@ RESOLUTION = 1e-6
 """Least deviation told from rounding, as a share of the mean: eight float32 steps."""
 
 
-def mean_and_variance(x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+def mean_and_variance(
+    x: jax.Array, mask: jax.Array, axis: tuple[int, ...] | None = None
+) -> tuple[jax.Array, jax.Array]:
     """Returns the mean over the entries where ``mask`` is True, and the variance about it.
 
     The mean is taken in two steps, as a sum of many float32 numbers is off by several digits.
+
+    Args:
+        x: ``[..., F]``, or of any shape if there is no axis.
+        mask: bool, of a shape that broadcasts to that of x.
+        axis: leading axes to go over; all if not given.
     """
-    rough = masked_mean(x, mask)
-    mean = rough + masked_mean(x - rough, mask)
-    return mean, masked_mean(jnp.square(x - mean), mask)
+    rough = masked_mean(x, mask, axis)
+    mean = rough + masked_mean(x - rough, mask, axis)
+    return mean, masked_mean(jnp.square(x - mean), mask, axis)
 
 
 def scale_of(mean: jax.Array, variance: jax.Array) -> jax.Array:

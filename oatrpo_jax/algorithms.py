@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.config import Config
+from oatrpo_jax.hyperparams import ENDS, Hyperparams
 from oatrpo_jax.reuse.rules import (
     DIVERGENCE,
     ReuseRule,
@@ -90,6 +91,7 @@ class Algorithm:
             names |= {"estimator"}
         if self.finds_clusters:
             names |= _READ_TO_GROUP
+        names |= {end for name, end in ENDS.items() if name in names}
         if config.log_affinity:
             names |= DIVERGENCE
         if config.divergence != "quantile":
@@ -101,10 +103,8 @@ class Algorithm:
 
 _READ_OF_GAUSSIANS = frozenset({"initial_log_std"})
 _READ_TO_GROUP = frozenset({"grouping_steps", "grouping_epochs"})
-_ALWAYS_READ = frozenset(
-    {field.name for field in dataclasses.fields(Config)}
-    | {field.name for field in dataclasses.fields(Hyperparams)}
-) - (
+_FIELDS = (*dataclasses.fields(Config), *dataclasses.fields(Hyperparams))
+_ALWAYS_READ = frozenset(field.name for field in _FIELDS if field.default is not None) - (
     CLIP.reads
     | CLIP.reads_when_shared
     | TRUST_REGION.reads

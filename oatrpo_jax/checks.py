@@ -11,8 +11,8 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
-from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.env_spec import EnvSpec
+from oatrpo_jax.hyperparams import ENDS, Hyperparams
 from oatrpo_jax.types import Observation, Transition, aval_of
 
 READ_TO_ACT = ("agents_view", "action_mask", "active")
@@ -146,13 +146,20 @@ def _check_state(state: Any, num_agents: int) -> None:
 
 
 def _check_scalars(hparams: Hyperparams) -> None:
-    """Raises a ValueError that names what was swept, unless all coefficients are scalars."""
+    """Raises a ValueError unless all coefficients are scalars in force, naming what is not."""
     if not isinstance(hparams, Hyperparams):
         raise ValueError(
             f"hparams: expected Hyperparams, got {type(hparams).__name__}; make them by "
             "Hyperparams.create(gamma=0.9)"
         )
-    values = {field.name: getattr(hparams, field.name) for field in dataclasses.fields(hparams)}
+    if ends := hparams.ends():
+        raise ValueError(
+            f"{', '.join(ENDS[name] for name in ends)}: expected coefficients in force, got "
+            "a schedule; hparams.at(update, num_updates) gives those of one update"
+        )
+    # What is not given of a schedule is None.
+    fields = {field.name: getattr(hparams, field.name) for field in dataclasses.fields(hparams)}
+    values = {name: value for name, value in fields.items() if value is not None}
     shapes = {name: _typed(name, value).shape for name, value in values.items()}
     shaped = [name for name, shape in shapes.items() if shape]
     if not shaped:

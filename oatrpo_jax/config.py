@@ -1,4 +1,4 @@
-"""What a user sets: `Config` shapes the program, `Hyperparams` are arrays that flow through it."""
+"""Static settings: what shapes the program.  Coefficients that flow through it: `hyperparams`."""
 
 from __future__ import annotations
 
@@ -6,25 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-import jax
-import jax.numpy as jnp
-from flax import struct
-
-from oatrpo_jax.ranges import (
-    AT_LEAST_ONE,
-    BELOW_ONE,
-    INSIDE_UNIT,
-    LOG_STD,
-    NOT_NEGATIVE,
-    POSITIVE,
-    UNIT,
-    Range,
-    as_coefficient,
-    check_count,
-    check_number,
-    check_range,
-    is_count,
-)
+from oatrpo_jax.ranges import LOG_STD, Range, check_count, check_number, is_count
 
 
 def _setting(default: Any, doc: str, least: int = 1, allowed: Range | None = None) -> Any:
@@ -81,6 +63,10 @@ class Config:
         "huber", "the critic's loss; clipped takes the worse of the loss and its clipped form"
     )
     normalise_values: bool = _setting(True, "let the critic predict standardised returns")
+    normalise_inputs: bool = _setting(
+        False,
+        "standardise what networks see, by its running mean and deviation over all agents together",
+    )
     hidden_sizes: tuple[int, ...] = _setting((64, 64), "widths of the hidden layers")
     activation: Literal["tanh", "relu"] = _setting("tanh", "nonlinearity of the hidden layers")
     layer_norm: bool = _setting(False, "normalise the hidden layers")
@@ -148,94 +134,3 @@ class Config:
     def grouping_length(self) -> int:
         """Steps of each environment that are `grouping_steps` together, or just above."""
         return -(-self.grouping_steps // self.num_envs)
-
-
-def _coefficient(default: float, allowed: Range, doc: str) -> Any:
-    return struct.field(default=default, metadata={"doc": doc, "range": allowed})
-
-
-@struct.dataclass
-class Hyperparams:
-    """Every coefficient, as float32 arrays: `vmap` over a leading axis sweeps them in one program.
-
-    Make one with `create`, which checks ranges and sees to the types.
-    """
-
-    actor_lr: jax.Array = _coefficient(5e-4, UNIT, "Adam's learning rate of the actors")
-    critic_lr: jax.Array = _coefficient(5e-4, UNIT, "Adam's learning rate of the critic")
-    max_grad_norm: jax.Array = _coefficient(10.0, POSITIVE, "global norm that gradients keep to")
-    gamma: jax.Array = _coefficient(0.99, UNIT, "discount per step")
-    gae_lambda: jax.Array = _coefficient(0.95, UNIT, "lambda of generalised advantage estimation")
-    ent_coef: jax.Array = _coefficient(0.01, NOT_NEGATIVE, "weight of the entropy bonus")
-    clip_eps: jax.Array = _coefficient(0.2, POSITIVE, "how far a ratio may move from 1 and gain")
-    dual_clip: jax.Array = _coefficient(
-        3.0,
-        AT_LEAST_ONE,
-        "cap on others' ratios: where the advantage is negative, or before the step on any with "
-        "clip_center own",
-    )
-    reuse_sigma: jax.Array = _coefficient(
-        0.1,
-        NOT_NEGATIVE,
-        "KL below which another agent's experience is admitted (0 admits nobody's)",
-    )
-    reuse_lambda: jax.Array = _coefficient(
-        0.7, UNIT, "weight of an agent's own experience when it has others' too (1 uses no other's)"
-    )
-    seac_coef: jax.Array = _coefficient(
-        1.0, NOT_NEGATIVE, "weight of each other agent's experience in SEAC (0 uses no other's)"
-    )
-    divergence_quantile: jax.Array = _coefficient(
-        0.9, UNIT, "quantile of the rows' KL that the gate looks at, with divergence = quantile"
-    )
-    kl_threshold: jax.Array = _coefficient(
-        0.01, POSITIVE, "radius delta of the trust region, in nats of mean KL"
-    )
-    cg_damping: jax.Array = _coefficient(
-        1e-3, NOT_NEGATIVE, "added to the Fisher matrix's diagonal"
-    )
-    line_search_decay: jax.Array = _coefficient(
-        0.8, INSIDE_UNIT, "step shrinkage per rejected candidate"
-    )
-    accept_ratio: jax.Array = _coefficient(
-        0.5, UNIT, "share of the predicted improvement that a candidate must reach"
-    )
-    huber_delta: jax.Array = _coefficient(
-        10.0, POSITIVE, "error beyond which the critic's loss grows linearly"
-    )
-    value_clip_eps: jax.Array = _coefficient(
-        0.2, POSITIVE, "how far a value may move and gain, with value_loss = clipped"
-    )
-    value_norm_decay: jax.Array = _coefficient(
-        0.99, BELOW_ONE, "share of the running return statistics kept per update"
-    )
-
-    @classmethod
-    def create(cls, **coefficients: Any) -> Hyperparams:
-        """Returns hyperparameters as float32 arrays, the ones not given at their defaults.
-
-        Arrays given are broadcast against each other and every other leaf follows, so that the
-        result can be vmapped: ``create(reuse_sigma=[0.01, 0.1])`` has leaves of shape ``[2]``.
-
-        Raises:
-            ValueError: for an unknown name, a value that is no number, not finite or out of
-                range, or shapes that do not broadcast.
-        """
-        known = {field.name: field for field in dataclasses.fields(cls)}
-        if unknown := sorted(coefficients.keys() - known.keys()):
-            raise ValueError(
-                f"unknown hyperparameter {', '.join(unknown)}; expected {', '.join(known)}"
-            )
-        values = {
-            name: as_coefficient(name, coefficients.get(name, field.default))
-            for name, field in known.items()
-        }
-        for name, value in values.items():
-            metadata = known[name].metadata
-            check_range(f"{name} ({metadata['doc']})", value, metadata["range"])
-        shapes = {name: value.shape for name, value in values.items() if value.shape}
-        try:
-            shape = jnp.broadcast_shapes((), *shapes.values())
-        except ValueError:
-            raise ValueError(f"expected shapes that broadcast, got {shapes}") from None
-        return cls(**{name: jnp.broadcast_to(value, shape) for name, value in values.items()})

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.checks import check_labels
 from oatrpo_jax.learner import Learner, LearnerState
-from oatrpo_jax.policies.acting import step_team
 from oatrpo_jax.policies.policy import Policy
 
 if TYPE_CHECKING:
@@ -22,17 +21,29 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 def actor_parameters(state: LearnerState) -> dict[str, jax.Array]:
     """Returns the actors' parameters ``[G, ...]`` by name, such as ``params/MLP_0/Dense_0/bias``.
 
-    What `export_actors` returns takes them in this form.
+    What `export_actors` returns takes them in this form.  Where inputs are standardised, the
+    statistics of views are among them: ``views/mean`` and ``views/variance``, ``[O]``.
     """
-    leaves, _ = jax.tree_util.tree_flatten_with_path(state.policies.params)
+    leaves, _ = jax.tree_util.tree_flatten_with_path(_read_to_act(state))
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def _read_to_act(state: LearnerState) -> dict[str, Any]:
+    """Returns all that policies act by, as a tree of arrays."""
+    if (norm := state.input_norm) is None:
+        return state.policies.params
+    views = {"mean": norm.views.mean, "variance": norm.views.variance}
+    return {**state.policies.params, "views": views}
 
 
 def with_actors(state: LearnerState, actors: Mapping[str, jax.Array]) -> LearnerState:
     """Returns the learner acting by other parameters, in the form of `actor_parameters`."""
-    tree = jax.tree.structure(state.policies.params)
+    tree = jax.tree.structure(_read_to_act(state))
     params = jax.tree.unflatten(tree, [actors[name] for name in actor_parameters(state)])
-    return state._replace(policies=state.policies._replace(params=params))
+    if (norm := state.input_norm) is not None:
+        norm = norm._replace(views=norm.views._replace(**params.pop("views")))
+    policies = state.policies._replace(params=params)
+    return state._replace(policies=policies, input_norm=norm)
 
 
 def export_actors(
@@ -85,8 +96,8 @@ def _acting(learner: Learner, state: LearnerState) -> Callable[..., tuple[jax.Ar
     def act(
         params: Mapping[str, jax.Array], agents_view: jax.Array, action_mask: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        actors = with_actors(state, params).policies.params
-        outputs, _ = step_team(learner.policy, actors, state.labels, agents_view, action_mask, None)
+        acting = with_actors(state, params)
+        outputs, _ = learner.parts.step_team(acting, agents_view, action_mask, None)
         return _results(learner.policy, outputs)
 
     return act
@@ -101,12 +112,10 @@ def _remembering(learner: Learner, state: LearnerState) -> Callable[..., tuple[j
         agents_view: jax.Array,
         action_mask: jax.Array,
     ) -> tuple[jax.Array, ...]:
-        actors = with_actors(state, params).policies.params
+        acting = with_actors(state, params)
         # Agents that remember what they need to act alone: L is 1.
         before = jnp.expand_dims(memory, -2)
-        outputs, after = step_team(
-            learner.policy, actors, state.labels, agents_view, action_mask, before
-        )
+        outputs, after = learner.parts.step_team(acting, agents_view, action_mask, before)
         return jnp.squeeze(jnp.asarray(after), -2), *_results(learner.policy, outputs)
 
     return act

@@ -12,11 +12,12 @@ import numpy as np
 
 from oatrpo_jax import checks
 from oatrpo_jax.algorithms import Algorithm, get_algorithm
-from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.config import Config
 from oatrpo_jax.critics.critic import Critic, ValueNorm
 from oatrpo_jax.env_spec import EnvSpec
+from oatrpo_jax.hyperparams import Hyperparams
+from oatrpo_jax.input_norm import InputNorm
 from oatrpo_jax.optimiser import Learning, adam_init
-from oatrpo_jax.policies.acting import step_team
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.types import Observation, Transition, in_float32
 from oatrpo_jax.update import LearnerState, Parts, update_learner
@@ -70,6 +71,9 @@ class Learner:
             critics=Learning(critics, jax.vmap(adam_init)(critics)),
             value_norm=ValueNorm.create(self.config.normalise_values),
             labels=jnp.asarray(self.policy_of, jnp.int32),
+            input_norm=InputNorm.create(self.spec.view_size, len(features))
+            if self.config.normalise_inputs
+            else None,
         )
 
     def regroup(self, state: LearnerState, labels: Sequence[int] | jax.Array) -> LearnerState:
@@ -172,8 +176,7 @@ class Learner:
         """Returns outputs and memory; a ValueError unless the memory fits what is seen."""
         advice = "learner.start(num_envs) makes the first one, and act gives the next"
         self._check_memory(memory, view.shape[:-1], {1, self.num_memories}, advice)
-        params, memory = state.policies.params, in_float32(memory)
-        return step_team(self.policy, params, state.labels, view, mask, memory)
+        return self.parts.step_team(state, view, mask, in_float32(memory))
 
     def _check_memory(
         self, memory: jax.Array | None, each: tuple[int, ...], legal: set[int], advice: str
@@ -189,7 +192,8 @@ class Learner:
         """
         reads = checks.READ_TO_VALUE[self.algorithm.has_central_critic]
         checks.check_observation(self.spec, state, observation, reads)
-        return state.value_norm.denormalise(self.parts.critic_output(state, observation))
+        features = self.parts.critic_features(state, observation)
+        return state.value_norm.denormalise(self.parts.critic_output(state, features))
 
     def update(
         self,
@@ -204,7 +208,7 @@ class Learner:
         Args:
             state: the learner's, with which the trajectory was collected.
             trajectory: a Transition with leading axes ``[T, E]``, any T and E.
-            hparams: coefficients, scalars.
+            hparams: coefficients, scalars and without ends: `Hyperparams.at` gives those in force.
             key: consumed.
             memory: ``[E, N, L, H]`` before the trajectory's first step, see `start`; None where
                 policies remember nothing.

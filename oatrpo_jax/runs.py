@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
-from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.config import Config
 from oatrpo_jax.env_spec import EnvSpec
 from oatrpo_jax.export import actor_parameters, with_actors
+from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.learner import Learner, LearnerState, make_learner
 from oatrpo_jax.reuse.rules import allowed_reuse
 from oatrpo_jax.run_folder import choose_point, choose_seed, read_config, restore

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from oatrpo_jax.advantages import masked_mean
 from oatrpo_jax.algorithms import Algorithm
-from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.divergence import divergence_from_sources

@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.algorithms import Algorithm
-from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.config import Config
 from oatrpo_jax.env_check import check_env
 from oatrpo_jax.env_spec import EnvSpec
 from oatrpo_jax.grouping import Grouping, group_agents
+from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.keys import Purpose, branch
 from oatrpo_jax.learner import Learner, LearnerState, make_learner
 from oatrpo_jax.ranges import MAX_COUNT, check_count
@@ -80,7 +81,13 @@ class Trainer:
         return TrainState(learner, environments, run_key, jnp.int32(0)), grouping
 
     def step(self, state: TrainState, hparams: Hyperparams) -> tuple[TrainState, Metrics]:
-        """Returns the state after one rollout and one update, and a flat dict of metrics."""
+        """Returns the state after one rollout and one update, and a flat dict of metrics.
+
+        ``schedule/<name>`` is the value in force of a coefficient that has an end and is read.
+        """
+        reads = self.learner.algorithm.reads(self.config)
+        scheduled = [name for name in hparams.ends() if name in reads]
+        hparams = hparams.at(state.num_updates, self.config.num_updates)
         rollout_key, update_key, key = jax.random.split(state.key, 3)
         environments, trajectory, episodes = rollout(
             self.env,
@@ -93,7 +100,8 @@ class Trainer:
         learner, metrics = self.learner.update(
             state.learner, trajectory, hparams, update_key, memory=state.rollout.memory
         )
-        metrics = summarise_episodes(episodes) | metrics
+        in_force = {f"schedule/{name}": getattr(hparams, name) for name in scheduled}
+        metrics = summarise_episodes(episodes) | metrics | in_force
         return TrainState(learner, environments, key, state.num_updates + 1), metrics
 
     def evaluate(

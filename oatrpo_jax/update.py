@@ -11,13 +11,15 @@ import numpy as np
 
 from oatrpo_jax.advantages import trajectory_advantage
 from oatrpo_jax.algorithms import Algorithm
-from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.critics.critic import Critic, ValueNorm, critic_features
 from oatrpo_jax.critics.shared_values import importance_ratio, own_judgement
 from oatrpo_jax.critics.value_update import Returns, update_critics
+from oatrpo_jax.hyperparams import Hyperparams
+from oatrpo_jax.input_norm import InputNorm
 from oatrpo_jax.optimiser import Learning
+from oatrpo_jax.policies.acting import step_team
 from oatrpo_jax.policies.policy import Policy
-from oatrpo_jax.reuse.experience import by_agent, make_experience
+from oatrpo_jax.reuse.experience import PerLearner, by_agent, make_experience
 from oatrpo_jax.reuse.planning import UpdatePlan, make_plan
 from oatrpo_jax.reuse.rules import own_share
 from oatrpo_jax.sequential_update import update_policies
@@ -32,12 +34,22 @@ class LearnerState(NamedTuple):
         critics: the same of the critics, leading axis ``[C]``.
         value_norm: statistics of the returns.
         labels: ``[N]`` int32, the policy that each agent acts with.  `Learner.regroup` changes it.
+        input_norm: statistics of what networks see; None where it is not standardised.
     """
 
     policies: Learning
     critics: Learning
     value_norm: ValueNorm
     labels: jax.Array
+    input_norm: InputNorm | None = None
+
+    def normalised_views(self, views: jax.Array) -> jax.Array:
+        """Returns ``[..., O]`` views as policies see them."""
+        return views if self.input_norm is None else self.input_norm.views.normalise(views)
+
+    def normalised_features(self, features: jax.Array) -> jax.Array:
+        """Returns ``[..., F]`` features as critics see them."""
+        return features if self.input_norm is None else self.input_norm.features.normalise(features)
 
 
 @dataclass(frozen=True)
@@ -54,9 +66,23 @@ class Parts:
     policy: Policy
     critic: Critic
 
-    def critic_output(self, state: LearnerState, observation: Observation) -> jax.Array:
-        """Returns the values in units of the critics' output, ``[..., 1]`` or ``[..., N]``."""
+    def step_team(
+        self, state: LearnerState, view: jax.Array, mask: jax.Array, memory: jax.Array | None
+    ) -> tuple[jax.Array, jax.Array | None]:
+        """Returns outputs and memory afterwards of the policies that agents act with.
+
+        ``[..., N, Z]`` and ``[..., N, L, H]``; for the arguments see `Learner.outputs`.
+        """
+        params, seen = state.policies.params, state.normalised_views(view)
+        return step_team(self.policy, params, state.labels, seen, mask, memory)
+
+    def critic_features(self, state: LearnerState, observation: Observation) -> jax.Array:
+        """Returns what the critic slots see, ``[..., 1, S]`` or ``[..., N, O]``."""
         features = critic_features(observation, self.algorithm.has_central_critic)
+        return state.normalised_features(features)
+
+    def critic_output(self, state: LearnerState, features: jax.Array) -> jax.Array:
+        """Returns the values in units of the critics' output, ``[..., 1]`` or ``[..., N]``."""
         critic_of = np.zeros(1, int) if self.algorithm.has_central_critic else state.labels
         params = jax.tree.map(lambda x: x[critic_of], state.critics.params)
         output = jax.vmap(self.critic.apply, in_axes=(0, -2), out_axes=-1)(params, features)
@@ -73,14 +99,17 @@ def update_learner(
 ) -> tuple[LearnerState, dict[str, jax.Array]]:
     """Returns the state after one iteration of the algorithm, and metrics; see `Learner.update`."""
     seen, norm = trajectory.observation, state.value_norm
-    output = parts.critic_output(state, seen)
+    features = parts.critic_features(state, seen)
+    output = parts.critic_output(state, features)
     value = norm.denormalise(output)
-    next_value = norm.denormalise(parts.critic_output(state, trajectory.next_observation))
+    next_features = parts.critic_features(state, trajectory.next_observation)
+    next_value = norm.denormalise(parts.critic_output(state, next_features))
     advantage = trajectory_advantage(trajectory, value, next_value, parts.policy.config, hparams)
     returns = value + advantage
     order_key, policy_key, critic_key = jax.random.split(key, 3)
     num_policies = len(jax.tree.leaves(state.policies.params)[0])
-    experience = make_experience(num_policies, state.labels, trajectory, memory, advantage)
+    views = state.normalised_views(seen.active_views)
+    experience = make_experience(num_policies, state.labels, trajectory, views, memory, advantage)
     if parts.algorithm.shares_values:
         judgement = own_judgement(
             parts.critic, state.critics.params, norm, experience.slots, by_agent(returns)
@@ -101,26 +130,34 @@ def update_learner(
         parts.critic,
         state.critics,
         norm,
-        _returns(parts, state, seen, output, returns, plan),
+        Returns(features, output, returns, *_shares(parts, state, plan)),
         hparams,
         critic_key,
     )
     metrics = policy_metrics | critic_metrics | reuse_metrics
-    return LearnerState(policies, critics, norm, state.labels), metrics
+    # Not before: ratios are exact as long as networks see by what they acted by.
+    input_norm = _next_input_norm(parts, state, seen)
+    return LearnerState(policies, critics, norm, state.labels, input_norm), metrics
 
 
-def _returns(
-    parts: Parts,
-    state: LearnerState,
-    seen: Observation,
-    output: jax.Array,
-    returns: jax.Array,
-    plan: UpdatePlan,
-) -> Returns:
-    """Returns what critics are to learn, and how much of it each of them."""
-    central, ratio_of = parts.algorithm.has_central_critic, None
-    weights = jnp.ones((1, 1), jnp.float32) if central else own_share(plan.experience.own)
+def _next_input_norm(parts: Parts, state: LearnerState, seen: Observation) -> InputNorm | None:
+    """Returns the statistics of what networks see, with what they have seen in a rollout."""
+    if (norm := state.input_norm) is None:
+        return None
+    central = parts.algorithm.has_central_critic
+    features = critic_features(seen, central)
+    is_counted = jnp.ones(features.shape[:-1], bool) if central else seen.active
+    views = norm.views.update(seen.active_views, seen.active)
+    return InputNorm(views, norm.features.update(features, is_counted))
+
+
+def _shares(
+    parts: Parts, state: LearnerState, plan: UpdatePlan
+) -> tuple[jax.Array, PerLearner | None]:
+    """Returns how much each critic learns from each slot, and the ratios of its rows, if any."""
     if parts.algorithm.shares_values:
-        weights = plan.weights
         ratio_of = importance_ratio(parts.policy, state.policies.params, plan.experience)
-    return Returns(critic_features(seen, central), output, returns, weights, ratio_of)
+        return plan.weights, ratio_of
+    if parts.algorithm.has_central_critic:
+        return jnp.ones((1, 1), jnp.float32), None
+    return own_share(plan.experience.own), None

@@ -11,7 +11,8 @@ from experiments.analysis.results import Result
 from experiments.training.settings.defaults import get_preset
 from experiments.training.settings.labels import value_texts
 from oatrpo_jax.algorithms import ALGORITHMS
-from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.config import Config
+from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.reuse.rules import DIVERGENCE
 
 MAX_NAMES = 3

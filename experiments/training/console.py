@@ -114,3 +114,14 @@ class ProgressLine:
             return "no episode has ended yet"
         means = "  ".join(f"{name} {mean:.3f}" for name, mean in self._recent.items())
         return f"{means}  (mean of {self._num_episodes:,} episodes)"
+
+
+def say_horizon(experiment: Experiment, console: Console) -> None:
+    """Says that schedules keep the updates that they were given, if there are more by now."""
+    updates, config = experiment.schedule_updates, experiment.config
+    if updates is not None and updates < config.num_updates:
+        console.print(
+            f"schedules end with update {updates} as the run began, and coefficients stay there; "
+            f"--schedule-steps {experiment.total_steps} stretches them over all",
+            soft_wrap=True,
+        )

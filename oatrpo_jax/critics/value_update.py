@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import optax
 
 from oatrpo_jax.advantages import masked_mean
-from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.critics.critic import Critic, ValueNorm, explained_variance, value_loss
+from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.optimiser import Learning, adam_step
 from oatrpo_jax.reuse.experience import PerLearner
 from oatrpo_jax.reuse.rows import minibatch_envs, take_envs

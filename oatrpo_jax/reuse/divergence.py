@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.advantages import divisor, masked_mean
-from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.config import Config
+from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.experience import Experience
 from oatrpo_jax.reuse.rows import spaced_envs, subsample_envs

@@ -85,6 +85,7 @@ def make_experience(
     num_policies: int,
     labels: jax.Array,
     trajectory: Transition,
+    views: jax.Array,
     memory: jax.Array | None,
     advantage: jax.Array,
 ) -> Experience:
@@ -94,6 +95,7 @@ def make_experience(
         num_policies: G.
         labels: ``[N]`` the policy that each agent acted with.
         trajectory: a Transition with leading axes ``[T, E]``.
+        views: ``[T, E, N, O]`` as policies see them.
         memory: ``[E, N, L, H]`` before the first row; None where policies remember nothing.
         advantage: ``[T, E, 1]``, or ``[T, E, N]`` if each agent has its own.
     """
@@ -103,7 +105,7 @@ def make_experience(
         recall, memories = recall_rollout(memory, trajectory, labels)
     each = jnp.broadcast_to(advantage, trajectory.log_prob.shape)
     slots = Slots(
-        agents_view=by_agent(seen.active_views),
+        agents_view=by_agent(views),
         action_mask=by_agent(seen.action_mask),
         action=by_agent(trajectory.existing_actions),
         log_prob=by_agent(trajectory.log_prob),

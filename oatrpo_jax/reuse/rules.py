@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from oatrpo_jax.advantages import divisor, masked_mean
-from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.ranges import TINY
 from oatrpo_jax.reuse.agreement import GradientError
 

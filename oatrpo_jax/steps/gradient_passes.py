@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.optimiser import Learning, adam_step
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.rows import minibatch_envs, take_envs

@@ -6,7 +6,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.optimiser import Learning, adam_init
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.experience import Slots, record_log_ratio

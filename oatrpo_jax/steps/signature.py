@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.experience import Slots

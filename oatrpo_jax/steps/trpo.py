@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax.scipy.sparse.linalg import cg
 
-from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.sources import (

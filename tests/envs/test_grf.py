@@ -20,7 +20,8 @@ from experiments.training.settings.command_line import parse
 from experiments.training.settings.defaults import AlgorithmName, get_preset
 from experiments.training.settings.experiment import build
 from experiments.training.settings.options import Run
-from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.config import Config
+from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.train import make_trainer
 from tests.envs.made_up_match import SCENARIO, MadeUpMatch
 

@@ -17,7 +17,8 @@ from experiments.training.errors import UsageError
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.defaults import AlgorithmName
 from experiments.training.settings.experiment import build
-from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.config import Config
+from oatrpo_jax.hyperparams import Hyperparams
 
 pytestmark = pytest.mark.slow
 

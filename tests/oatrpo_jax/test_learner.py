@@ -121,7 +121,8 @@ def make_plan_of(name, state, trajectory, memory):
     value = learner.value(state, seen)
     next_value = learner.value(state, trajectory.next_observation)
     advantage = trajectory_advantage(trajectory, value, next_value, CONFIG, HPARAMS)
-    experience = make_experience(learner.num_policies, state.labels, trajectory, memory, advantage)
+    num_policies, labels, views = learner.num_policies, state.labels, seen.active_views
+    experience = make_experience(num_policies, labels, trajectory, views, memory, advantage)
     reuse, key = learner.algorithm.reuse, jax.random.key(4)
     return make_plan(learner.policy, reuse, actors, experience, HPARAMS, key)
 

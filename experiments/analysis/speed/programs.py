@@ -165,14 +165,15 @@ def pairwise_kl(trainer: Trainer, state: TrainState, trajectory: Transition) -> 
     Only these are put in order by agent, as an update does so with all of them anyway.  The
     learner is one that may reuse others' experience.
     """
-    policy, actors = trainer.learner.policy, state.learner.policies.params
-    labels, config = state.learner.labels, trainer.config
+    learner, policy, config = state.learner, trainer.learner.policy, trainer.config
+    actors, labels = learner.policies.params, learner.labels
     shape = len(labels), config.rollout_length, config.num_envs
     envs = spaced_envs(shape, config.divergence_rows)
     rows = jax.tree.map(lambda x: x[:, envs], trajectory)
     memory = jax.tree.map(lambda x: x[envs], state.rollout.memory)
-    nothing = jnp.zeros((*rows.reward.shape, 1))
-    experience = make_experience(trainer.learner.num_policies, labels, rows, memory, nothing)
+    views = learner.normalised_views(rows.observation.active_views)
+    num_policies, nothing = trainer.learner.num_policies, jnp.zeros((*rows.reward.shape, 1))
+    experience = make_experience(num_policies, labels, rows, views, memory, nothing)
     compared = rows_to_compare(policy, actors, experience)
     return pairwise_divergence(policy, actors, compared, Hyperparams.create())
 

@@ -56,6 +56,7 @@ EXAMPLES = """Examples:
 
 CHANGEABLE = OF_THE_PROCESS - {"out", "preset"} | {
     "total_steps",
+    "schedule_steps",
     "checkpoint_every",
     "keep_checkpoints",
     "log",
@@ -196,4 +197,4 @@ def _check_changes(stored: Settings, settings: Settings, directory: Path) -> Non
 
 
 def _as_typed(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return (" ".join(map(str, value)) or "not given") if isinstance(value, tuple) else str(value)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import jax.numpy as jnp
 
 from envs.options import make_with_source, parse_options
 from experiments.training.errors import MAX_COUNT, UsageError, check_counts
@@ -18,7 +16,8 @@ from experiments.training.settings.options import Options, Run
 from experiments.training.settings.reading import without_unread, without_unread_matrix
 from experiments.training.settings.reuse_matrix import parse_reuse
 from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
-from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.config import Config
+from oatrpo_jax.hyperparams import ENDS, Hyperparams
 from oatrpo_jax.train import Trainer, make_trainer
 from oatrpo_jax.types import acts_continuously
 
@@ -87,7 +86,13 @@ class Experiment:
     def hparams(self) -> Hyperparams:
         """The coefficients with leading axis ``[P]``."""
         columns = {name: [point[name] for point in self.points] for name in self.points[0]}
-        return Hyperparams.create(**{name: jnp.asarray(v) for name, v in columns.items()})
+        return Hyperparams.create(**columns, schedule_updates=self.schedule_updates)
+
+    @property
+    def schedule_updates(self) -> int | None:
+        """Updates in which coefficients with an end reach it; None if there are none."""
+        steps = self.options.run.schedule_steps
+        return steps // self.config.steps_per_update if steps else None
 
     @functools.cached_property
     def labels(self) -> list[str]:
@@ -122,8 +127,10 @@ def _build(options: Options) -> Experiment:
     if is_continuous:
         options = options.with_layer(options.where_continuous)
         config = make_config(options.program, run.total_steps)
-    options = without_unread(options, algorithm.name, algorithm.reads(config, is_continuous))
+    reads = algorithm.reads(config, is_continuous)
+    options = without_unread(options, algorithm.name, reads)
     points, swept = make_points(options)
+    options = _with_horizon(options, config, reads.intersection(ENDS.values(), points[0]))
     experiment = Experiment(
         options=options,
         env_options=env_options,
@@ -189,6 +196,30 @@ def _check_saving(run: Run) -> None:
             f"checkpoint_every: expected at least 0 updates, got {run.checkpoint_every}"
         )
     check_counts(keep_checkpoints=run.keep_checkpoints)
+
+
+def _with_horizon(options: Options, config: Config, ends: Collection[str]) -> Options:
+    """Returns the options with the steps of schedules, by default all, where anything has an end.
+
+    Args:
+        options: what is asked for.
+        config: has the steps of an update.
+        ends: the ends that are given and read.
+    """
+    run = options.run
+    if not ends and "schedule_steps" in options.given:
+        listed = ", ".join(f"--{name.replace('_', '-')}" for name in ENDS.values())
+        raise UsageError(
+            f"schedule_steps: expected a coefficient with an end that {run.algorithm} reads, got "
+            f"none; give one of {listed}, or leave it out"
+        )
+    steps = (run.schedule_steps or run.total_steps) if ends else 0
+    if ends and steps < config.steps_per_update:
+        raise UsageError(
+            f"schedule_steps: expected at least one update of {config.steps_per_update} steps, got "
+            f"{steps}; raise it, or leave it out"
+        )
+    return dataclasses.replace(options, run=dataclasses.replace(run, schedule_steps=steps))
 
 
 def _check_log(run: Run) -> None:

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from tyro.conf import arg
 
 from experiments.training.settings.defaults import AlgorithmName
-from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.config import Config
+from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.rollout import MAX_EPISODE_STEPS
 
 OF_THE_PROCESS = frozenset({"out", "resume", "preset", "dry_run", "compilation_cache", "lenient"})
@@ -41,6 +42,8 @@ class Run:
         seed: the first seed; the others follow it
         total_steps: environment steps per seed, over all its parallel environments; rounded down to
             whole updates
+        schedule_steps: environment steps per seed in which coefficients with an end, such as
+            --actor-lr-end, reach it
         out: new or empty directory for the results
         checkpoint_every: updates between two checkpoints; one is saved at the end in any case
         keep_checkpoints: how many of the newest checkpoints to keep
@@ -70,6 +73,7 @@ class Run:
     seeds: int = 5
     seed: int = 0
     total_steps: int = 0
+    schedule_steps: Annotated[int, _shown_as("STEPS", "those of the run as it began")] = 0
     out: Annotated[Path | None, _shown_as("DIR", "runs/ENV-ALGORITHM-TIME")] = None
     checkpoint_every: Annotated[int, _shown_as("UPDATES", "once a minute")] = 0
     keep_checkpoints: int = 2
@@ -95,12 +99,13 @@ class Program(dict[str, Any]):
 
 
 class Coefficients(dict[str, tuple[float, ...]]):
-    """By name, one or several values of each field of `Hyperparams`."""
+    """By name, one or several values of each field of `Hyperparams`; none of an end not given."""
 
     @classmethod
     def declared(cls) -> tuple[dataclasses.Field[Any], ...]:
-        """Returns the fields of `Hyperparams`."""
-        return dataclasses.fields(Hyperparams)
+        """Returns the fields of `Hyperparams`, but for the updates of schedules: see `Run`."""
+        fields = dataclasses.fields(Hyperparams)
+        return tuple(each for each in fields if each.name != "schedule_updates")
 
 
 class Layer(NamedTuple):
@@ -109,6 +114,10 @@ class Layer(NamedTuple):
     run: Mapping[str, Any] = {}
     program: Mapping[str, Any] = {}
     coefficients: Mapping[str, tuple[float, ...]] = {}
+
+
+def _default_values(default: Any) -> tuple[float, ...]:
+    return () if default is None else (float(default),)
 
 
 @dataclass(frozen=True)
@@ -127,7 +136,7 @@ class Settings:
     )
     coefficients: Coefficients = field(
         default_factory=lambda: Coefficients(
-            {f.name: (float(f.default),) for f in Coefficients.declared()}  # type: ignore[arg-type]
+            {f.name: _default_values(f.default) for f in Coefficients.declared()}
         )
     )
 

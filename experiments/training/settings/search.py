@@ -13,8 +13,8 @@ import numpy as np
 
 from experiments.training.errors import UsageError
 from experiments.training.settings.spelling import nearest
-from oatrpo_jax.config import Hyperparams
 from oatrpo_jax.hints import did_you_mean
+from oatrpo_jax.hyperparams import Hyperparams
 
 MAX_POINTS = 1024
 """More do not fit side by side."""

@@ -3,8 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.config import Config
 from oatrpo_jax.critics.critic import ValueNorm, explained_variance, value_loss
+from oatrpo_jax.hyperparams import Hyperparams
 
 DECAY = jnp.float32(0.9)
 

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.config import Config
+from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.divergence import (
     Compared,

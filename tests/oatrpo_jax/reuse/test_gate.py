@@ -63,8 +63,9 @@ def divergences_of(name, options):
         )
         policy, actors = learner.policy, state.learner.policies.params
         nothing = jnp.zeros((*trajectory.reward.shape, 1))
-        labels = state.learner.labels
-        experience = make_experience(len(labels), labels, trajectory, None, nothing)
+        labels, views = state.learner.labels, trajectory.observation.active_views
+        views = state.learner.normalised_views(views)
+        experience = make_experience(len(labels), labels, trajectory, views, None, nothing)
 
         def divergence(policy):
             compared = rows_to_compare(policy, actors, experience)

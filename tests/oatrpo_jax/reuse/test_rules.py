@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oatrpo_jax.config import Hyperparams
+from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.reuse.agreement import GradientError
 from oatrpo_jax.reuse.rules import (
     Affinity,

@@ -6,7 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.config import Config
+from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.experience import Slots
 from oatrpo_jax.reuse.sources import PolicyBatch

@@ -9,7 +9,8 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from jax.tree_util import Partial
 
-from oatrpo_jax.config import Config, Hyperparams
+from oatrpo_jax.config import Config
+from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.memory import Recall
 from oatrpo_jax.policies.policy import Policy, Views
