@@ -113,10 +113,11 @@ class Hyperparams:
             raise ValueError(
                 f"unknown hyperparameter {', '.join(unknown)}; expected {', '.join(known)}"
             )
+        given = {name: coefficients.get(name, field.default) for name, field in known.items()}
         values = {
-            name: as_coefficient(name, given)
-            for name, field in known.items()
-            if (given := coefficients.get(name, field.default)) is not None
+            name: as_coefficient(name, value)
+            for name, value in given.items()
+            if value is not None or known[name].default is not None
         }
         for name, value in values.items():
             metadata = known[name].metadata
@@ -140,7 +141,9 @@ class Hyperparams:
         """
         horizon = num_updates if self.schedule_updates is None else self.schedule_updates
         last = jnp.maximum(jnp.asarray(horizon, jnp.float32) - 1.0, 1.0)
-        done = jnp.minimum(jnp.asarray(update, jnp.float32) / last, 1.0)
+        now = jnp.asarray(update, jnp.float32)
+        # XLA may multiply by the inverse, by which the last of n updates need not be at 1.
+        done = jnp.where(now < last, now / last, 1.0)
         values: dict[str, jax.Array | None] = {"schedule_updates": None}
         for name, end in self.ends().items():
             start = getattr(self, name)

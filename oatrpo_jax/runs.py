@@ -45,7 +45,8 @@ class TrainedRun:
     Attributes:
         learner: its functions; ``learner.config`` are the static settings.
         state: what it has learnt, with no axes of points and seeds.
-        hparams: the coefficients of its grid point.
+        hparams: the coefficients of its grid point; ``hparams.at(num_updates, ...)`` are those in
+            force in the next update.
         point: the grid point's number.
         seed: the seed's number.
         num_updates: that the policies have seen.
@@ -128,7 +129,8 @@ def load_run(
         if not updates:
             raise ValueError(f"which: {directory} {NOT_EVALUATED}")
         state = with_actors(state, lane["best"]["actors"])
-    hparams = Hyperparams.create(**points[point])
+    updates_of_schedules = about["run"].get("schedule_steps", 0) // learner.config.steps_per_update
+    hparams = Hyperparams.create(**points[point], schedule_updates=updates_of_schedules or None)
     return TrainedRun(learner, state, hparams, point, seeds[place], updates, *env, about)
 
 

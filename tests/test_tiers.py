@@ -65,9 +65,10 @@ def test_every_row_is_in_the_contract_with_continuous_actions_and_days_see_both_
 
 
 def test_a_name_says_what_a_case_is():
-    assert parse_case("oatrpo-auto") == ("oatrpo-auto", False, False, "oatrpo-auto")
-    assert parse_case("seac, memory, sampled") == ("seac", True, False, "seac, memory, sampled")
-    assert parse_case("oappo, memory, continuous") == ("oappo", True, True, "oappo, memory")
+    assert parse_case("oatrpo-auto") == ("oatrpo-auto", False, False, False, "oatrpo-auto")
+    case = parse_case("seac, memory, normalised")
+    assert case == ("seac", True, True, False, "seac, memory, normalised")
+    assert parse_case("oappo, memory, continuous") == ("oappo", True, False, True, "oappo, memory")
 
 
 def test_a_case_has_one_name():

@@ -26,18 +26,20 @@ class Case(NamedTuple):
     Attributes:
         row: the name in the table of algorithms.
         remembers: whether policies remember.
+        is_normalised: whether inputs are standardised.
         is_continuous: whether actions are continuous.
         recorded: the name of the case among the golden ones of its problem.
     """
 
     row: str
     remembers: bool
+    is_normalised: bool
     is_continuous: bool
     recorded: str
 
 
 def parse_case(name: str) -> Case:
-    """Returns what a name says: a row, "memory" and other settings, and at the end "continuous".
+    """Returns what a name says: a row, "memory", "normalised" and the like, then "continuous".
 
     Raises:
         ValueError: if anything stands behind "continuous", as a case has one name only.
@@ -47,7 +49,8 @@ def parse_case(name: str) -> Case:
     if "continuous" in settings[:-1]:
         raise ValueError(f'expected "continuous" at the end, got {name!r}; move it there')
     recorded = name.removesuffix(", continuous")
-    return Case(row, "memory" in settings, is_continuous, recorded)
+    kinds = ("memory" in settings, "normalised" in settings)
+    return Case(row, *kinds, is_continuous, recorded)
 
 
 def columns(row: Algorithm) -> dict[str, object]:

@@ -210,9 +210,14 @@ def test_options_read_back_to_the_bit(tmp_path: Path):
     assert stored_options(tmp_path).by_name() == options.by_name() | {"out": None}
 
 
-def test_a_run_that_was_never_asked_for_a_memory_goes_on_without(whole: Path, tmp_path: Path):
+def test_a_run_of_before_there_were_memories_and_schedules_goes_on_without(
+    whole: Path, tmp_path: Path
+):
     content = json.loads((whole / "config.json").read_text())
     assert content["config"].pop("memory_size") == 0
+    assert content["config"].pop("normalise_inputs") is False
+    assert content["run"].pop("schedule_steps") == 0
+    assert content["hyperparameters"].pop("actor_lr_end") == []
     write_json(tmp_path / "config.json", content)
     assert stored_options(tmp_path).by_name() == stored_options(whole).by_name()
 

@@ -7,6 +7,7 @@ changes a result is noticed.
 
 import functools
 import json
+import operator
 import os
 import platform
 import sys
@@ -87,10 +88,13 @@ VARIANTS = {
     "mappo, memory": {},
     "seac, memory": {},
     "seps, memory": {},
+    "oappo, normalised": {},
+    "ippo, normalised": {},
+    "oatrpo, memory, normalised": {},
 }
 """Rows under other settings than the defaults, which they name first."""
 CONTINUOUS = ("happo", "oappo", "hatrpo", "oatrpo", "oappo-auto", "oappo-ess")
-CONTINUOUS += ("oappo, own centre", "oappo, memory", "oatrpo, memory")
+CONTINUOUS += ("oappo, own centre", "oappo, memory", "oatrpo, memory", "oappo, normalised")
 """Cases that are recorded where actions are continuous."""
 MEMORY_SIZE = 8
 """Of the policies of any case, recorded or not, that has ``memory`` in its name."""
@@ -110,8 +114,9 @@ def cases(env_name: str) -> tuple[str, ...]:
 
 def settings_of(case: str) -> dict[str, Any]:
     """Returns the settings by which a case differs from the first one of its row."""
-    remembers = "memory" in case.split(", ")
-    return VARIANTS.get(case, {}) | ({"memory_size": MEMORY_SIZE} if remembers else {})
+    kinds = {"memory": {"memory_size": MEMORY_SIZE}, "normalised": {"normalise_inputs": True}}
+    named = [kinds[kind] for kind in kinds if kind in case.split(", ")]
+    return functools.reduce(operator.or_, named, VARIANTS.get(case, {}))
 
 
 class Program(NamedTuple):

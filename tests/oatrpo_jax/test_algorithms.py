@@ -35,6 +35,8 @@ DAILY_VARIANTS += ("oatrpo, memory, sampled", "mappo, memory")
 """Golden cases under other settings whose numbers are looked at every day."""
 DAILY_CONTINUOUS = ("oatrpo, continuous", "oappo, memory, continuous")
 """Rows whose contract is tested every day with continuous actions, too."""
+DAILY_NORMALISED = ("ippo, normalised",)
+"""Rows whose contract is tested every day with inputs in deviations from their mean, too."""
 # Coefficients at which every one of them matters within two updates.
 BUSY = {
     "actor_lr": 0.02,
@@ -49,7 +51,9 @@ BUSY = {
     "kl_threshold": 0.05,
     "cg_damping": 0.01,
 }
-NAMES = [field.name for field in dataclasses.fields(Hyperparams)]
+# Those that are in force in one update; for schedules see test_hyperparams.
+FIELDS = dataclasses.fields(Hyperparams)
+NAMES = [field.name for field in FIELDS if field.default is not None]
 # What a coefficient is changed to so that it bites: by default a third of its value.
 CHANGED = {
     "reuse_sigma": 0.0,
@@ -63,12 +67,13 @@ CHANGED = {
 RARELY_FELT = {"line_search_decay", "accept_ratio", "divergence_quantile"}
 NAMED = [row.name for row in ROWS]
 WITH_MEMORY = [f"{name}, memory" for name in NAMED]
+WITH_NORMALISED_INPUTS = [f"{name}, normalised" for name in (*NAMED, *WITH_MEMORY)]
 WITH_CONTINUOUS_ACTIONS = [f"{name}, continuous" for name in (*NAMED, *WITH_MEMORY)]
 each_algorithm = pytest.mark.parametrize(
     "name",
     in_tiers(
-        [*NAMED, *WITH_MEMORY, *WITH_CONTINUOUS_ACTIONS],
-        (*DAILY, *DAILY_MEMORY, *DAILY_CONTINUOUS),
+        [*NAMED, *WITH_MEMORY, *WITH_NORMALISED_INPUTS, *WITH_CONTINUOUS_ACTIONS],
+        (*DAILY, *DAILY_MEMORY, *DAILY_NORMALISED, *DAILY_CONTINUOUS),
     ),
 )
 
@@ -215,7 +220,10 @@ RECORDED = [*cases("messy"), *(f"{case}, continuous" for case in cases("steering
 
 
 @pytest.mark.parametrize(
-    "case", in_tiers(RECORDED, (*DAILY, *DAILY_VARIANTS, *DAILY_MEMORY, *DAILY_CONTINUOUS))
+    "case",
+    in_tiers(
+        RECORDED, (*DAILY, *DAILY_VARIANTS, *DAILY_MEMORY, *DAILY_NORMALISED, *DAILY_CONTINUOUS)
+    ),
 )
 def test_its_numbers_are_those_recorded(case):
     assert_as_recorded(*place_of(case), program_of(case))
@@ -233,6 +241,7 @@ def test_an_update_gives_the_same_jitted_and_op_by_op(name):
         cg_iterations=1,
         line_search_steps=1,
         memory_size=program_of(name).trainer.config.memory_size and 3,
+        normalise_inputs=parse_case(name).is_normalised,
     )
     spec = EnvSpec(3, 3, 2, 2, is_continuous=parse_case(name).is_continuous)
     learner = make_learner(spec, row_named(name), config)

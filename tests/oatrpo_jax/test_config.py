@@ -1,14 +1,9 @@
-import dataclasses
 import math
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from oatrpo_jax import Config, EnvSpec, Hyperparams, make_trainer
+from oatrpo_jax import Config, EnvSpec, make_trainer
 from tests.probe_envs import RoleGame, Steering
 
 
@@ -34,54 +29,6 @@ from tests.probe_envs import RoleGame, Steering
 def test_a_bad_setting_is_refused_with_what_is_legal(changes, complaint):
     with pytest.raises(ValueError, match=complaint):
         Config(**changes)
-
-
-@pytest.mark.parametrize(
-    ("coefficients", "complaint"),
-    [
-        ({"reuse_sigma": -0.1}, "reuse_sigma .*at least 0, got -0.1"),
-        ({"reuse_lambda": 1.1}, r"reuse_lambda .*in \[0, 1\], got 1.1"),
-        ({"reuse_lambda": [0.5, -1.0]}, "got -1"),
-        ({"gamma": math.nan}, "gamma .*got nan"),
-        ({"actor_lr": math.inf}, "actor_lr .*got inf"),
-        ({"clip_eps": 0.0}, "above 0, got 0"),
-        ({"line_search_decay": 1.0}, "strictly between 0 and 1, got 1"),
-        ({"dual_clip": 0.5}, "at least 1, got 0.5"),
-        ({"lr": 1e-3}, "unknown hyperparameter lr; expected actor_lr"),
-        ({"gamma": None}, "gamma: expected a number or an array of them, got None"),
-        ({"gamma": [[0.9], [0.9, 0.8]]}, "gamma: expected a number or an array"),
-        ({"reuse_sigma": []}, "reuse_sigma: expected at least one value"),
-        ({"gamma": [0.9, 0.8], "ent_coef": [0, 0, 0]}, r"broadcast, got .*gamma.*\(2,\).*ent_coef"),
-    ],
-)
-def test_a_bad_coefficient_is_refused_with_what_is_legal(coefficients, complaint):
-    with pytest.raises(ValueError, match=complaint):
-        Hyperparams.create(**coefficients)
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    name=st.sampled_from([field.name for field in dataclasses.fields(Hyperparams)]),
-    value=st.floats(allow_nan=True, allow_infinity=True),
-)
-def test_any_number_is_either_taken_or_refused_by_name(name, value):
-    try:
-        taken = getattr(Hyperparams.create(**{name: value}), name)
-    except ValueError as error:
-        assert name in str(error)
-    else:
-        assert jnp.isfinite(taken)
-
-
-def test_leaves_follow_the_shape_of_the_ones_given():
-    hparams = Hyperparams.create(reuse_sigma=[0.01, 0.1, 1.0], gamma=0.9)
-    assert {leaf.shape for leaf in jax.tree.leaves(hparams)} == {(3,)}
-    assert {leaf.dtype for leaf in jax.tree.leaves(hparams)} == {jnp.dtype("float32")}
-
-
-def test_hyperparams_can_be_made_inside_a_program():
-    made = jax.jit(lambda sigma: Hyperparams.create(reuse_sigma=sigma).reuse_sigma)(0.25)
-    assert float(made) == 0.25
 
 
 @pytest.mark.parametrize(

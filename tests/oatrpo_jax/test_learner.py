@@ -42,7 +42,12 @@ HPARAMS = Hyperparams.create(actor_lr=0.02, critic_lr=0.02, reuse_sigma=0.5, kl_
 @functools.cache
 def learner_of(name, estimator=CONFIG.estimator):
     case = parse_case(name)
-    config = dataclasses.replace(CONFIG, estimator=estimator, memory_size=4 * case.remembers)
+    config = dataclasses.replace(
+        CONFIG,
+        estimator=estimator,
+        memory_size=4 * case.remembers,
+        normalise_inputs=case.is_normalised,
+    )
     return make_learner(SPECS[case.is_continuous], case.row, config)
 
 
@@ -85,6 +90,17 @@ def memory_of(name):
     return collected_with_memory(name)[2]
 
 
+def seen_something(norm):
+    """Statistics of inputs by which something is to be seen; None stays None."""
+    if norm is None:
+        return None
+    views, features = norm.views.mean, norm.features.mean
+    return norm._replace(
+        views=norm.views._replace(mean=views + 0.3, variance=views + 0.2),
+        features=norm.features._replace(variance=features + 0.5),
+    )
+
+
 @functools.cache
 def collected_with_memory(name):
     """All three of them."""
@@ -96,7 +112,8 @@ def collected_with_memory(name):
         noise_keys = iter(jax.random.split(noise_key, 100))
         noise = lambda x: x + 0.3 * jax.random.normal(next(noise_keys), x.shape)  # noqa: E731
         actors = jax.tree.map(noise, state.policies.params)
-        return state._replace(policies=state.policies._replace(params=actors))
+        state = state._replace(policies=state.policies._replace(params=actors))
+        return state._replace(input_norm=seen_something(state.input_norm))
 
     state = init(jax.random.key(0), noise_key)
     # On the host, where a test changes the trajectory without compiling anything.
@@ -121,7 +138,8 @@ def make_plan_of(name, state, trajectory, memory):
     value = learner.value(state, seen)
     next_value = learner.value(state, trajectory.next_observation)
     advantage = trajectory_advantage(trajectory, value, next_value, CONFIG, HPARAMS)
-    num_policies, labels, views = learner.num_policies, state.labels, seen.active_views
+    num_policies, labels = learner.num_policies, state.labels
+    views = state.normalised_views(seen.active_views)
     experience = make_experience(num_policies, labels, trajectory, views, memory, advantage)
     reuse, key = learner.algorithm.reuse, jax.random.key(4)
     return make_plan(learner.policy, reuse, actors, experience, HPARAMS, key)
@@ -204,11 +222,15 @@ STEERING += "happo, continuous", "hatrpo, continuous", "seac, continuous"
 STEERING_REMEMBERING = tuple(
     f"{row}, memory, continuous" for row in ("oappo", "oatrpo", "oappo-ess")
 )
+NORMALISED = ("oappo, normalised", "ippo, normalised", "oatrpo, memory, normalised")
+NORMALISED += ("oappo, normalised, continuous", "oappo, memory, normalised, continuous")
 KINDS_DAILY = ("oappo", "oatrpo", "oappo-auto", "ippo", REMEMBERING[0], *STEERING[:3])
+KINDS_DAILY += NORMALISED[:1]
 
 
 @pytest.mark.parametrize(
-    "name", in_tiers(KINDS + REMEMBERING + STEERING + STEERING_REMEMBERING, KINDS_DAILY)
+    "name",
+    in_tiers(KINDS + REMEMBERING + STEERING + STEERING_REMEMBERING + NORMALISED, KINDS_DAILY),
 )
 def test_dead_rows_influence_nothing(name):
     """Identity 5: what a dead agent saw, did and was worth changes no bit of the result."""
@@ -332,16 +354,20 @@ def test_relabelling_permutes_divergences_and_weights(name):
 def assert_found_anew(name):
     """Fails unless log-probabilities of what active agents did are those recorded."""
     slots, policy = plan_of(name).experience.slots, learner_of(name).policy
-    actors = collected(name)[0].policies.params
+    state = collected(name)[0]
+    actors = jax.tree.map(lambda x: x[state.labels], state.policies.params)
     outputs = jax.jit(jax.vmap(policy.outputs))(actors, slots)
     log_prob = policy.distribution(outputs).log_prob(slots.action)
     np.testing.assert_allclose(log_prob[slots.active], slots.log_prob[slots.active], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["oappo", *STEERING[:2]])
+@pytest.mark.parametrize(
+    "name", in_tiers(("oappo", *STEERING[:2], *NORMALISED), ("oappo", *STEERING[:2], NORMALISED[0]))
+)
 def test_log_probabilities_found_anew_are_those_recorded_while_acting(name):
     assert_found_anew(name)
-    _, metrics = update_of(name)(*collected(name), HPARAMS, jax.random.key(2))
+    given = *collected(name), HPARAMS, jax.random.key(2), memory_of(name)
+    _, metrics = update_of(name)(*given)
     np.testing.assert_allclose(metrics["policy/first_ratio"], 1.0, atol=1e-6)
 
 

@@ -22,6 +22,7 @@ from experiments.training.settings.reading import unread
 from experiments.training.settings.reuse_matrix import named_matrix
 from oatrpo_jax.algorithms import get_algorithm
 from oatrpo_jax.config import Config
+from oatrpo_jax.hyperparams import ENDS
 
 ALGORITHMS = AlgorithmName.__args__
 SMALL = "--num-envs 2 --rollout-length 3 --hidden-sizes 4 --env-option num_per_colour=1"
@@ -46,6 +47,40 @@ def test_hyperparams_have_one_entry_per_point_in_the_order_of_the_points():
     np.testing.assert_allclose(experiment.hparams.reuse_sigma, [0.1, 10, 0.1, 10])
     np.testing.assert_allclose(experiment.hparams.gamma, [0.9, 0.9, 0.99, 0.99])
     assert experiment.labels[1] == "gamma=0.9, reuse_sigma=10"
+
+
+def test_an_end_is_a_coefficient_of_the_grid_if_it_is_given():
+    assert not small().points[0].keys() & ENDS.values() and small().schedule_updates is None
+    experiment = small("--actor-lr", "1e-3", "--actor-lr-end", "0", "1e-3", "--total-steps", "60")
+    assert experiment.swept == ("actor_lr_end",)
+    assert experiment.labels == ["actor_lr_end=0", "actor_lr_end=0.001"]
+    # 60 steps are 10 updates of 2 x 3.
+    np.testing.assert_array_equal(experiment.hparams.schedule_updates, [10, 10])
+    # In the first update, the last and a later one.
+    rates = [experiment.hparams.at(update, 10).actor_lr for update in (0, 9, 12)]
+    np.testing.assert_allclose(rates, [[1e-3, 1e-3], [0, 1e-3], [0, 1e-3]], rtol=1e-6)
+    longer = ("--ent-coef-end", "0", "--total-steps", "60", "--schedule-steps", "1e2")
+    assert small(*longer).schedule_updates == 16
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        (["--schedule-steps", "600"], r"schedule_steps: .* oappo reads.*--actor-lr-end, --critic-"),
+        (
+            ["--algorithm", "mappo", "--schedule-steps", "5", "--ent-coef-end", "0"],
+            "schedule_steps: expected at least one update of 6 steps, got 5",
+        ),
+        (["--actor-lr-end"], "actor_lr_end: expected one or several numbers, got none"),
+        (["--actor-lr-end", "-1"], r"actor_lr_end .*\[0, 1\], got -1"),
+        (["--clip-eps-end", "0"], "clip_eps_end .*above 0, got 0"),
+        (["--algorithm", "hatrpo", "--actor-lr-end", "0"], "actor_lr_end is not read by hatrpo"),
+        (["--kl-threshold-end", "0.1"], "kl_threshold_end is not read by oappo"),
+    ],
+)
+def test_a_schedule_that_cannot_be_kept_is_refused(argv, complaint):
+    with pytest.raises(UsageError, match=complaint):
+        small(*argv)
 
 
 def test_steps_are_rounded_down_to_whole_updates():
@@ -239,7 +274,9 @@ def test_the_glossary_has_the_columns_of_the_algorithms_and_no_others(algorithms
     produced = set.union(*map(columns, algorithms))
     of_others = ("allies_left", "checkpoints", "conceded", "out", "lost", "unshaped_return")
     of_other_environments = {f"episode/{name}" for name in of_others}
-    assert glossary == produced | set(INDEX_COLUMNS) | of_other_environments
+    of_schedules = {f"schedule/{name}" for name in ENDS}
+    assert not produced & of_schedules
+    assert glossary == produced | set(INDEX_COLUMNS) | of_other_environments | of_schedules
 
 
 def test_every_setting_and_coefficient_is_an_option():
