@@ -30,6 +30,11 @@ def _optional(allowed: Range, doc: str) -> Any:
     return struct.field(default=None, metadata={"doc": doc, "range": allowed})
 
 
+def _end(name: str, allowed: Range) -> Any:
+    doc = f"{name} in the last update, reached in a straight line; constant if not given"
+    return _optional(allowed, doc)
+
+
 @struct.dataclass
 class Hyperparams:
     """Every coefficient, as float32 arrays: `vmap` over a leading axis sweeps them in one program.
@@ -86,13 +91,11 @@ class Hyperparams:
     value_norm_decay: jax.Array = _coefficient(
         0.99, BELOW_ONE, "share of the running return statistics kept per update"
     )
-    actor_lr_end: jax.Array | None = _optional(
-        UNIT, "actor_lr in the last update, reached in a straight line; constant if not given"
-    )
-    critic_lr_end: jax.Array | None = _optional(UNIT, "the same of critic_lr")
-    ent_coef_end: jax.Array | None = _optional(NOT_NEGATIVE, "the same of ent_coef")
-    clip_eps_end: jax.Array | None = _optional(POSITIVE, "the same of clip_eps")
-    kl_threshold_end: jax.Array | None = _optional(POSITIVE, "the same of kl_threshold")
+    actor_lr_end: jax.Array | None = _end("actor_lr", UNIT)
+    critic_lr_end: jax.Array | None = _end("critic_lr", UNIT)
+    ent_coef_end: jax.Array | None = _end("ent_coef", NOT_NEGATIVE)
+    clip_eps_end: jax.Array | None = _end("clip_eps", POSITIVE)
+    kl_threshold_end: jax.Array | None = _end("kl_threshold", POSITIVE)
     schedule_updates: jax.Array | None = _optional(
         AT_LEAST_ONE, "updates in which ends are reached; those of the whole run if not given"
     )

@@ -59,6 +59,7 @@ def _coefficient_types() -> dict[str, Any]:
             arg(
                 help=_coefficient_help(each),
                 metavar="FLOAT [FLOAT ...]",
+                help_behavior_hint=lambda default: f"(default: {default or 'none'})",
             ),
         ]
         for each in Coefficients.declared()

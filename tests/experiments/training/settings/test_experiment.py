@@ -112,6 +112,14 @@ def test_help_shows_what_the_algorithm_reads(algorithm: str, capsys: pytest.Capt
     assert ("--seac-coef" in shown) == algorithm.startswith("seac")
 
 
+def test_help_tells_an_end_that_is_not_given_from_one_that_is(capsys):
+    for given, shown in (((), "none"), (("--ent-coef-end", "0.5"), "0.5")):
+        with pytest.raises(SystemExit):
+            parse([*given, "--help"])
+        text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+        assert f"constant if not given, in [0, inf) (default: {shown})" in text
+
+
 def test_options_are_recognised_in_every_spelling():
     argv = ["--num_envs", "4", "--gamma=0.9", "--no-layer-norm", "-h", "--reuse-sigma", "-1"]
     assert set(typed_names(argv)) == {"num_envs", "gamma", "layer_norm", "reuse_sigma"}
