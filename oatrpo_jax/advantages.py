@@ -122,8 +122,8 @@ def mean_and_variance(
     The mean is taken in two steps, as a sum of many float32 numbers is off by several digits.
 
     Args:
-        x: ``[..., F]``, or of any shape if there is no axis.
-        mask: bool, of a shape that broadcasts to that of x.
+        x: of any shape.
+        mask: bool, of the same shape; of length 1 in what ``axis`` leaves, if that is given.
         axis: leading axes to go over; all if not given.
     """
     rough = masked_mean(x, mask, axis)

@@ -91,14 +91,13 @@ class Algorithm:
             names |= {"estimator"}
         if self.finds_clusters:
             names |= _READ_TO_GROUP
-        names |= {end for name, end in ENDS.items() if name in names}
         if config.log_affinity:
             names |= DIVERGENCE
         if config.divergence != "quantile":
             names -= {"divergence_quantile"}
         if config.value_loss != "clipped":
             names -= {"value_clip_eps"}
-        return names
+        return names | {end for name, end in ENDS.items() if name in names}
 
 
 _READ_OF_GAUSSIANS = frozenset({"initial_log_std"})

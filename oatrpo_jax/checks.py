@@ -52,10 +52,15 @@ def check_update_input(
         spec: the sizes of the environment.
         state: to be that of one learner.
         trajectory: to be a Transition with leading axes ``[T, E]``.
-        hparams: to be scalars.
+        hparams: to be scalars, without ends.
     """
     _check_state(state, spec.num_agents)
-    _check_scalars(hparams)
+    check_coefficients(hparams)
+    if ends := hparams.ends():
+        raise ValueError(
+            f"{', '.join(ENDS[name] for name in ends)}: expected coefficients in force, got "
+            "a schedule; hparams.at(update, num_updates) gives those of one update"
+        )
     if not isinstance(trajectory, Transition):
         raise ValueError(
             f"trajectory: expected a Transition, got {type(trajectory).__name__}; make it "
@@ -145,17 +150,12 @@ def _check_state(state: Any, num_agents: int) -> None:
         )
 
 
-def _check_scalars(hparams: Hyperparams) -> None:
-    """Raises a ValueError unless all coefficients are scalars in force, naming what is not."""
+def check_coefficients(hparams: Hyperparams) -> None:
+    """Raises a ValueError that names what was swept, unless all coefficients are scalars."""
     if not isinstance(hparams, Hyperparams):
         raise ValueError(
             f"hparams: expected Hyperparams, got {type(hparams).__name__}; make them by "
             "Hyperparams.create(gamma=0.9)"
-        )
-    if ends := hparams.ends():
-        raise ValueError(
-            f"{', '.join(ENDS[name] for name in ends)}: expected coefficients in force, got "
-            "a schedule; hparams.at(update, num_updates) gives those of one update"
         )
     # What is not given of a schedule is None.
     fields = {field.name: getattr(hparams, field.name) for field in dataclasses.fields(hparams)}

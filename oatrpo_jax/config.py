@@ -65,7 +65,7 @@ class Config:
     normalise_values: bool = _setting(True, "let the critic predict standardised returns")
     normalise_inputs: bool = _setting(
         False,
-        "standardise what networks see, by its running mean and deviation over all agents together",
+        "standardise what networks see, by running means and deviations over all agents together",
     )
     hidden_sizes: tuple[int, ...] = _setting((64, 64), "widths of the hidden layers")
     activation: Literal["tanh", "relu"] = _setting("tanh", "nonlinearity of the hidden layers")

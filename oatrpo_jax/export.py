@@ -41,7 +41,8 @@ def with_actors(state: LearnerState, actors: Mapping[str, jax.Array]) -> Learner
     tree = jax.tree.structure(_read_to_act(state))
     params = jax.tree.unflatten(tree, [actors[name] for name in actor_parameters(state)])
     if (norm := state.input_norm) is not None:
-        norm = norm._replace(views=norm.views._replace(**params.pop("views")))
+        lost = dict.fromkeys(("lost_mean", "lost_variance"), jnp.zeros_like(norm.views.mean))
+        norm = norm._replace(views=norm.views._replace(**params.pop("views"), **lost))
     policies = state.policies._replace(params=params)
     return state._replace(policies=policies, input_norm=norm)
 

@@ -22,25 +22,22 @@ from oatrpo_jax.ranges import (
 )
 
 
-def _coefficient(default: float, allowed: Range, doc: str) -> Any:
+def _coefficient(default: float | None, allowed: Range, doc: str) -> Any:
     return struct.field(default=default, metadata={"doc": doc, "range": allowed})
 
 
-def _optional(allowed: Range, doc: str) -> Any:
-    return struct.field(default=None, metadata={"doc": doc, "range": allowed})
-
-
 def _end(name: str, allowed: Range) -> Any:
-    doc = f"{name} in the last update, reached in a straight line; constant if not given"
-    return _optional(allowed, doc)
+    doc = f"where {name} goes to in a straight line over the run; constant without a value"
+    return struct.field(default=None, metadata={"doc": doc, "range": allowed, "end_of": name})
 
 
 @struct.dataclass
 class Hyperparams:
     """Every coefficient, as float32 arrays: `vmap` over a leading axis sweeps them in one program.
 
-    Make one with `create`, which checks ranges and sees to the types.  A coefficient with an end is
-    its start: `at` gives what is in force in one update.
+    Make one with `create`, which checks ranges and sees to the types.  Where an end is given, such
+    as ``actor_lr_end``, ``actor_lr`` is the value of the first update, and `at` gives that of any;
+    ends that are not given are None.
     """
 
     actor_lr: jax.Array = _coefficient(5e-4, UNIT, "Adam's learning rate of the actors")
@@ -96,8 +93,8 @@ class Hyperparams:
     ent_coef_end: jax.Array | None = _end("ent_coef", NOT_NEGATIVE)
     clip_eps_end: jax.Array | None = _end("clip_eps", POSITIVE)
     kl_threshold_end: jax.Array | None = _end("kl_threshold", POSITIVE)
-    schedule_updates: jax.Array | None = _optional(
-        AT_LEAST_ONE, "updates in which ends are reached; those of the whole run if not given"
+    schedule_updates: jax.Array | None = _coefficient(
+        None, AT_LEAST_ONE, "updates in which ends are reached; those of the whole run if not given"
     )
 
     @classmethod
@@ -135,7 +132,8 @@ class Hyperparams:
     def at(self, update: jax.Array | int, num_updates: jax.Array | int) -> Hyperparams:
         """Returns the coefficients in force in one update, which have no ends any more.
 
-        The update 0 has exactly the start, the last one and any later exactly the end.
+        The first update has exactly the start, the last one and any later exactly the end, and
+        those between lie on a straight line.  A run of one update has the start.
 
         Args:
             update: ``[]`` updates done before.
@@ -145,12 +143,12 @@ class Hyperparams:
         horizon = num_updates if self.schedule_updates is None else self.schedule_updates
         last = jnp.maximum(jnp.asarray(horizon, jnp.float32) - 1.0, 1.0)
         now = jnp.asarray(update, jnp.float32)
-        # XLA may multiply by the inverse, by which the last of n updates need not be at 1.
-        done = jnp.where(now < last, now / last, 1.0)
         values: dict[str, jax.Array | None] = {"schedule_updates": None}
         for name, end in self.ends().items():
             start = getattr(self, name)
-            values |= {name: (1.0 - done) * start + done * end, ENDS[name]: None}
+            # Beyond the last not by the line: XLA may multiply by the inverse of a constant.
+            value = jnp.where(now < last, start + now / last * (end - start), end)
+            values |= {name: value, ENDS[name]: None}
         return dataclasses.replace(self, **values)
 
     def ends(self) -> dict[str, jax.Array]:
@@ -160,8 +158,8 @@ class Hyperparams:
 
 
 ENDS = {
-    field.name.removesuffix("_end"): field.name
+    field.metadata["end_of"]: field.name
     for field in dataclasses.fields(Hyperparams)
-    if field.name.endswith("_end")
+    if "end_of" in field.metadata
 }
 """The coefficients that may have an end, and what that is called."""

@@ -176,7 +176,8 @@ class Learner:
         """Returns outputs and memory; a ValueError unless the memory fits what is seen."""
         advice = "learner.start(num_envs) makes the first one, and act gives the next"
         self._check_memory(memory, view.shape[:-1], {1, self.num_memories}, advice)
-        return self.parts.step_team(state, view, mask, in_float32(memory))
+        view, memory = in_float32((view, memory))
+        return self.parts.step_team(state, view, mask, memory)
 
     def _check_memory(
         self, memory: jax.Array | None, each: tuple[int, ...], legal: set[int], advice: str
@@ -192,7 +193,7 @@ class Learner:
         """
         reads = checks.READ_TO_VALUE[self.algorithm.has_central_critic]
         checks.check_observation(self.spec, state, observation, reads)
-        features = self.parts.critic_features(state, observation)
+        features = self.parts.critic_input(state, in_float32(observation))
         return state.value_norm.denormalise(self.parts.critic_output(state, features))
 
     def update(

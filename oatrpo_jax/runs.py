@@ -45,8 +45,8 @@ class TrainedRun:
     Attributes:
         learner: its functions; ``learner.config`` are the static settings.
         state: what it has learnt, with no axes of points and seeds.
-        hparams: the coefficients of its grid point; ``hparams.at(num_updates, ...)`` are those in
-            force in the next update.
+        hparams: the coefficients of its grid point.  Those in force, which `update` takes, are
+            ``run.hparams.at(run.num_updates, run.config.num_updates)``.
         point: the grid point's number.
         seed: the seed's number.
         num_updates: that the policies have seen.
@@ -129,8 +129,7 @@ def load_run(
         if not updates:
             raise ValueError(f"which: {directory} {NOT_EVALUATED}")
         state = with_actors(state, lane["best"]["actors"])
-    updates_of_schedules = about["run"].get("schedule_steps", 0) // learner.config.steps_per_update
-    hparams = Hyperparams.create(**points[point], schedule_updates=updates_of_schedules or None)
+    hparams = Hyperparams.create(**points[point], schedule_updates=about.get("schedule_updates"))
     return TrainedRun(learner, state, hparams, point, seeds[place], updates, *env, about)
 
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.algorithms import Algorithm
+from oatrpo_jax.checks import check_coefficients
 from oatrpo_jax.config import Config
 from oatrpo_jax.env_check import check_env
 from oatrpo_jax.env_spec import EnvSpec
@@ -84,7 +85,9 @@ class Trainer:
         """Returns the state after one rollout and one update, and a flat dict of metrics.
 
         ``schedule/<name>`` is the value in force of a coefficient that has an end and is read.
+        Raises a ValueError unless all coefficients are scalars.
         """
+        check_coefficients(hparams)
         reads = self.learner.algorithm.reads(self.config)
         scheduled = [name for name in hparams.ends() if name in reads]
         hparams = hparams.at(state.num_updates, self.config.num_updates)

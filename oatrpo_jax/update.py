@@ -41,7 +41,7 @@ class LearnerState(NamedTuple):
     critics: Learning
     value_norm: ValueNorm
     labels: jax.Array
-    input_norm: InputNorm | None = None
+    input_norm: InputNorm | None
 
     def normalised_views(self, views: jax.Array) -> jax.Array:
         """Returns ``[..., O]`` views as policies see them."""
@@ -76,8 +76,8 @@ class Parts:
         params, seen = state.policies.params, state.normalised_views(view)
         return step_team(self.policy, params, state.labels, seen, mask, memory)
 
-    def critic_features(self, state: LearnerState, observation: Observation) -> jax.Array:
-        """Returns what the critic slots see, ``[..., 1, S]`` or ``[..., N, O]``."""
+    def critic_input(self, state: LearnerState, observation: Observation) -> jax.Array:
+        """Returns what critics are given of each slot, ``[..., 1, S]`` or ``[..., N, O]``."""
         features = critic_features(observation, self.algorithm.has_central_critic)
         return state.normalised_features(features)
 
@@ -99,10 +99,10 @@ def update_learner(
 ) -> tuple[LearnerState, dict[str, jax.Array]]:
     """Returns the state after one iteration of the algorithm, and metrics; see `Learner.update`."""
     seen, norm = trajectory.observation, state.value_norm
-    features = parts.critic_features(state, seen)
+    features = parts.critic_input(state, seen)
     output = parts.critic_output(state, features)
     value = norm.denormalise(output)
-    next_features = parts.critic_features(state, trajectory.next_observation)
+    next_features = parts.critic_input(state, trajectory.next_observation)
     next_value = norm.denormalise(parts.critic_output(state, next_features))
     advantage = trajectory_advantage(trajectory, value, next_value, parts.policy.config, hparams)
     returns = value + advantage
@@ -112,7 +112,7 @@ def update_learner(
     experience = make_experience(num_policies, state.labels, trajectory, views, memory, advantage)
     if parts.algorithm.shares_values:
         judgement = own_judgement(
-            parts.critic, state.critics.params, norm, experience.slots, by_agent(returns)
+            parts.critic, state.critics.params, norm, by_agent(features), by_agent(returns)
         )
         experience = experience._replace(advantage_of=judgement)
     plan, reuse_metrics = make_plan(
@@ -135,7 +135,7 @@ def update_learner(
         critic_key,
     )
     metrics = policy_metrics | critic_metrics | reuse_metrics
-    # Not before: ratios are exact as long as networks see by what they acted by.
+    # At the end: ratios start at 1 by the statistics with which was acted.
     input_norm = _next_input_norm(parts, state, seen)
     return LearnerState(policies, critics, norm, state.labels, input_norm), metrics
 

@@ -49,8 +49,7 @@ def parse_case(name: str) -> Case:
     if "continuous" in settings[:-1]:
         raise ValueError(f'expected "continuous" at the end, got {name!r}; move it there')
     recorded = name.removesuffix(", continuous")
-    kinds = ("memory" in settings, "normalised" in settings)
-    return Case(row, *kinds, is_continuous, recorded)
+    return Case(row, "memory" in settings, "normalised" in settings, is_continuous, recorded)
 
 
 def columns(row: Algorithm) -> dict[str, object]:

@@ -12,7 +12,7 @@ from experiments.training.settings.defaults import get_preset
 from experiments.training.settings.labels import value_texts
 from oatrpo_jax.algorithms import ALGORITHMS
 from oatrpo_jax.config import Config
-from oatrpo_jax.hyperparams import Hyperparams
+from oatrpo_jax.hyperparams import ENDS, Hyperparams
 from oatrpo_jax.reuse.rules import DIVERGENCE
 
 MAX_NAMES = 3
@@ -27,6 +27,10 @@ NO_DIFFERENCE = {"num_updates", "log_affinity"}
 With memory, ``log_affinity`` makes policies act in another batch: what is learnt is then the same
 to rounding alone.
 """
+
+
+BEFORE = {"memory_size": 0, "normalise_inputs": False}
+"""Settings that older runs were not asked for, and what they did."""
 
 
 class Entry(NamedTuple):
@@ -87,9 +91,11 @@ def _settings(result: Result, point: int) -> dict[str, Any]:
     """Returns what a point's algorithm reads to learn, and what is swept, coefficients first."""
     config = result.config
     to_log = _read_to_log(config["algorithm"]) - set(config["swept"])
-    told = config["points"][point] | config["config"]
-    told.setdefault("memory_size", 0)  # Runs of before there was memory had none.
-    reads = {*config["reads"], "memory_size"} - NO_DIFFERENCE - to_log
+    ends = {end: "none" for name, end in ENDS.items() if name in config["reads"]}
+    told = BEFORE | ends | config["points"][point] | config["config"]
+    if any(told[end] != "none" for end in ends):
+        told["schedule_steps"] = config["run"]["schedule_steps"]
+    reads = {*config["reads"], *BEFORE, *ends, "schedule_steps"} - NO_DIFFERENCE - to_log
     found = {k: _plain(v) for k, v in told.items()}
     by_hand = {} if config["reuse_matrix"] is None else {"reuse_matrix": config["reuse_matrix"]}
     return {k: v for k, v in found.items() if k in reads} | by_hand
@@ -103,6 +109,8 @@ def _read_to_log(algorithm: str) -> frozenset[str]:
 
 def _plain(value: Any) -> Any:
     """Returns a setting as it compares: what JSON has as a list is a tuple."""
+    if value is None:
+        return "none"
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -18,12 +18,10 @@ from experiments.analysis.tables import Rows, markdown, print_table
 from experiments.training.errors import shown
 from experiments.training.folder.files import replace_bytes, write_json
 from experiments.training.naming import command
+from experiments.training.settings.documents import OF_A_PRESET
 from experiments.training.settings.labels import value_texts
 
 SHOWN = ("return", "success", "length")
-
-RUN_KEYS = ("env", "env_option", "algorithm", "reuse_matrix", "total_steps")
-"""The options of a run that a preset states, beside config and hyperparameters."""
 
 
 class Ranked(NamedTuple):
@@ -113,8 +111,11 @@ def ranking_table(result: Result, ranked: list[Ranked]) -> Rows:
 def describe_preset(result: Result, point: int) -> dict[str, Any]:
     """Returns what a preset file says of one grid point: every setting that its algorithm reads."""
     config, reads = result.config, set(result.config["reads"]) - {"num_updates"}
+    run = {name: config["run"][name] for name in OF_A_PRESET}
+    if run["schedule_steps"] in (0, run["total_steps"]):
+        del run["schedule_steps"]  # Follows from the steps of whoever takes the preset.
     return {
-        **{name: config["run"][name] for name in RUN_KEYS},
+        **run,
         "config": {k: v for k, v in config["config"].items() if k in reads},
         "hyperparameters": {k: v for k, v in config["points"][point].items() if k in reads},
     }

@@ -116,12 +116,13 @@ class ProgressLine:
         return f"{means}  (mean of {self._num_episodes:,} episodes)"
 
 
-def say_horizon(experiment: Experiment, console: Console) -> None:
-    """Says that schedules keep the updates that they were given, if there are more by now."""
-    updates, config = experiment.schedule_updates, experiment.config
-    if updates is not None and updates < config.num_updates:
+def say_schedules(experiment: Experiment, console: Console) -> None:
+    """Says that schedules keep their ends, if a run is made longer than they are."""
+    updates, given = experiment.schedule_updates, experiment.options.given
+    is_longer = updates is not None and updates < experiment.config.num_updates
+    if is_longer and "total_steps" in given and "schedule_steps" not in given:
         console.print(
-            f"schedules end with update {updates} as the run began, and coefficients stay there; "
-            f"--schedule-steps {experiment.total_steps} stretches them over all",
+            f"schedules end with update {updates} as before, and coefficients keep their ends from "
+            f"there on; --schedule-steps {experiment.total_steps} draws the lines anew, over all",
             soft_wrap=True,
         )

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from experiments.training import program
-from experiments.training.console import ProgressLine, make_console, say_horizon, status
+from experiments.training.console import ProgressLine, make_console, say_schedules, status
 from experiments.training.errors import UsageError
 from experiments.training.evaluation import Evaluator, no_best
 from experiments.training.folder.checkpoints import (
@@ -80,7 +80,7 @@ def resume(options: Options, finish: Finish, console: Console, on_chunk: OnChunk
         now = describe_resumption(config, experiment, done)
         of_all = f"{done} of {experiment.config.num_updates}"
         console.print(f"resuming {directory} after update {of_all}", soft_wrap=True)
-        say_horizon(experiment, console)
+        say_schedules(experiment, console)
         with stop_on_signals() as stop:
             return part.execute(restored, now, stop, finish)
 

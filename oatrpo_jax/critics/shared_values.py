@@ -8,12 +8,12 @@ import jax.numpy as jnp
 from oatrpo_jax.advantages import standardise
 from oatrpo_jax.critics.critic import Critic, ValueNorm
 from oatrpo_jax.policies.policy import Policy
-from oatrpo_jax.reuse.experience import Experience, PerLearner, Slots
+from oatrpo_jax.reuse.experience import Experience, PerLearner
 from oatrpo_jax.types import PyTree
 
 
 def own_judgement(
-    critic: Critic, critics: PyTree, norm: ValueNorm, slots: Slots, returns: jax.Array
+    critic: Critic, critics: PyTree, norm: ValueNorm, features: jax.Array, returns: jax.Array
 ) -> PerLearner:
     """Returns each learner's advantages ``A_ij = R_j - V_i(o^j)`` (Christianos et al. 2020, Eq. 3).
 
@@ -24,13 +24,13 @@ def own_judgement(
         critic: the module of one critic.
         critics: parameters of the local critics, leading axis ``[G]``.
         norm: statistics of the returns before this rollout.
-        slots: all experience, ``[N, T, E]``.
+        features: ``[N, T, E, O]`` what critics are given of each slot.
         returns: ``[N, T, E]`` returns R, bootstrapped with the source's own critic.
     """
 
     def advantage(learner: jax.Array) -> jax.Array:
         params = jax.tree.map(lambda x: x[learner], critics)
-        output = jnp.asarray(critic.apply(params, slots.agents_view))
+        output = jnp.asarray(critic.apply(params, features))
         return standardise(returns, norm.denormalise(output), norm.scale)
 
     return advantage

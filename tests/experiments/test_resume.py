@@ -18,11 +18,12 @@ from experiments.training.folder.checkpoints import find_checkpoints
 from experiments.training.folder.files import LOCK, locked, write_json
 from experiments.training.folder.metrics import as_text
 from experiments.training.settings.command_line import parse
-from experiments.training.settings.config_file import describe_experiment
+from experiments.training.settings.config_file import describe_experiment, describe_resumption
 from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import build
 from experiments.training.team import load_team
 from oatrpo_jax.checkpoint import to_host
+from oatrpo_jax.hyperparams import ENDS
 from tests.experiments.events import read_scalars
 from tests.experiments.faults import damage, full_disk, lost_numbers
 from tests.experiments.trained_run import (
@@ -217,9 +218,11 @@ def test_a_run_of_before_there_were_memories_and_schedules_goes_on_without(
     assert content["config"].pop("memory_size") == 0
     assert content["config"].pop("normalise_inputs") is False
     assert content["run"].pop("schedule_steps") == 0
-    assert content["hyperparameters"].pop("actor_lr_end") == []
+    assert all(content["hyperparameters"].pop(end) == [] for end in ENDS.values())
     write_json(tmp_path / "config.json", content)
-    assert stored_options(tmp_path).by_name() == stored_options(whole).by_name()
+    options = stored_options(tmp_path)
+    assert options.by_name() == stored_options(whole).by_name()
+    assert describe_resumption(content, build(options), 12)["resumed"][0]["changed"] == {}
 
 
 def test_other_versions_are_named_and_the_run_goes_on(stopped: Path, whole: Path, capfd):

@@ -87,14 +87,16 @@ def test_a_longer_run_keeps_its_schedule_and_says_so_unless_it_is_stretched(tmp_
     go_on = ["--resume", str(directory), "--total-steps"]
     assert run.main([*go_on, str(3 * STEPS)]) == 0
     said = " ".join(capfd.readouterr().out.split())
-    assert "schedules end with update 2 as the run began, and coefficients stay there" in said
-    assert f"--schedule-steps {3 * STEPS} stretches them over all" in said
+    assert "schedules end with update 2 as before, and coefficients keep their ends" in said
+    assert f"--schedule-steps {3 * STEPS} draws the lines anew" in said
     np.testing.assert_array_equal(rates(directory), np.float32([0.01, 0, 0]))
     # Update 4 is the fourth of five: three of four steps are done.
     assert run.main([*go_on, str(4 * STEPS), "--schedule-steps", ENV_STEPS]) == 0
     assert "schedules end" not in capfd.readouterr().out
+    config = json.loads((directory / "config.json").read_text())
+    changes = [entry["changed"] for entry in config["resumed"]]
+    assert changes == [{}, {"schedule_steps": {"from": 2 * STEPS, "to": 5 * STEPS}}]
     np.testing.assert_allclose(rates(directory)[3], 0.0025, rtol=1e-6)
-    assert json.loads((directory / "config.json").read_text())["run"]["schedule_steps"] == 5 * STEPS
     more = refused(directory, "--total-steps", ENV_STEPS, "--critic-lr-end", "0", capfd=capfd)
     assert "critic_lr_end was not given, got 0.0" in more
 
@@ -112,8 +114,34 @@ def test_a_loaded_run_sees_by_the_statistics_of_its_policies(whole: Path, which)
     loaded, team = oa.load_run(whole, point=1, seed=4, which=which), load_team(whole, which)
     assert tree_equal(loaded.state, jax.tree.map(lambda x: x[1, 1], team.learner))
     assert loaded.hparams.schedule_updates == TOTAL and loaded.config.normalise_inputs
-    action, _ = loaded.learner.act(loaded.state, random_views(0), jax.random.key(0), greedy=True)
-    assert action.shape == (5, 2)
+    seen = random_views(0)
+    norm, rows = loaded.state.input_norm, (seen.active_views, seen.action_mask)
+    views = np.clip(standardised(seen.active_views, norm.views), -10, 10)
+    expected = loaded.learner.outputs(loaded.state._replace(input_norm=None), views, rows[1])
+    outputs = loaded.learner.outputs(loaded.state, *rows)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
+
+
+def standardised(rows, moments):
+    """What has varied, in deviations from its mean; 0 for what has always been 0."""
+    deviation = np.maximum(np.sqrt(moments.variance), 1e-6 * np.abs(moments.mean))
+    return np.where(deviation > 0, (rows - moments.mean) / np.where(deviation > 0, deviation, 1), 0)
+
+
+def test_a_loaded_run_learns_on_by_the_coefficients_in_force(whole: Path):
+    loaded = oa.load_run(whole, point=1, seed=4)
+    learner, seen = loaded.learner, jax.tree.map(lambda x: x[None, :4], random_views(0))
+    seen = seen._replace(global_state=jnp.ones((1, 4, learner.spec.state_size)))
+    hparams = loaded.hparams.at(loaded.num_updates, loaded.config.num_updates)
+    # All five updates are done: the ends hold.
+    assert (hparams.actor_lr, hparams.ent_coef) == (0, np.float32(0.4))
+    action, log_prob = learner.act(loaded.state, seen, jax.random.key(0))
+    never = jnp.zeros((1, 4), bool)
+    rows = oa.Transition(seen, action, log_prob, jnp.ones((1, 4)), never, never, seen)
+    after = jax.eval_shape(learner.update, loaded.state, rows, hparams, jax.random.key(1))[0]
+    assert jax.tree.structure(after) == jax.tree.structure(loaded.state)
+    with pytest.raises(ValueError, match=r"actor_lr_end, ent_coef_end: .* hparams\.at"):
+        learner.update(loaded.state, rows, loaded.hparams, jax.random.key(1))
 
 
 def test_the_best_policies_keep_the_statistics_of_when_they_played(whole: Path):

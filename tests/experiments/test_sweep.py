@@ -37,6 +37,7 @@ BAD_SWEEPS = {
     "a grid beside it": (["--search", "gamma=0.9,0.95", "--ent-coef", "0", "1"], "one value"),
     "no such order": (["--search", "gamma=0.9,0.95", "--rank-order", "best"], "lowest"),
     "no such metric": (["--search", "gamma=0.9,0.95", "--rank-by", "beauty"], "success"),
+    "no coefficient": (["--search", "schedule_updates=10,20"], "unknown coefficient"),
     "searched twice": (
         ["--search", "gamma=0.9,0.95", "--search", "ent_coef=0,1"],
         "expected --search once",
@@ -172,6 +173,19 @@ def test_the_preset_says_all_that_the_best_point_was_trained_with(swept: Path):
     trained = experiment.config
     assert (trained.num_envs, trained.hidden_sizes, trained.num_updates) == (4, (8,), 2)
     assert experiment.points[0] in config["points"]
+
+
+def test_a_preset_says_how_long_schedules_are_if_they_end_sooner_than_the_sweep(tmp_path):
+    for steps in ("64", "128"):
+        out = tmp_path / steps
+        argv = ["--search", "actor_lr_end=0,1e-4", "--algorithm", "happo", "--out", str(out)]
+        assert sweep.main([*WHOLE, *argv, "--schedule-steps", steps]) == 0
+        assert build(parse(["--resume", str(out)])).schedule_updates == int(steps) // 64
+    # Twice as long a run has schedules of one update in the one case, of its own four in the other.
+    for steps, updates in (("64", 1), ("128", 4)):
+        preset = ["--preset", str(tmp_path / steps / "preset.json"), "--total-steps", "256"]
+        experiment = build(parse(preset))
+        assert experiment.schedule_updates == updates and [*experiment.hparams.ends()]
 
 
 def test_options_that_are_given_count_more_than_the_preset(swept: Path):

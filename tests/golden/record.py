@@ -7,7 +7,6 @@ changes a result is noticed.
 
 import functools
 import json
-import operator
 import os
 import platform
 import sys
@@ -90,14 +89,15 @@ VARIANTS = {
     "seps, memory": {},
     "oappo, normalised": {},
     "ippo, normalised": {},
+    "seac, normalised": {},
     "oatrpo, memory, normalised": {},
 }
 """Rows under other settings than the defaults, which they name first."""
 CONTINUOUS = ("happo", "oappo", "hatrpo", "oatrpo", "oappo-auto", "oappo-ess")
 CONTINUOUS += ("oappo, own centre", "oappo, memory", "oatrpo, memory", "oappo, normalised")
 """Cases that are recorded where actions are continuous."""
-MEMORY_SIZE = 8
-"""Of the policies of any case, recorded or not, that has ``memory`` in its name."""
+KINDS = {"memory": {"memory_size": 8}, "normalised": {"normalise_inputs": True}}
+"""Settings of any case, recorded or not, that has the word in its name."""
 
 # Coefficients at which gates, clips and line searches go either way.
 COEFFICIENTS = {"actor_lr": 0.02, "critic_lr": 0.02, "clip_eps": 0.05, "kl_threshold": 0.05}
@@ -114,9 +114,10 @@ def cases(env_name: str) -> tuple[str, ...]:
 
 def settings_of(case: str) -> dict[str, Any]:
     """Returns the settings by which a case differs from the first one of its row."""
-    kinds = {"memory": {"memory_size": MEMORY_SIZE}, "normalised": {"normalise_inputs": True}}
-    named = [kinds[kind] for kind in kinds if kind in case.split(", ")]
-    return functools.reduce(operator.or_, named, VARIANTS.get(case, {}))
+    settings = dict(VARIANTS.get(case, {}))
+    for kind in case.split(", "):
+        settings |= KINDS.get(kind, {})
+    return settings
 
 
 class Program(NamedTuple):

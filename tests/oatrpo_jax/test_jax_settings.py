@@ -26,6 +26,7 @@ UNUSUAL = SIZES | {
     "layer_norm": True,
     "log_affinity": True,
     "normalise_values": False,
+    "normalise_inputs": True,
     "memory_size": 5,
 }
 each_choice = pytest.mark.parametrize("sizes", [USUAL, UNUSUAL], ids=["usual", "unusual"])

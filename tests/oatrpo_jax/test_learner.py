@@ -94,11 +94,12 @@ def seen_something(norm):
     """Statistics of inputs by which something is to be seen; None stays None."""
     if norm is None:
         return None
-    views, features = norm.views.mean, norm.features.mean
-    return norm._replace(
-        views=norm.views._replace(mean=views + 0.3, variance=views + 0.2),
-        features=norm.features._replace(variance=features + 0.5),
+    like = jnp.full_like
+    views, features = (
+        moments._replace(mean=like(moments.mean, mean), variance=like(moments.mean, variance))
+        for moments, mean, variance in ((norm.views, 0.3, 0.2), (norm.features, -0.4, 0.5))
     )
+    return norm._replace(views=views, features=features)
 
 
 @functools.cache
@@ -224,6 +225,7 @@ STEERING_REMEMBERING = tuple(
 )
 NORMALISED = ("oappo, normalised", "ippo, normalised", "oatrpo, memory, normalised")
 NORMALISED += ("oappo, normalised, continuous", "oappo, memory, normalised, continuous")
+NORMALISED += ("seac, normalised",)
 KINDS_DAILY = ("oappo", "oatrpo", "oappo-auto", "ippo", REMEMBERING[0], *STEERING[:3])
 KINDS_DAILY += NORMALISED[:1]
 
@@ -241,6 +243,7 @@ def test_dead_rows_influence_nothing(name):
     rest = HPARAMS, jax.random.key(2), memory_of(name)
     before, metrics = update_of(name)(state, trajectory, *rest)
     after, _ = update_of(name)(state, spoilt, *rest)
+    assert tree_equal(before.input_norm, after.input_norm)
     if not learner_of(name).algorithm.has_central_critic:
         # A local critic learns what the dead see, as far as it is finite.
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after))

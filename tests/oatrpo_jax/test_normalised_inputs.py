@@ -1,18 +1,15 @@
 """Learners whose networks see in deviations from running means."""
 
-import dataclasses
-
 import jax
 import numpy as np
 import pytest
 
 from tests.oatrpo_jax.test_learner import (
-    CONFIG,
     HPARAMS,
     NORMALISED,
     collected,
-    collected_with_memory,
     learner_of,
+    memory_of,
     update_of,
 )
 from tests.probe_envs import tree_equal
@@ -21,7 +18,7 @@ from tests.tiers import in_tiers
 
 def learnt(name, start, trajectory, num_updates=1):
     """A learner after updates on one trajectory."""
-    memory = collected_with_memory(name)[2]
+    memory = memory_of(name)
     for _ in range(num_updates):
         start, _ = update_of(name)(start, trajectory, HPARAMS, jax.random.key(2), memory)
     return start
@@ -83,18 +80,22 @@ def test_who_acts_and_values_sees_in_deviations_from_the_mean(name):
     )
     expected = jax.tree.leaves(raw.outputs(plain, views, seen.action_mask, memory=memory))
     np.testing.assert_allclose(outputs[0], expected[0], rtol=1e-4, atol=1e-5)
-    deviations = np.sqrt(norm.features.variance)
     name_of_input = "global_state" if learner.algorithm.has_central_critic else "agents_view"
-    features = getattr(seen, name_of_input) / deviations
-    value = raw.value(plain, seen._replace(**{name_of_input: features}))
+    features = getattr(seen, name_of_input) - norm.features.mean
+    shown = seen._replace(**{name_of_input: features / np.sqrt(norm.features.variance)})
+    if (
+        not learner.algorithm.has_central_critic
+    ):  # Its input is what is seen of the living and dead.
+        shown = shown._replace(active=np.ones_like(seen.active))
+    value = raw.value(plain, shown)
     np.testing.assert_allclose(learner.value(state, seen), value, rtol=1e-4, atol=1e-5)
 
 
 def test_an_update_judges_by_the_statistics_with_which_was_acted():
     """Else ratios would not start at 1, and what is learnt would hang on what is learnt from."""
     name = NORMALISED[0]
-    (state, trajectory), learner = collected(name), learner_of(name)
-    raw, plain = learner_of("oappo"), state._replace(input_norm=None)
+    state, trajectory = collected(name)
+    plain = state._replace(input_norm=None)
     views = state.normalised_views(trajectory.observation.active_views)
     states = state.normalised_features(trajectory.observation.global_state)
     then = trajectory.next_observation
@@ -107,7 +108,25 @@ def test_an_update_judges_by_the_statistics_with_which_was_acted():
         jax.tree.leaves(after._replace(input_norm=None)), jax.tree.leaves(expected), strict=True
     ):
         np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-6)
-    assert dataclasses.replace(raw.config, normalise_inputs=True) == learner.config != CONFIG
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_views_of_another_precision_are_made_float32_before_anything_is_subtracted(dtype):
+    (state, trajectory), learner = collected(NORMALISED[0]), learner_of(NORMALISED[0])
+    seen = jax.tree.map(lambda x: x[0], trajectory.observation)
+    other = seen._replace(
+        agents_view=np.asarray(seen.agents_view, dtype),
+        global_state=np.asarray(seen.global_state, dtype),
+    )
+    single = jax.tree.map(lambda x: x if x.dtype == bool else x.astype(np.float32), other)
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        key = jax.random.key(0)
+        for given in (other, single):
+            action = learner.act(state, given, key), learner.value(state, given)
+            dtypes = [leaf.dtype for leaf in jax.tree.leaves(action)]
+            assert dtypes == ["int32", "float32", "float32"]
+        assert tree_equal(learner.value(state, other), learner.value(state, single))
+        assert tree_equal(learner.act(state, other, key), learner.act(state, single, key))
 
 
 def test_without_them_there_are_no_statistics_to_keep():

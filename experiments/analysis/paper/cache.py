@@ -27,10 +27,10 @@ RESOLVED = (
     *("environment", "env_options", "algorithm", "reuse_matrix"),
     *("seeds", "total_steps", "config", "hyperparameters"),
 )
-"""The entries of config.json that decide a run's result, beside those of `EVALUATION`."""
+"""The entries of config.json that decide a run's result, beside those of `OF_RUN`."""
 
-EVALUATION = ("eval_every", "eval_episodes")
-"""The options of a run that decide what its evaluations measure; they stand under ``run``."""
+OF_RUN = ("schedule_steps", "eval_every", "eval_episodes")
+"""The options of a run that decide how it is trained and evaluated; they stand under ``run``."""
 
 SOURCES = ("oatrpo_jax", "envs", "experiments/training")
 """Folders whose code decides a run's result; the rest of experiments only reports it."""
@@ -94,8 +94,8 @@ def describe(arguments: Sequence[str]) -> dict[str, Any]:
 
 def only_resolved(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the part of a config.json that decides the result."""
-    evaluation = {name: config.get("run", {}).get(name) for name in EVALUATION}
-    return {name: config.get(name) for name in RESOLVED} | evaluation
+    of_run = {name: config.get("run", {}).get(name) for name in OF_RUN}
+    return {name: config.get(name) for name in RESOLVED} | of_run
 
 
 def code_state() -> dict[str, str]:

@@ -22,6 +22,7 @@ from experiments.training.settings.experiment import Experiment
 from experiments.training.settings.options import OF_THE_PROCESS, Run
 from experiments.training.settings.reuse_matrix import reuse_rows
 from oatrpo_jax.env_spec import EnvSpec
+from oatrpo_jax.hyperparams import ENDS
 from oatrpo_jax.installation import ROOT
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "jumanji")
@@ -56,6 +57,7 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
         "num_updates": experiment.config.num_updates,
         "config": dataclasses.asdict(experiment.config),
         "hyperparameters": {k: list(v) for k, v in options.coefficients.items()},
+        "schedule_updates": experiment.schedule_updates,
         "points": list(experiment.points),
         "swept": list(experiment.swept),
         **({} if options.sweep is None else {"sweep": dict(options.sweep)}),
@@ -79,11 +81,17 @@ def describe_resumption(
     """
     now = describe_experiment(experiment)
     of_first = {name: before[name] for name in OF_PROCESS if name in before}
-    old, new = before["hyperparameters"], now["hyperparameters"]
+    old, new = (_changeable(config) for config in (before, now))
     changed = {k: {"from": old.get(k), "to": v} for k, v in new.items() if v != old.get(k)}
     this = {name: now[name] for name in (*OF_PROCESS, "total_steps")}
     entry = {"after_update": num_updates, **this, "changed": changed}
     return {**now, **of_first, "resumed": [*before.get("resumed", []), entry]}
+
+
+def _changeable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what may change for the updates to come; older runs had no schedules."""
+    steps = {"schedule_steps": config["run"].get("schedule_steps", 0)}
+    return steps | {end: [] for end in ENDS.values()} | config["hyperparameters"]
 
 
 def compare_versions(config: Mapping[str, Any]) -> None:

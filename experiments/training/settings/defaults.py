@@ -129,8 +129,9 @@ PRESETS: dict[str, Preset] = {
         config={"num_envs": 32, "rollout_length": 32},
         hyperparams={"reuse_sigma": 0.1, "reuse_lambda": 0.7},
     ),
-    # As JaxMARL publishes for its IPPO on MPE (ippo_ff_mpe.yaml), but for the truncation: both
-    # ways end alike on simple_spread, this one sooner (3 seeds; docs/environments.md).
+    # As JaxMARL publishes for its IPPO on MPE (ippo_ff_mpe.yaml), but for constant rates, the
+    # gradient's norm, and the truncation: both ways end alike on simple_spread, this one sooner
+    # (3 seeds; docs/environments.md).
     "jaxmarl": Preset(
         config={
             "truncation": "neutralise",

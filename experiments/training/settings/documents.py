@@ -25,7 +25,9 @@ from experiments.training.settings.options import (
 from oatrpo_jax import run_folder
 from oatrpo_jax.config import Config
 
-OF_A_PRESET = ("env", "env_option", "algorithm", "reuse_matrix", "total_steps")
+OF_A_PRESET = ("env", "env_option", "algorithm", "reuse_matrix", "total_steps", "schedule_steps")
+"""The options of a run that a preset may state, beside config and hyperparameters."""
+
 MAX_PRESET_BYTES = 100_000
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -130,7 +131,7 @@ def _build(options: Options) -> Experiment:
     reads = algorithm.reads(config, is_continuous)
     options = without_unread(options, algorithm.name, reads)
     points, swept = make_points(options)
-    options = _with_horizon(options, config, reads.intersection(ENDS.values(), points[0]))
+    options = _with_schedule_steps(options, config, reads)
     experiment = Experiment(
         options=options,
         env_options=env_options,
@@ -198,28 +199,32 @@ def _check_saving(run: Run) -> None:
     check_counts(keep_checkpoints=run.keep_checkpoints)
 
 
-def _with_horizon(options: Options, config: Config, ends: Collection[str]) -> Options:
-    """Returns the options with the steps of schedules, by default all, where anything has an end.
+def _with_schedule_steps(options: Options, config: Config, reads: Collection[str]) -> Options:
+    """Returns the options with the steps in which ends are reached; 0 if nothing has an end.
 
     Args:
         options: what is asked for.
         config: has the steps of an update.
-        ends: the ends that are given and read.
+        reads: what the algorithm reads.
     """
-    run = options.run
-    if not ends and "schedule_steps" in options.given:
-        listed = ", ".join(f"--{name.replace('_', '-')}" for name in ENDS.values())
+    run, is_given = options.run, "schedule_steps" in options.given
+    ends = [end for end in ENDS.values() if end in reads]
+    has_end = any(options.coefficients[end] for end in ends) or set(ends) & set(options.searched)
+    if is_given and not has_end:
+        problem = "schedule_steps: no coefficient has an end"
+        if not run.lenient:
+            listed = ", ".join(f"--{end.replace('_', '-')}" for end in ends)
+            advice = "a run has them from its beginning" if run.resume else f"give one of {listed}"
+            raise UsageError(f"{problem}; {advice}, or leave it out")
+        print(f"Warning: {problem}, so that it changes nothing", file=sys.stderr)
+    steps = run.schedule_steps if is_given else run.schedule_steps or run.total_steps
+    if has_end and not config.steps_per_update <= steps <= MAX_COUNT * config.steps_per_update:
         raise UsageError(
-            f"schedule_steps: expected a coefficient with an end that {run.algorithm} reads, got "
-            f"none; give one of {listed}, or leave it out"
+            f"schedule_steps: expected from one update of {config.steps_per_update} steps to "
+            f"{MAX_COUNT} of them, got {steps} steps"
         )
-    steps = (run.schedule_steps or run.total_steps) if ends else 0
-    if ends and steps < config.steps_per_update:
-        raise UsageError(
-            f"schedule_steps: expected at least one update of {config.steps_per_update} steps, got "
-            f"{steps}; raise it, or leave it out"
-        )
-    return dataclasses.replace(options, run=dataclasses.replace(run, schedule_steps=steps))
+    run = dataclasses.replace(run, schedule_steps=steps if has_end else 0)
+    return dataclasses.replace(options, run=run)
 
 
 def _check_log(run: Run) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from experiments.training.errors import UsageError
 from experiments.training.settings.options import Options
+from oatrpo_jax.hyperparams import ENDS
 
 Point = dict[str, float]
 """The coefficients of a grid point, by name."""
@@ -17,8 +18,6 @@ Point = dict[str, float]
 def make_points(options: Options) -> tuple[tuple[Point, ...], tuple[str, ...]]:
     """Returns the grid points, and the names of the coefficients that differ between them."""
     grid = options.coefficients
-    if bare := sorted(name for name in grid.keys() & options.given if not grid[name]):
-        raise UsageError(f"{bare[0]}: expected one or several numbers, got none")
     if options.sweep is None:
         return grid_points(grid), tuple(name for name, values in grid.items() if len(values) > 1)
     if many := [name for name, values in grid.items() if len(values) > 1]:
@@ -32,12 +31,14 @@ def make_points(options: Options) -> tuple[tuple[Point, ...], tuple[str, ...]]:
 def grid_points(grid: Mapping[str, Sequence[float]]) -> tuple[Point, ...]:
     """Returns the product of all values of all coefficients, the last name varying fastest.
 
-    One without values, an end that is not given, is in no point.
+    An end without values, that of a constant, is in no point.
 
     >>> grid_points({"gamma": (0.9,), "reuse_sigma": (0.1, 1.0)})
     ({'gamma': 0.9, 'reuse_sigma': 0.1}, {'gamma': 0.9, 'reuse_sigma': 1.0})
     """
     for name, values in grid.items():
+        if not values and name not in ENDS.values():
+            raise UsageError(f"{name}: expected one or several numbers, got none")
         if len({np.float32(value) for value in values}) < len(values):
             listed = " ".join(f"{value:g}" for value in values)
             raise UsageError(f"{name}: expected values that differ, got {listed}")

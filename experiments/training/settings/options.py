@@ -43,7 +43,7 @@ class Run:
         total_steps: environment steps per seed, over all its parallel environments; rounded down to
             whole updates
         schedule_steps: environment steps per seed in which coefficients with an end, such as
-            --actor-lr-end, reach it
+            --actor-lr-end, reach it; a run that is made longer keeps them
         out: new or empty directory for the results
         checkpoint_every: updates between two checkpoints; one is saved at the end in any case
         keep_checkpoints: how many of the newest checkpoints to keep
@@ -73,7 +73,7 @@ class Run:
     seeds: int = 5
     seed: int = 0
     total_steps: int = 0
-    schedule_steps: Annotated[int, _shown_as("STEPS", "those of the run as it began")] = 0
+    schedule_steps: Annotated[int, _shown_as("STEPS", "all")] = 0
     out: Annotated[Path | None, _shown_as("DIR", "runs/ENV-ALGORITHM-TIME")] = None
     checkpoint_every: Annotated[int, _shown_as("UPDATES", "once a minute")] = 0
     keep_checkpoints: int = 2
@@ -99,7 +99,7 @@ class Program(dict[str, Any]):
 
 
 class Coefficients(dict[str, tuple[float, ...]]):
-    """By name, one or several values of each field of `Hyperparams`; none of an end not given."""
+    """By name, one or several values of each field of `Hyperparams`; none of a constant's end."""
 
     @classmethod
     def declared(cls) -> tuple[dataclasses.Field[Any], ...]:
@@ -173,3 +173,8 @@ class Options(Settings):
     sweep: Mapping[str, Any] | None = None
     points: tuple[dict[str, float], ...] = ()
     where_continuous: Layer = field(default_factory=Layer)
+
+    @property
+    def searched(self) -> frozenset[str]:
+        """The coefficients that a sweep searches."""
+        return frozenset(self.points[0] if self.sweep is not None else ())

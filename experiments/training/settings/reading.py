@@ -32,7 +32,7 @@ def without_unread(options: Options, name: str, reads: frozenset[str]) -> Option
     Raises:
         UsageError: if such an option was given, unless that is allowed; if one is searched, always.
     """
-    searched = frozenset(options.points[0] if options.sweep is not None else ())
+    searched = options.searched
     ignored = unread(reads, options.given | searched)
     if not ignored:
         return options
@@ -48,7 +48,8 @@ def without_unread(options: Options, name: str, reads: frozenset[str]) -> Option
     defaults = Settings().coefficients
     left_out = {each: defaults[each] for each in ignored if each in defaults}
     coefficients = Coefficients({**options.coefficients, **left_out})
-    return dataclasses.replace(options, coefficients=coefficients)
+    given = options.given.difference(ignored)
+    return dataclasses.replace(options, coefficients=coefficients, given=given)
 
 
 def unread(reads: frozenset[str], given: frozenset[str]) -> list[str]:

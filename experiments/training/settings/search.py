@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 
 from experiments.training.errors import UsageError
+from experiments.training.settings.options import Coefficients
 from experiments.training.settings.spelling import nearest
 from oatrpo_jax.hints import did_you_mean
-from oatrpo_jax.hyperparams import Hyperparams
 
 MAX_POINTS = 1024
 """More do not fit side by side."""
@@ -136,7 +135,7 @@ def parse_search(text: str) -> tuple[str, Space]:
     """Returns a coefficient's name and its range, or the list of its values."""
     typed, equals, space = text.partition("=")
     name = typed.replace("-", "_")
-    known = {field.name: field.metadata["doc"] for field in dataclasses.fields(Hyperparams)}
+    known = {field.name: field.metadata["doc"] for field in Coefficients.declared()}
     if not equals:
         raise UsageError(f"search: expected {SYNTAX}, got {text!r}")
     if name not in known:

@@ -36,7 +36,7 @@ def nearest(name: str, known: Mapping[str, str]) -> list[str]:
     """
     parts = [each for each in known if f"_{name}_" in f"_{each}_" or f"_{each}_" in f"_{name}_"]
     # Of a coefficient and its end the former alone.
-    parts = [each for each in parts if not any(each.startswith(f"{one}_") for one in parts)]
+    parts = [each for each in parts if each.removesuffix("_end") not in {*parts} - {each}]
     close = difflib.get_close_matches(name, known, n=MAX_HINTS, cutoff=0.75)
     found = list(dict.fromkeys([*close, *parts]))
     if not found:

@@ -41,6 +41,29 @@ def test_memory_tells_runs_apart_also_from_those_of_before_there_was_any(tmp_pat
     ]
 
 
+def test_schedules_and_standardised_inputs_tell_runs_apart(tmp_path):
+    plain, annealed, short, seeing = (
+        write(tmp_path / name, "happo", *options)
+        for name, options in {
+            "a": (),
+            "b": ("--ent-coef-end", "0"),
+            "c": ("--ent-coef-end", "0", "--schedule-steps", "50"),
+            "d": ("--normalise-inputs",),
+        }.items()
+    )
+    assert labels_of(plain, annealed) == ["happo, ent_coef_end=none", "happo, ent_coef_end=0.0"]
+    steps = read_result(annealed).config["total_steps_asked"]
+    assert labels_of(annealed, short) == [f"happo, schedule_steps={each}" for each in (steps, 50)]
+    expected = ["happo, normalise_inputs=False", "happo, normalise_inputs=True"]
+    assert labels_of(plain, seeing) == expected
+    content = read_result(plain).config
+    config = {k: v for k, v in content["config"].items() if k != "normalise_inputs"}
+    reads = [name for name in content["reads"] if name != "normalise_inputs"]
+    change_json(plain / "config.json", config=config, reads=reads)
+    assert labels_of(plain, seeing) == expected
+    assert labels_of(plain, write(tmp_path / "e", "mappo")) == ["happo", "mappo"]
+
+
 def test_what_a_run_was_too_old_to_be_asked_for_is_not_said_of_it(tmp_path):
     # Runs of before `fisher_rows` took all rows, so that the default is not what they did.
     few = write(tmp_path / "a", "hatrpo", "--fisher-rows", "64")

@@ -66,12 +66,18 @@ def test_an_end_is_a_coefficient_of_the_grid_if_it_is_given():
 @pytest.mark.parametrize(
     ("argv", "complaint"),
     [
-        (["--schedule-steps", "600"], r"schedule_steps: .* oappo reads.*--actor-lr-end, --critic-"),
+        (
+            ["--schedule-steps", "60"],
+            r"no coefficient has an end; .*--critic-lr-end.*clip-eps-end",
+        ),
         (
             ["--algorithm", "mappo", "--schedule-steps", "5", "--ent-coef-end", "0"],
-            "schedule_steps: expected at least one update of 6 steps, got 5",
+            "schedule_steps: expected from one update of 6 steps to .*, got 5 steps",
         ),
-        (["--actor-lr-end"], "actor_lr_end: expected one or several numbers, got none"),
+        (["--ent-coef-end", "0", "--schedule-steps", "0"], "from one update .*, got 0 steps"),
+        (["--ent-coef-end", "0", "--schedule-steps", "1e30"], "from one update"),
+        (["--gamma"], "gamma: expected one or several numbers, got none"),
+        (["--actor-lr-end", "0", "0"], "actor_lr_end: expected values that differ"),
         (["--actor-lr-end", "-1"], r"actor_lr_end .*\[0, 1\], got -1"),
         (["--clip-eps-end", "0"], "clip_eps_end .*above 0, got 0"),
         (["--algorithm", "hatrpo", "--actor-lr-end", "0"], "actor_lr_end is not read by hatrpo"),
@@ -81,6 +87,20 @@ def test_an_end_is_a_coefficient_of_the_grid_if_it_is_given():
 def test_a_schedule_that_cannot_be_kept_is_refused(argv, complaint):
     with pytest.raises(UsageError, match=complaint):
         small(*argv)
+
+
+def test_an_end_without_a_value_is_that_of_a_constant(tmp_path):
+    preset = tmp_path / "preset.json"
+    preset.write_text('{"hyperparameters": {"actor_lr_end": 0, "ent_coef_end": 0.5}}')
+    given = ["--preset", str(preset)]
+    assert {*small(*given).hparams.ends()} == {"actor_lr", "ent_coef"}
+    assert {*small(*given, "--actor-lr-end").hparams.ends()} == {"ent_coef"}
+    none = small(*given, "--actor-lr-end", "--ent-coef-end")
+    assert none.schedule_updates is None and not none.hparams.ends()
+    # Of any other coefficient there is no such thing as none.
+    preset.write_text('{"hyperparameters": {"gamma": []}}')
+    with pytest.raises(UsageError, match="gamma: expected one or several numbers, got none"):
+        small(*given)
 
 
 def test_steps_are_rounded_down_to_whole_updates():
@@ -116,8 +136,8 @@ def test_help_says_that_an_end_is_none_by_default(capsys):
     with pytest.raises(SystemExit):
         parse(["--help"])
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "ent_coef in the last update, reached in a straight line" in text
-    assert "constant if not given, in [0, inf) (default: none)" in text
+    assert "where ent_coef goes to in a straight line over the run" in text
+    assert "constant without a value, in [0, inf) (default: none)" in text
 
 
 def test_options_are_recognised_in_every_spelling():
@@ -157,6 +177,18 @@ def test_one_line_serves_several_algorithms_if_it_is_lenient(capsys):
     ]
     assert "clip_eps, reuse_sigma are not read by hatrpo" in warned["hatrpo"]
     assert "reuse_sigma is not read by fixed" in warned["fixed"]
+
+
+def test_schedules_that_nothing_reads_are_left_out_if_it_is_lenient(capsys):
+    line = ["--actor-lr-end", "0", "--schedule-steps", "60", "--lenient"]
+    assert small(*line).schedule_updates == 10 and not capsys.readouterr().err
+    experiment = small(*line, "--algorithm", "hatrpo")
+    assert experiment.schedule_updates is None and not experiment.hparams.ends()
+    assert capsys.readouterr().err.splitlines() == [
+        "Warning: actor_lr_end is not read by hatrpo with these settings in this environment, and "
+        "changes nothing",
+        "Warning: schedule_steps: no coefficient has an end, so that it changes nothing",
+    ]
 
 
 def test_what_is_searched_has_to_be_read_however_lenient():
@@ -257,8 +289,11 @@ def test_matrices_cannot_be_logged_in_less_than_every_update():
 
 
 def columns(algorithm: str) -> set[str]:
-    """Returns the columns of a run, indices of matrices replaced by what they stand for."""
+    """Returns the columns of a run with schedules, with what indices of matrices stand for."""
     extra = ["--reuse-matrix", "rr"] if algorithm == "fixed" else []
+    reads = small("--algorithm", algorithm, *extra).reads
+    for end in sorted(reads.intersection(ENDS.values())):
+        extra += [f"--{end}", "0.5"]
     experiment = small("--algorithm", algorithm, *extra)
     state = jax.eval_shape(experiment.trainer.init, jax.random.key(0))
     hparams = jax.tree.map(lambda x: x[0], experiment.hparams)
@@ -282,9 +317,7 @@ def test_the_glossary_has_the_columns_of_the_algorithms_and_no_others(algorithms
     produced = set.union(*map(columns, algorithms))
     of_others = ("allies_left", "checkpoints", "conceded", "out", "lost", "unshaped_return")
     of_other_environments = {f"episode/{name}" for name in of_others}
-    of_schedules = {f"schedule/{name}" for name in ENDS}
-    assert not produced & of_schedules
-    assert glossary == produced | set(INDEX_COLUMNS) | of_other_environments | of_schedules
+    assert glossary == produced | set(INDEX_COLUMNS) | of_other_environments
 
 
 def test_every_setting_and_coefficient_is_an_option():
