@@ -111,8 +111,9 @@ def update_learner(
     views = state.normalised_views(seen.active_views)
     experience = make_experience(num_policies, state.labels, trajectory, views, memory, advantage)
     if parts.algorithm.shares_values:
+        judged = state.normalised_features(by_agent(seen.active_views))
         judgement = own_judgement(
-            parts.critic, state.critics.params, norm, by_agent(features), by_agent(returns)
+            parts.critic, state.critics.params, norm, judged, by_agent(returns)
         )
         experience = experience._replace(advantage_of=judgement)
     plan, reuse_metrics = make_plan(

@@ -145,7 +145,9 @@ def _defaults(choice: _Choice, given: frozenset[str]) -> Options:
 
 
 def _layer_of(preset: Preset) -> Layer:
-    coefficients = {name: (value,) for name, value in preset.hyperparams.items()}
+    coefficients = {
+        name: () if value is None else (value,) for name, value in preset.hyperparams.items()
+    }
     return Layer(program=preset.config, coefficients=coefficients)
 
 
