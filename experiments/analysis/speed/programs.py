@@ -102,7 +102,7 @@ def stock_smax(scenario: str, config: Config) -> Side:
     )
 
 
-def training(env: MultiAgentEnv, algorithm: str, config: Config, **hparams: float) -> Side:
+def training(env: MultiAgentEnv, algorithm: str, config: Config, **hparams: float | None) -> Side:
     """Returns one rollout and update of one seed, everybody admitted unless a sigma is given."""
     trainer = make_trainer(env, algorithm, config)
     coefficients = Hyperparams.create(**{"reuse_sigma": OPEN_GATE, **hparams})
@@ -111,7 +111,7 @@ def training(env: MultiAgentEnv, algorithm: str, config: Config, **hparams: floa
     )
 
 
-def mpe_problem(effort: Effort) -> tuple[Config, Mapping[str, float]]:
+def mpe_problem(effort: Effort) -> tuple[Config, Mapping[str, float | None]]:
     """Returns settings and coefficients of IPPO on `MPE`.
 
     They are the preset's, which are those of JaxMARL's own ``ippo_ff_mpe``; a rollout is as long
