@@ -106,6 +106,29 @@ def test_what_was_seen_once_is_known_later_to_policies_with_a_memory_alone(algor
         assert success > 0.95 if memory_size else abs(success - 0.5) < 0.065
 
 
+class FarOff(RoleGame):
+    """The same where what is seen differs by 1 around 1000."""
+
+    def _observe(self, bit):
+        seen = super()._observe(bit)
+        view, state = 1000.0 + seen.agents_view, 1000.0 + seen.global_state
+        return seen._replace(agents_view=view, global_state=state)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["oappo", "oatrpo", "ippo"])
+@pytest.mark.parametrize("normalise_inputs", [False, True])
+def test_what_differs_little_is_told_apart_by_standardised_inputs_alone(
+    algorithm, normalise_inputs
+):
+    config = dataclasses.replace(CONFIG, normalise_inputs=normalise_inputs)
+    train = jax.jit(jax.vmap(make_train(FarOff((0, 0)), algorithm, config), (0, None)))
+    _, metrics = train(jax.random.split(jax.random.key(0), 2), HPARAMS)
+    success = metrics["episode/success"][:, -5:].mean()
+    # Who sees no difference is right in half of the games at most.
+    assert success > 0.95 if normalise_inputs else success < 0.6
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["happo", "oappo", "hatrpo", "oatrpo"])
 def test_like_agents_learn_to_steer(algorithm):

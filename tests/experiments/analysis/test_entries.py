@@ -11,6 +11,14 @@ def write(directory, algorithm, *options, env="maze"):
     return directory
 
 
+def make_older_than(directory, setting):
+    """Makes a run one of before there was a setting."""
+    content = read_result(directory).config
+    config = {name: value for name, value in content["config"].items() if name != setting}
+    reads = [name for name in content["reads"] if name != setting]
+    change_json(directory / "config.json", config=config, reads=reads)
+
+
 def labels_of(*directories):
     return [entry.label for entry in label_points([read_result(each) for each in directories])]
 
@@ -29,10 +37,7 @@ def test_memory_tells_runs_apart_also_from_those_of_before_there_was_any(tmp_pat
     plain = write(tmp_path / "b", "oappo")
     expected = ["oappo, memory_size=16", "oappo, memory_size=0"]
     assert labels_of(remembering, plain) == expected
-    content = read_result(plain).config
-    config = {k: v for k, v in content["config"].items() if k != "memory_size"}
-    reads = [name for name in content["reads"] if name != "memory_size"]
-    change_json(plain / "config.json", config=config, reads=reads)
+    make_older_than(plain, "memory_size")
     assert labels_of(remembering, plain) == expected
     assert labels_of(plain, write(tmp_path / "c", "happo")) == ["oappo", "happo"]
     assert labels_of(plain, write(tmp_path / "d", "happo", "--memory-size", "8")) == [
@@ -56,10 +61,7 @@ def test_schedules_and_standardised_inputs_tell_runs_apart(tmp_path):
     assert labels_of(annealed, short) == [f"happo, schedule_steps={each}" for each in (steps, 50)]
     expected = ["happo, normalise_inputs=False", "happo, normalise_inputs=True"]
     assert labels_of(plain, seeing) == expected
-    content = read_result(plain).config
-    config = {k: v for k, v in content["config"].items() if k != "normalise_inputs"}
-    reads = [name for name in content["reads"] if name != "normalise_inputs"]
-    change_json(plain / "config.json", config=config, reads=reads)
+    make_older_than(plain, "normalise_inputs")
     assert labels_of(plain, seeing) == expected
     assert labels_of(plain, write(tmp_path / "e", "mappo")) == ["happo", "mappo"]
 
@@ -69,10 +71,7 @@ def test_what_a_run_was_too_old_to_be_asked_for_is_not_said_of_it(tmp_path):
     few = write(tmp_path / "a", "hatrpo", "--fisher-rows", "64")
     old = write(tmp_path / "b", "hatrpo")
     assert labels_of(few, old) == ["hatrpo, fisher_rows=64", "hatrpo, fisher_rows=2048"]
-    content = read_result(old).config
-    config = {k: v for k, v in content["config"].items() if k != "fisher_rows"}
-    reads = [name for name in content["reads"] if name != "fisher_rows"]
-    change_json(old / "config.json", config=config, reads=reads)
+    make_older_than(old, "fisher_rows")
     assert labels_of(few, old) == ["hatrpo (a)", "hatrpo (b)"]
     assert labels_of(old, write(tmp_path / "c", "happo")) == ["hatrpo", "happo"]
 
