@@ -157,9 +157,10 @@ def check_coefficients(hparams: Hyperparams) -> None:
             f"hparams: expected Hyperparams, got {type(hparams).__name__}; make them by "
             "Hyperparams.create(gamma=0.9)"
         )
-    # What is not given of a schedule is None.
-    fields = {field.name: getattr(hparams, field.name) for field in dataclasses.fields(hparams)}
-    values = {name: value for name, value in fields.items() if value is not None}
+    values = {field.name: getattr(hparams, field.name) for field in dataclasses.fields(hparams)}
+    for field in dataclasses.fields(hparams):
+        if field.default is None and values[field.name] is None:
+            del values[field.name]  # Not given.
     shapes = {name: _typed(name, value).shape for name, value in values.items()}
     shaped = [name for name, shape in shapes.items() if shape]
     if not shaped:

@@ -10,11 +10,14 @@ import pytest
 import tyro
 
 from experiments import evaluate, export, run, sweep
+from experiments.analysis.ranking import describe_preset
 from experiments.analysis.results import read_result
+from experiments.training.folder.files import write_json
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment
 from experiments.training.settings.experiment import build
 from experiments.training.settings.search import natural_order
+from tests.experiments.made_up_runs import change_json
 from tests.experiments.trained_run import TINY, shared_programs
 
 SMALL = [*TINY, "--seeds", "2"]
@@ -176,16 +179,17 @@ def test_the_preset_says_all_that_the_best_point_was_trained_with(swept: Path):
 
 
 def test_a_preset_says_how_long_schedules_are_if_they_end_sooner_than_the_sweep(tmp_path):
-    for steps in ("64", "128"):
-        out = tmp_path / steps
-        argv = ["--search", "actor_lr_end=0,1e-4", "--algorithm", "happo", "--out", str(out)]
-        assert sweep.main([*WHOLE, *argv, "--schedule-steps", steps]) == 0
-        assert build(parse(["--resume", str(out)])).schedule_updates == int(steps) // 64
-    # Twice as long a run has schedules of one update in the one case, of its own four in the other.
-    for steps, updates in (("64", 1), ("128", 4)):
-        preset = ["--preset", str(tmp_path / steps / "preset.json"), "--total-steps", "256"]
-        experiment = build(parse(preset))
-        assert experiment.schedule_updates == updates and [*experiment.hparams.ends()]
+    out = tmp_path / "sweep"
+    argv = ["--search", "actor_lr_end=0,1e-4", "--algorithm", "happo", "--out", str(out)]
+    assert sweep.main([*WHOLE, *argv, "--schedule-steps", "64"]) == 0
+    longer = ["--preset", str(out / "preset.json"), "--total-steps", "256"]
+    experiment = build(parse(longer))
+    assert experiment.schedule_updates == 1 and [*experiment.hparams.ends()] == ["actor_lr"]
+    # Those of a sweep that go over all of it are those of a longer run that go over all of that.
+    result = read_result(out)
+    change_json(out / "config.json", run=result.config["run"] | {"schedule_steps": 128})
+    write_json(out / "preset.json", describe_preset(read_result(out), 0))
+    assert build(parse(longer)).schedule_updates == 4
 
 
 def test_options_that_are_given_count_more_than_the_preset(swept: Path):
