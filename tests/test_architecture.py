@@ -42,7 +42,7 @@ CORE_FLOORS = (
     ("rollout", "identity"),
     ("grouping",),
     ("train", "export", "checkpoint"),
-    ("run_folder",),
+    ("run_folder", "devices"),
     ("runs",),
     ("oatrpo_jax",),
     ("__main__",),

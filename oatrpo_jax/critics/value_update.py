@@ -13,7 +13,7 @@ from oatrpo_jax.critics.critic import Critic, ValueNorm, explained_variance, val
 from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.optimiser import Learning, adam_step
 from oatrpo_jax.reuse.experience import PerLearner
-from oatrpo_jax.reuse.rows import minibatch_envs, take_envs
+from oatrpo_jax.reuse.rows import minibatch_places, take_minibatch
 from oatrpo_jax.reuse.sources import Sources, fold_sources
 from oatrpo_jax.types import PyTree
 
@@ -69,17 +69,18 @@ def critic_update(
             batch.weight * value_loss(output, batch.old_output, batch.target, config, hparams)
         )
 
-    def minibatch_step(learning: Learning, envs: jax.Array | None):
+    def minibatch_step(learning: Learning, places: jax.Array | None):
         value, grads = fold_sources(
-            lambda batch: jax.value_and_grad(loss)(learning.params, take_envs(batch, envs)), sources
+            lambda batch: jax.value_and_grad(loss)(learning.params, take_minibatch(batch, places)),
+            sources,
         )
         value, grads = jax.tree.map(lambda x: x * config.num_minibatches, (value, grads))
         learning = adam_step(learning, grads, hparams.critic_lr, hparams.max_grad_norm)
         return learning, (value, optax.tree.norm(grads))
 
     def epoch(learning: Learning, key: jax.Array):
-        envs = minibatch_envs(key, sources.num_envs, config.num_minibatches)
-        return jax.lax.scan(minibatch_step, learning, envs, length=config.num_minibatches)
+        places = minibatch_places(key, sources.num_envs, config.num_minibatches)
+        return jax.lax.scan(minibatch_step, learning, places, length=config.num_minibatches)
 
     learning, (value, norm) = jax.lax.scan(
         epoch, learning, jax.random.split(key, config.critic_epochs)

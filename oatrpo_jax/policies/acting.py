@@ -34,7 +34,8 @@ def step_team(
         memory: ``[..., N, L, H]`` before; None where policies remember nothing.
     """
     if memory is not None and memory.shape[-2] > 1:
-        each = jax.vmap(policy.step, in_axes=(0, None, None, -2), out_axes=-2)
+        of_all = jax.vmap(policy.step, in_axes=(None, -2, -2, -2), out_axes=-2)
+        each = jax.vmap(of_all, in_axes=(0, None, None, -2), out_axes=-2)
         outputs, memory = each(params, view, mask, memory)
         return outputs[..., jnp.arange(len(labels)), labels, :], memory
     by_agent = jax.vmap(policy.step, in_axes=(0, -2, -2, -2), out_axes=-2)

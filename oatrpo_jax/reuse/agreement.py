@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 
 from oatrpo_jax.advantages import divisor
 from oatrpo_jax.reuse.experience import Experience, Slots
-from oatrpo_jax.reuse.rows import blocks_of, spaced_envs, subsample_envs
+from oatrpo_jax.reuse.rows import blocks_of, spaced_envs, take_spaced
 from oatrpo_jax.types import PyTree
 
 NUM_BLOCKS = 8
@@ -113,8 +114,6 @@ def in_blocks(experience: Experience, num_rows: int) -> Experience:
     slots = experience.slots
     num_groups = min(NUM_BLOCKS, slots.active.shape[-1])
     envs = spaced_envs(slots.active.shape, num_rows, num_groups)
-    is_cut = slots.recall is None
+    some, is_cut = jax.vmap(functools.partial(take_spaced, envs=envs)), slots.recall is None
     num_stretches = min(NUM_BLOCKS // num_groups, slots.active.shape[1]) if is_cut else 1
-    return experience.arranged(
-        lambda batch: blocks_of(subsample_envs(batch, envs), num_groups, num_stretches)
-    )
+    return experience.arranged(lambda batch: blocks_of(some(batch), num_groups, num_stretches))

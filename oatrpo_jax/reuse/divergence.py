@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from oatrpo_jax.config import Config
 from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.experience import Experience
-from oatrpo_jax.reuse.rows import spaced_envs, subsample_envs
+from oatrpo_jax.reuse.rows import spaced_envs, take_spaced
 from oatrpo_jax.types import PyTree
 
 
@@ -38,7 +39,7 @@ def rows_to_compare(policy: Policy, actors: PyTree, experience: Experience) -> C
         experience: the rollout.
     """
     envs = spaced_envs(experience.slots.active.shape, policy.config.divergence_rows)
-    some = experience.arranged(lambda batch: subsample_envs(batch, envs))
+    some = experience.arranged(jax.vmap(functools.partial(take_spaced, envs=envs)))
     acting = jax.tree.map(lambda x: x[jnp.argmax(some.own, axis=0)], actors)
     return Compared(some, jax.vmap(policy.outputs)(acting, some.slots))
 

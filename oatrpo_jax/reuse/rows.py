@@ -3,42 +3,91 @@
 from __future__ import annotations
 
 import math
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from oatrpo_jax.types import PyTree
 
 Batch = TypeVar("Batch", bound=PyTree)
 
 
-def spaced_envs(shape: tuple[int, ...], num_rows: int, num_groups: int = 1) -> np.ndarray:
-    """Returns ``[E']`` evenly spaced environments that have at most ``num_rows`` rows together.
+class SpacedEnvs(NamedTuple):
+    """Some environments, evenly spaced: as many of each group of neighbours.
+
+    Attributes:
+        num_groups: of equal size, of all environments.
+        of_each: how many of each group.
+    """
+
+    num_groups: int
+    of_each: int
+
+
+def spaced_envs(shape: tuple[int, ...], num_rows: int, num_blocks: int = 1) -> SpacedEnvs:
+    """Returns environments with at most ``num_rows`` rows together, and more than half as many.
 
     Args:
         shape: ``[..., T, E]`` of all rows.
-        num_rows: of all slots; more if a group of one environment of each has more.
-        num_groups: of equal size that they are to make up, at most E.
+        num_rows: of all slots; more if a block of one environment of each has more.
+        num_blocks: of equal size that they are to make up, at most E.
     """
     num_envs, rows_of_env = shape[-1], math.prod(shape[:-1])
-    count = max(min(num_rows // rows_of_env, num_envs) // num_groups, 1) * num_groups
-    return np.linspace(0, num_envs - 1, count).round().astype(int)
+    count = max(min(num_rows // rows_of_env, num_envs) // num_blocks, 1) * num_blocks
+    num_groups = max(
+        groups
+        for groups in range(1, count + 1)
+        if num_envs % groups == 0 and count // groups * groups % num_blocks == 0
+    )
+    return SpacedEnvs(num_groups, count // num_groups)
 
 
-def subsample_envs(batch: Batch, envs: np.ndarray) -> Batch:
-    """Returns the whole sequences of some environments in every slot: ``[N, T, E']``."""
-    return jax.tree.map(lambda x: x[:, :, envs], batch)
+def take_spaced(batch: Batch, envs: SpacedEnvs) -> Batch:
+    """Returns the whole sequences of some environments, ``[T, E', ...]`` of ``[T, E, ...]``."""
+    num_groups, of_each = envs
+
+    def take(x: jax.Array) -> jax.Array:
+        groups = _in_groups(x, num_groups)
+        stride = groups.shape[2] // of_each
+        return _ungrouped(groups[:, :, : of_each * stride : stride])
+
+    return jax.tree.map(take, batch)
 
 
-def take_envs(batch: Batch, envs: jax.Array | np.ndarray | None) -> Batch:
-    """Returns the rows ``[T, E', ...]`` of some environments; all of them for None."""
-    return batch if envs is None else jax.tree.map(lambda x: x[:, envs], batch)
+def _in_groups(x: jax.Array, num_groups: int) -> jax.Array:
+    """Returns ``[T, G, E / G, ...]`` of ``[T, E, ...]``: groups of neighbouring environments."""
+    return x.reshape(len(x), num_groups, -1, *x.shape[2:])
 
 
-def minibatch_envs(key: jax.Array, num_envs: int, num_minibatches: int) -> jax.Array | None:
-    """Returns ``[num_minibatches, E / num_minibatches]`` shuffled environments; None for one.
+def _ungrouped(x: jax.Array) -> jax.Array:
+    """Returns ``[T, G K, ...]`` of ``[T, G, K, ...]``."""
+    return x.reshape(len(x), -1, *x.shape[3:])
+
+
+def take_minibatch(batch: Batch, places: jax.Array | None) -> Batch:
+    """Returns the rows ``[T, E', ...]`` of some environments of ``[T, E, ...]``; all for None.
+
+    Args:
+        batch: fields have leading axes ``[T, E]``.
+        places: ``[E']`` of each within its group of neighbours; see `minibatch_places`.
+    """
+    if places is None:
+        return batch
+
+    def take(x: jax.Array) -> jax.Array:
+        index = places.reshape(1, -1, 1, *[1] * (x.ndim - 2))
+        groups = _in_groups(x, len(places))
+        return _ungrouped(jnp.take_along_axis(groups, index, axis=2, mode="clip"))
+
+    return jax.tree.map(take, batch)
+
+
+def minibatch_places(key: jax.Array, num_envs: int, num_minibatches: int) -> jax.Array | None:
+    """Returns which environments each minibatch takes, ``[num_minibatches, E']``; None for one.
+
+    Each takes one of every group of as many neighbours as there are minibatches, so that where a
+    group lies on one device, all of its rows stay there.
 
     Raises:
         ValueError: if the minibatches cannot be of equal size.
@@ -50,7 +99,8 @@ def minibatch_envs(key: jax.Array, num_envs: int, num_minibatches: int) -> jax.A
         )
     if num_minibatches == 1:
         return None
-    return jax.random.permutation(key, num_envs).reshape(num_minibatches, -1)
+    places = jnp.tile(jnp.arange(num_minibatches), (num_envs // num_minibatches, 1))
+    return jax.random.permutation(key, places, axis=1, independent=True).T
 
 
 def blocks_of(batch: Batch, num_groups: int, num_stretches: int = 1) -> Batch:

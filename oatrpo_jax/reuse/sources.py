@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from oatrpo_jax.advantages import divisor
 from oatrpo_jax.ranges import TINY
 from oatrpo_jax.reuse.experience import Slots
-from oatrpo_jax.reuse.rows import spaced_envs, take_envs
+from oatrpo_jax.reuse.rows import spaced_envs, take_spaced
 from oatrpo_jax.types import PyTree
 
 
@@ -224,7 +224,7 @@ def thin_sources(sources: Sources[PolicyBatch], num_rows: int) -> Sources[Policy
 
     def slot(position: jax.Array) -> PolicyBatch:
         batch = sources.slot(position)
-        some = take_envs(batch, spaced_envs(batch.policy_weight.shape, num_rows))
+        some = take_spaced(batch, spaced_envs(batch.policy_weight.shape, num_rows))
         return some._replace(
             policy_weight=rescaled(batch.policy_weight, some.policy_weight),
             own_weight=rescaled(batch.own_weight, some.own_weight),

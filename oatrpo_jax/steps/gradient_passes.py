@@ -12,7 +12,7 @@ import optax
 from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.optimiser import Learning, adam_step
 from oatrpo_jax.policies.policy import Policy
-from oatrpo_jax.reuse.rows import minibatch_envs, take_envs
+from oatrpo_jax.reuse.rows import minibatch_places, take_minibatch
 from oatrpo_jax.reuse.sources import DrawSources, PolicyBatch, Sources, fold_sources
 from oatrpo_jax.types import PyTree
 
@@ -55,9 +55,9 @@ def gradient_passes(
     def epoch(learning: Learning, key: jax.Array):
         draw_key, shuffle_key = jax.random.split(key)
         sources = draw(draw_key)
-        envs = minibatch_envs(shuffle_key, sources.num_envs, config.num_minibatches)
+        places = minibatch_places(shuffle_key, sources.num_envs, config.num_minibatches)
         step = functools.partial(_minibatch_step, loss, policy, hparams, sources)
-        return jax.lax.scan(step, learning, envs, length=config.num_minibatches)
+        return jax.lax.scan(step, learning, places, length=config.num_minibatches)
 
     learning, sums = jax.lax.scan(epoch, learning, jax.random.split(key, config.num_epochs))
     return learning, _metrics(sums)
@@ -69,12 +69,13 @@ def _minibatch_step(
     hparams: Hyperparams,
     sources: Sources[PolicyBatch],
     learning: Learning,
-    envs: jax.Array | None,
+    places: jax.Array | None,
 ) -> tuple[Learning, dict[str, jax.Array]]:
     """Returns the policy after one Adam step on some environments of all its sources."""
     gradient = jax.grad(loss, argnums=1, has_aux=True)
     grads, sums = fold_sources(
-        lambda batch: gradient(policy, learning.params, take_envs(batch, envs), hparams), sources
+        lambda batch: gradient(policy, learning.params, take_minibatch(batch, places), hparams),
+        sources,
     )
     # A row's weight is its share of the whole rollout, of which a minibatch is one part.
     grads, sums = jax.tree.map(lambda x: x * policy.config.num_minibatches, (grads, sums))

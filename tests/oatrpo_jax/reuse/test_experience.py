@@ -1,9 +1,11 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from oatrpo_jax.reuse.experience import Experience
-from oatrpo_jax.reuse.rows import spaced_envs, subsample_envs
+from oatrpo_jax.reuse.rows import SpacedEnvs, spaced_envs, take_spaced
 from tests.oatrpo_jax.reuse.made_up_slots import remembered, some_slots
 
 
@@ -14,7 +16,7 @@ def test_a_learner_reads_each_slot_with_the_memory_that_it_would_have_had():
     seen = jax.jit(experience.seen_by)(1)
     np.testing.assert_allclose(seen.recall.memory[:, 0, 0, 0], [1.0, 1.1, 1.2])
     # Some rows of it, with the memories before just these.
-    some = experience.arranged(lambda batch: subsample_envs(batch, np.array([1, 3])))
+    some = experience.arranged(jax.vmap(partial(take_spaced, envs=SpacedEnvs(2, 1))))
     assert some.memories.shape == (3, 3, 1, 2, 2)
     assert some.seen_by(2).recall.ended.shape == (3, 3, 2)
 
@@ -28,12 +30,12 @@ def test_slots_are_judged_alike_unless_each_learner_has_its_own_view():
 
 
 def test_a_subsample_is_whole_sequences_of_evenly_spaced_environments():
-    slots = some_slots(num_steps=2, num_envs=3)
-    slots = slots._replace(advantage=np.arange(18.0).reshape(3, 2, 3))
+    rows = np.arange(12.0).reshape(2, 6)
 
-    def advantages(num_rows):
-        return subsample_envs(slots, spaced_envs((2, 3), num_rows)).advantage
+    def some(num_rows):
+        return take_spaced(rows, spaced_envs((2, 6), num_rows))
 
-    np.testing.assert_array_equal(advantages(4)[1], [[6, 8], [9, 11]])  # Environments 0 and 2.
-    assert advantages(99).shape == (3, 2, 3)  # Never more than there are,
-    assert advantages(1).shape == (3, 2, 1)  # and one sequence at the least.
+    np.testing.assert_array_equal(some(4), [[0, 3], [6, 9]])  # Two, one of each three.
+    np.testing.assert_array_equal(some(11), [[0, 2, 4], [6, 8, 10]])  # 5 // 3 of each pair.
+    np.testing.assert_array_equal(some(99), rows)  # Never more than there are,
+    assert some(1).shape == (2, 1)  # and one sequence at the least.

@@ -46,7 +46,8 @@ def divergences_of(name, options):
     """``[2, 100, N, N]`` divergences, on the rows that the gate looks at and on all."""
     env, preset = envs.make(name, **dict(options)), get_preset(name, "oappo")
     trainer = make_trainer(env, "oappo", Config(**preset.config))
-    hparams = Hyperparams.create(**preset.hyperparams)
+    # As a run begins: ends are far away.
+    hparams = Hyperparams.create(**preset.hyperparams).at(0, 10**6)
     learner, config = trainer.learner, trainer.config
 
     @jax.jit

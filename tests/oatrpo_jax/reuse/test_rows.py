@@ -1,5 +1,7 @@
 """Rows that are taken keep what belongs together: a sequence, and the memory before it."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from oatrpo_jax.policies.memory import Recall
 from oatrpo_jax.reuse.agreement import NUM_BLOCKS, in_blocks
 from oatrpo_jax.reuse.experience import Experience, Slots
-from oatrpo_jax.reuse.rows import minibatch_envs, spaced_envs, subsample_envs, take_envs
+from oatrpo_jax.reuse.rows import minibatch_places, spaced_envs, take_minibatch, take_spaced
 
 NUM_SLOTS, NUM_POLICIES, LENGTH, NUM_ENVS, SIZE = 3, 2, 5, 20, 4
 
@@ -58,10 +60,10 @@ def envs_of(experience: Experience) -> np.ndarray:
 
 def test_a_subsample_keeps_each_sequence_with_its_memory():
     envs = spaced_envs((LENGTH, NUM_ENVS), 7 * LENGTH)
-    some = jax.jit(lambda: numbered().arranged(lambda batch: subsample_envs(batch, envs)))()
+    some = jax.jit(lambda: numbered().arranged(jax.vmap(partial(take_spaced, envs=envs))))()
     assert_together(some)
-    # Seven from 0 to 19, 19/6 = 3.17 apart: 3.17, 6.33, 9.5 (even: 10), 12.67, 15.83.
-    np.testing.assert_array_equal(envs_of(some), [0, 3, 6, 10, 13, 16, 19])
+    # Of at most seven, one of each of five groups of 4.
+    np.testing.assert_array_equal(envs_of(some), [0, 4, 8, 12, 16])
 
 
 @pytest.mark.parametrize(("num_rows", "size"), [(1, 1), (51 * LENGTH, 2), (10**6, 2)])
@@ -70,27 +72,39 @@ def test_blocks_keep_each_sequence_with_its_memory(num_rows, size):
     assert blocks.slots.advantage.shape == (NUM_SLOTS, NUM_BLOCKS, LENGTH, size)
     assert blocks.memories.shape == (NUM_POLICIES, NUM_SLOTS, NUM_BLOCKS, 1, size, SIZE)
     assert_together(blocks)
-    expected = np.linspace(0, NUM_ENVS - 1, NUM_BLOCKS * size).round()
-    np.testing.assert_array_equal(envs_of(blocks), expected)
+    # Of 8, 2 of each of four groups of 5; of 16, 4 of each of these.
+    expected = np.arange(NUM_ENVS).reshape(4, 5)[:, {1: slice(0, 4, 2), 2: slice(0, 4)}[size]]
+    np.testing.assert_array_equal(envs_of(blocks), expected.ravel())
 
 
 def test_minibatches_keep_each_sequence_with_its_memory_and_leave_none_out():
     slots = numbered().slots
-    envs = minibatch_envs(jax.random.key(0), NUM_ENVS, 4)
-    assert envs is not None
+    places = minibatch_places(jax.random.key(0), NUM_ENVS, 4)
+    assert places is not None
+    # One of each four neighbours, and in each group another order.
+    envs = 4 * np.arange(NUM_ENVS // 4) + places
     np.testing.assert_array_equal(np.sort(envs, axis=None), np.arange(NUM_ENVS))
+    assert len(np.unique(places, axis=1).T) > 1
     for slot, some in np.ndindex(NUM_SLOTS, 4):
-        rows = take_envs(jax.tree.map(lambda x, slot=slot: jnp.asarray(x[slot]), slots), envs[some])
+        of_slot = jax.tree.map(lambda x, slot=slot: jnp.asarray(x[slot]), slots)
+        rows = take_minibatch(of_slot, places[some])
         np.testing.assert_array_equal(rows.advantage[0], 100 * slot + envs[some])
         np.testing.assert_array_equal(*np.broadcast_arrays(rows.recall.memory, rows.agents_view))
         np.testing.assert_array_equal(np.argmax(rows.recall.ended, axis=0), envs[some] % LENGTH)
 
 
-@pytest.mark.parametrize("num_groups", [1, 3, 8])
+@pytest.mark.parametrize("num_blocks", [1, 3, 8])
 @pytest.mark.parametrize("num_rows", [0, 40, 100, 10**6])
-def test_environments_make_up_equal_groups_and_none_comes_twice(num_rows, num_groups):
-    envs = spaced_envs((2, 4, 19), 2 * num_rows, num_groups)  # Of two slots, twice as many.
-    most = min(num_rows // 4, 19)
-    assert len(envs) == max(most - most % num_groups, num_groups)
-    assert envs[0] == 0 and (len(envs) == 1 or envs[-1] == 18)
-    assert (np.diff(envs) > 0).all()
+@pytest.mark.parametrize("num_envs", [16, 19, 50])
+def test_environments_make_up_equal_blocks_and_none_comes_twice(num_rows, num_blocks, num_envs):
+    envs = spaced_envs((2, 4, num_envs), 2 * num_rows, num_blocks)  # Of two slots, twice as many.
+    taken = take_spaced(np.arange(num_envs)[None], envs)[0]
+    most = min(num_rows // 4, num_envs)
+    most = max(most - most % num_blocks, num_blocks)
+    assert most / 2 < len(taken) <= most and len(taken) % num_blocks == 0
+    assert taken[0] == 0 and (np.diff(taken) > 0).all()
+
+
+def test_where_halves_lie_apart_rows_are_of_both():
+    # 16 of 64 make up 16 groups of 4; 20 of 50 are 2 of each of 10, and not 1 of each of 25.
+    assert spaced_envs((64,), 20) == (16, 1) and spaced_envs((50,), 20) == (10, 2)

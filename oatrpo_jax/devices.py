@@ -1,0 +1,57 @@
+"""Several devices: a mesh of them, and where a train state lies on it.
+
+Nothing else in this package knows of devices: programs compute the same wherever their arrays lie.
+What lies apart are lanes, which are whole runs such as seeds and have nothing to tell each other,
+or the environments of a lane, of which sums over rows (gradients, statistics) are exchanged.
+"""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from oatrpo_jax.train import TrainState
+
+LANES, ENVS = "lanes", "envs"
+"""The axes of a mesh."""
+
+
+def make_mesh(lane_devices: int = 1, env_devices: int = 1) -> Mesh:
+    """Returns a mesh of the first devices, ``[lane_devices, env_devices]``.
+
+    Args:
+        lane_devices: over how many lanes are spread.
+        env_devices: over how many the environments of each lane are; use a divisor of
+            ``num_envs / num_minibatches``.
+
+    Raises:
+        ValueError: if a number is below 1, or if there are fewer devices.
+    """
+    count, there_are = lane_devices * env_devices, jax.device_count()
+    if lane_devices < 1 or env_devices < 1 or count > there_are:
+        raise ValueError(
+            f"lane_devices x env_devices: expected 1 or more each and at most the {there_are} "
+            f"devices here together, got {lane_devices} x {env_devices}; choose fewer"
+        )
+    # Not `jax.make_mesh`, whose axes would have to be named throughout a program.
+    return Mesh(np.reshape(jax.devices()[:count], (lane_devices, env_devices)), (LANES, ENVS))
+
+
+def spread_lanes(mesh: Mesh) -> NamedSharding:
+    """Returns where arrays lie whose first axis counts lanes: keys of seeds, points of a grid."""
+    return NamedSharding(mesh, PartitionSpec(LANES))
+
+
+def spread_environments(state: TrainState, mesh: Mesh) -> TrainState:
+    """Returns where each array of a state lies if its environments are spread, for `device_put`.
+
+    The environments are on the devices of ``envs``, everything else is on all of them.
+
+    Args:
+        state: arrays or shapes, without a leading axis for lanes.
+        mesh: see `make_mesh`.
+    """
+    everywhere = jax.tree.map(lambda _: NamedSharding(mesh, PartitionSpec()), state)
+    apart = jax.tree.map(lambda _: NamedSharding(mesh, PartitionSpec(ENVS)), state.rollout)
+    return everywhere._replace(rollout=apart)
