@@ -25,6 +25,7 @@ from experiments.training.settings.arguments import (
     MaxSteps,
     Point,
     RunDirectory,
+    SpreadSeeds,
 )
 from experiments.training.settings.whole_numbers import registry
 from experiments.training.surroundings import check_file, prepare, start_jax
@@ -78,6 +79,7 @@ class Options:
     sample: Annotated[
         bool, HOW, FlagCreatePairsOff, arg(help="draw the actions, as in training")
     ] = False
+    devices: SpreadSeeds = 1
     point: Point = None
     checkpoint: Checkpoint = "latest"
     seed: EpisodeSeed = 0
@@ -144,14 +146,15 @@ def check(options: Options) -> None:
 def evaluate(options: Options) -> None:
     """Plays, prints the table and writes the files."""
     check(options)
-    start_jax()
+    start_jax(options.devices)
     # Slow to import; help and mistakes that tyro finds do not wait for them.
     from experiments.analysis.tables import print_table
     from experiments.training.console import make_console, status
     from experiments.training.folder.files import write_json
     from experiments.training.places import find_places
+    from experiments.training.playing import Playing
     from experiments.training.program import use_compilation_cache
-    from experiments.training.team import Playing, load_team, play, save_replay
+    from experiments.training.team import load_team, play, save_replay
 
     use_compilation_cache()
     console, team = make_console(), load_team(options.run, options.checkpoint)
@@ -164,7 +167,7 @@ def evaluate(options: Options) -> None:
     max_steps = options.max_steps or team.experiment.options.run.eval_max_steps
     with status(console, "playing ..."):
         playing = Playing(count, max_steps, **how)
-        metrics = [play(team, each.trainer, point, playing) for each in places]
+        metrics = [play(team, each.trainer, point, playing, options.devices) for each in places]
     about = describe_team(team, point, options) | {"max_steps": max_steps}
     title = (
         f"{team.experiment.labels[point]}: {count} {about['policy']} episodes of each of "

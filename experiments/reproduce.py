@@ -26,6 +26,7 @@ from experiments.analysis.paper import figures
 from experiments.analysis.paper.budgets import check_budget
 from experiments.training.errors import UsageError, check_counts, exit_code_of
 from experiments.training.naming import command
+from experiments.training.settings.arguments import SpreadSeeds
 from experiments.training.settings.whole_numbers import registry
 from experiments.training.surroundings import check_file, prepare, start_jax_elsewhere
 
@@ -51,6 +52,7 @@ class Reproduce:
     map: figures.MapName | None = None
     scenario: figures.ScenarioName | None = None
     seeds: int = 5
+    devices: SpreadSeeds = 1
     budget: float = 1.0
     out: Path = Path("results")
 
@@ -76,7 +78,7 @@ def reproduce(options: Reproduce) -> int:
     check_budget(chosen, options.budget)
     if options.out.exists():
         check_file("out", options.out / "report.html")
-    start_jax_elsewhere()
+    start_jax_elsewhere(options.devices)
     # Slow to import; help and mistakes that tyro finds do not wait for them.
     import jax
 
@@ -85,7 +87,7 @@ def reproduce(options: Reproduce) -> int:
 
     # Runs have processes of their own, which want the accelerator for themselves.
     jax.config.update("jax_platforms", "cpu")
-    size = options.seeds, options.budget
+    size = options.seeds, options.budget, options.devices
     try:
         return workflow.reproduce(chosen, *size, options.out, make_console())
     except KeyboardInterrupt:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,16 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.training.folder.metrics import Log, Rows
+from experiments.training.playing import (
+    Playing,
+    episode_keys,
+    make_evaluate,
+    short_names,
+    warn_of_cut_off,
+)
+from experiments.training.program import Traced
 from experiments.training.settings.experiment import Experiment
 from oatrpo_jax.export import actor_parameters, with_actors
-from oatrpo_jax.keys import Purpose, branch
+from oatrpo_jax.keys import Purpose
 from oatrpo_jax.learner import LearnerState
-from oatrpo_jax.rollout import MAX_EPISODE_STEPS
-from oatrpo_jax.train import Metrics, Trainer
+from oatrpo_jax.train import Metrics
 from oatrpo_jax.types import CUT_OFF
-
-Evaluate = Callable[[LearnerState, jax.Array], Metrics]
-"""(learners ``[P, K]``, keys ``[K]``) -> metrics ``[P, K]``."""
 
 ABSOLUTE_SETS = 10
 """How many times the episodes of one evaluation measure the best policies at a run's end."""
@@ -79,59 +81,6 @@ def keep_better(best: Best, learner: LearnerState, metrics: Metrics, update: jax
     return jax.tree.map(choose, new, best)
 
 
-def episode_keys(seeds: Sequence[int], purpose: Purpose, number: int = 0) -> jax.Array:
-    """Returns ``[K]`` keys, one per training seed, that depend on these arguments alone.
-
-    Args:
-        seeds: as on training's command line.
-        purpose: what the episodes are for.
-        number: tells sets of episodes for one purpose apart: the update, say.
-    """
-    keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
-    return jax.vmap(lambda key: branch(key, purpose, number))(keys)
-
-
-def make_evaluate(
-    trainer: Trainer, num_episodes: int, greedy: bool = True, max_steps: int = MAX_EPISODE_STEPS
-) -> Evaluate:
-    """Returns the jitted evaluation of all grid points and seeds, each by ``num_episodes``.
-
-    All points of a seed play the same episodes, as far as their actions let them.
-    """
-
-    def evaluate(learner: LearnerState, key: jax.Array) -> Metrics:
-        return trainer.evaluate(learner, key, num_episodes, greedy, max_steps)
-
-    return jax.jit(jax.vmap(jax.vmap(evaluate), (0, None)))
-
-
-def short_names(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the same without the group in front of each name.
-
-    >>> short_names({"evaluation/success": 1.0})
-    {'success': 1.0}
-    """
-    return {name.partition("/")[2]: value for name, value in metrics.items()}
-
-
-def warn_of_cut_off(cut_off: Any, num_episodes: int, max_steps: int, option: str) -> None:
-    """Says on stderr how many episodes were cut off, if any was.
-
-    Args:
-        cut_off: numbers of such episodes, of any shape.
-        num_episodes: that each of these numbers is out of.
-        max_steps: of an episode.
-        option: by which it is set.
-    """
-    if (number := int(np.sum(cut_off))) > 0:
-        total = num_episodes * np.size(cut_off)
-        print(
-            f"{number} of {total} episodes were cut off after {max_steps} steps, and count with "
-            f"what they had by then; a higher {option} lets them go on.",
-            file=sys.stderr,
-        )
-
-
 class Evaluator:
     """Evaluates every few updates and after the last, by keys that depend on seed and update alone.
 
@@ -141,12 +90,12 @@ class Evaluator:
         evaluated_ends: updates that were evaluated as the last one of an earlier part of the run.
     """
 
-    def __init__(self, experiment: Experiment, learner: LearnerState, directory: Path) -> None:
+    def __init__(self, experiment: Experiment, traced: Traced, directory: Path) -> None:
         """Compiles nothing yet; does nothing at all where no evaluation is asked for.
 
         Args:
             experiment: what to run.
-            learner: shapes of the learners ``[P, K]`` that it evaluates.
+            traced: the run's programs.
             directory: of the run.
         """
         run = experiment.options.run
@@ -158,10 +107,11 @@ class Evaluator:
         self.evaluated_ends: tuple[int, ...] = ()
         if self.every:
             start = time.perf_counter()
-            evaluate: Any = make_evaluate(
-                experiment.trainer, self._episodes, max_steps=self._max_steps
-            )
-            self._traced = evaluate.trace(learner, self._keys(Purpose.CURVE, 0))
+            placement, how = traced.placement, Playing(self._episodes, self._max_steps)
+            evaluate: Any = make_evaluate(experiment.trainer, how, placement, placement.of_block)
+            self._counts = placement.counts
+            keys = self._keys(Purpose.CURVE, 0)
+            self._traced = evaluate.trace(self._counts, traced.state.learner, keys)
             self.compile_seconds = time.perf_counter() - start
 
     @property
@@ -195,7 +145,7 @@ class Evaluator:
 
         The first episodes that are cut off are said on stderr.
         """
-        metrics = self._evaluate(learner, self._keys(Purpose.CURVE, update))
+        metrics = self._evaluate(self._counts, learner, self._keys(Purpose.CURVE, update))
         newest = keep_better(best or no_best(learner), learner, metrics, update)
         on_host = {name: np.asarray(value) for name, value in metrics.items()}
         if self._is_last(update):
@@ -212,7 +162,7 @@ class Evaluator:
         """
         learner = with_actors(learner, best.actors)
         sets = [
-            short_names(self._evaluate(learner, self._keys(Purpose.ABSOLUTE, number)))
+            short_names(self._evaluate(self._counts, learner, self._keys(Purpose.ABSOLUTE, number)))
             for number in range(ABSOLUTE_SETS)
         ]
         means = jax.tree.map(lambda *each: np.mean(each, axis=0, dtype=np.float64), *sets)

@@ -24,6 +24,7 @@ from experiments.training.folder.loggers import OnChunk, check_logs, open_logger
 from experiments.training.folder.metrics import Log, Rows, make_logs
 from experiments.training.grouping import save_grouping
 from experiments.training.loop import Instruments, Position, RunState, save_first, train
+from experiments.training.placement import hint
 from experiments.training.settings.config_file import (
     compare_versions,
     describe_experiment,
@@ -56,7 +57,7 @@ def start(options: Options, finish: Finish, console: Console, on_chunk: OnChunk 
     console.print(f"results: {directory}", soft_wrap=True)
     with locked(directory), stop_on_signals() as stop:
         check_is_empty(directory)  # Another process may have been there since.
-        config = describe_experiment(experiment)
+        config = describe_experiment(experiment, traced.placement.mesh.shape)
         write_json(directory / "config.json", config)
         part = Part(experiment, traced, directory, console, on_chunk)
         return part.execute(None, config, stop, finish)
@@ -72,12 +73,12 @@ def resume(options: Options, finish: Finish, console: Console, on_chunk: OnChunk
             print(f"Nothing is left to do in {directory}; a higher --total-steps trains on.")
             return 0
         config = read_config(directory)
-        compare_versions(config)
+        compare_versions(config, options.run.env_devices)
         traced = trace_program(experiment, console)
         part = Part(experiment, traced, directory, console, on_chunk)
         restored = part.find_checkpoint()
         done = 0 if restored is None else restored.num_updates
-        now = describe_resumption(config, experiment, done)
+        now = describe_resumption(config, experiment, done, traced.placement.mesh.shape)
         of_all = f"{done} of {experiment.config.num_updates}"
         console.print(f"resuming {directory} after update {of_all}", soft_wrap=True)
         say_schedules(experiment, console)
@@ -91,9 +92,13 @@ def trace_program(experiment: Experiment, console: Console) -> program.Traced:
         program.use_compilation_cache()
     with status(console, "tracing ..."):
         try:
-            return program.trace(experiment)
+            traced = program.trace(experiment)
         except (ValueError, OverflowError) as error:
             raise UsageError(str(error)) from error
+    config, devices = experiment.config, experiment.options.run.devices_asked
+    if text := hint(traced.placement, devices, config.num_envs // config.num_minibatches):
+        console.print(text, soft_wrap=True)
+    return traced
 
 
 class Part:
@@ -112,7 +117,7 @@ class Part:
         self.directory, self.console, self.on_chunk = directory, console, on_chunk
         rows = Rows(len(experiment.points), experiment.seeds, experiment.config.steps_per_update)
         self.logs = make_logs(directory, rows, traced.metrics, experiment.matrix_every)
-        self.evaluator = Evaluator(experiment, traced.state.learner, directory)
+        self.evaluator = Evaluator(experiment, traced, directory)
 
     def find_checkpoint(self) -> Restored | None:
         """Returns the newest checkpoint that can be loaded; None if none was saved before a kill.

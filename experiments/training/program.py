@@ -6,6 +6,8 @@ clock, a checkpoint or a raised number of steps without changing a bit of the re
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
 import os
 import time
@@ -16,10 +18,23 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from experiments.training.placement import (
+    OfBlock,
+    Placement,
+    grid_of,
+    in_turn,
+    keep_apart,
+    lanes_of,
+    over_devices,
+    place,
+)
 from experiments.training.settings.experiment import Experiment
+from oatrpo_jax.devices import ENVS
 from oatrpo_jax.grouping import Grouping
-from oatrpo_jax.train import TrainState
+from oatrpo_jax.hyperparams import Hyperparams
+from oatrpo_jax.train import Metrics, TrainState
 from oatrpo_jax.types import MultiAgentEnv
 
 CACHE_BYTES = 2**30
@@ -33,11 +48,13 @@ class Traced(NamedTuple):
     """The two programs before compilation: shapes are known to fit.
 
     Attributes:
-        init: keys ``[K]`` -> state ``[P, K]``, and how agents were grouped ``[K]``, if they are.
-        advance: (state, coefficients, number of updates) -> state and metrics
+        init: (counts, keys ``[K]``) -> state ``[P, K]``, and how agents were grouped ``[K]``, if
+            they are.
+        advance: (state, coefficients, counts, number of updates) -> state and metrics
             ``[CAPACITY, P, K, ...]``, of which only the first ones are filled.
         hparams: the coefficients, ``[P]``.
         keys: ``[K]``.
+        placement: of the lanes ``P K``.
         seconds: what tracing took.
     """
 
@@ -45,6 +62,7 @@ class Traced(NamedTuple):
     advance: Any
     hparams: Any
     keys: jax.Array
+    placement: Placement
     seconds: float
 
     @property
@@ -106,20 +124,24 @@ def check_episodes(env: MultiAgentEnv, side_by_side: Mapping[str, int]) -> None:
 def trace(experiment: Experiment) -> Traced:
     """Returns the programs of a run, traced; shapes that do not fit raise a ValueError here.
 
-    So do more episodes than a new run's environment can hold.
+    So do more devices than there are, and more episodes than a new run's environment can hold.
     """
-    if experiment.options.run.resume is None:
-        num_points, num_seeds = experiment.lanes
+    env, run = experiment.trainer.env, experiment.options.run
+    num_points, num_seeds = experiment.lanes
+    if run.resume is None:
         numbers = {"num_envs": experiment.config.num_envs, "points": num_points, "seeds": num_seeds}
-        check_episodes(experiment.trainer.env, numbers)
+        check_episodes(env, numbers)
+    placement = place(env, num_points * num_seeds, run.devices_asked, run.env_devices)
     start = time.perf_counter()
     hparams, keys = experiment.hparams, make_keys(experiment)
-    step = over_lanes(experiment.trainer.step, jax.default_backend())
-    init = jax.jit(make_init(experiment)).trace(keys)
-    advance = jax.jit(make_advance(step, CAPACITY), donate_argnums=0).trace(
-        init.out_info[0], hparams, jnp.int32(0)
+    jit = functools.partial(
+        jax.jit, in_shardings=placement.everywhere, out_shardings=placement.everywhere
     )
-    return Traced(init, advance, hparams, keys, time.perf_counter() - start)
+    init = jit(make_init(experiment, placement)).trace(placement.counts, keys)
+    advance = jit(make_advance(experiment, placement), donate_argnums=0).trace(
+        init.out_info[0], hparams, placement.counts, np.int32(0)
+    )
+    return Traced(init, advance, hparams, keys, placement, time.perf_counter() - start)
 
 
 def compile_program(traced: Traced) -> Program:
@@ -128,9 +150,10 @@ def compile_program(traced: Traced) -> Program:
     init = traced.init.lower().compile()
     advance = traced.advance.lower().compile()
     seconds = traced.seconds + time.perf_counter() - start
+    counts = traced.placement.counts
     return Program(
-        init=lambda: init(traced.keys),
-        advance=lambda state, count: advance(state, traced.hparams, jnp.int32(count)),
+        init=lambda: init(counts, traced.keys),
+        advance=lambda state, count: advance(state, traced.hparams, counts, np.int32(count)),
         compile_seconds=seconds,
     )
 
@@ -141,15 +164,21 @@ def make_keys(experiment: Experiment) -> jax.Array:
 
 
 def make_init(
-    experiment: Experiment,
-) -> Callable[[jax.Array], tuple[TrainState, Grouping | None]]:
-    """Returns ``init(keys)``: ``[K]`` keys to ``[P, K]`` states, equal at all points."""
-    begin, num_points = experiment.trainer.begin, len(experiment.points)
-    # Telling agents apart takes more experience than an update: one seed after the other.
-    is_large = experiment.algorithm.finds_clusters
+    experiment: Experiment, placement: Placement
+) -> Callable[..., tuple[TrainState, Grouping | None]]:
+    """Returns ``init(counts, keys)``: ``[K]`` keys to ``[P, K]`` states, equal at all points.
 
-    def init(keys: jax.Array) -> tuple[TrainState, Grouping | None]:
-        state, grouping = jax.lax.map(begin, keys) if is_large else jax.vmap(begin)(keys)
+    The counts are those of the placement of seeds on its mesh.
+    """
+    num_points, num_seeds = experiment.lanes
+    # Telling agents apart takes more experience than an update: one seed after the other.
+    begin = over_devices(
+        in_turn(lambda _, key: experiment.trainer.begin(key)),
+        dataclasses.replace(placement, num_lanes=num_seeds),
+    )
+
+    def init(counts: jax.Array, keys: jax.Array) -> tuple[TrainState, Grouping | None]:
+        state, grouping = begin(counts, None, keys)
         state = jax.tree.map(lambda x: jnp.broadcast_to(x, (num_points, *x.shape)), state)
         return state, grouping
 
@@ -158,42 +187,55 @@ def make_init(
 
 def abstract_state(experiment: Experiment) -> TrainState:
     """Returns shapes and dtypes of a run's state, leading axes ``[P, K]``; computes nothing."""
-    return jax.eval_shape(make_init(experiment), make_keys(experiment))[0]
+    keys = jax.eval_shape(lambda: make_keys(experiment))
+    state = jax.eval_shape(jax.vmap(experiment.trainer.init), keys)
+    num_points = len(experiment.points)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct((num_points, *x.shape), x.dtype), state)
 
 
-def over_lanes(step: Callable, backend: str) -> Callable:
-    """Returns ``step`` of every point and seed: ``[P, K]`` states, ``[P]`` coefficients.
+def make_advance(experiment: Experiment, placement: Placement) -> Callable[..., Any]:
+    """Returns ``advance(state, hparams, counts, num_updates)`` of all lanes, see `Traced`."""
+    num_points, num_seeds = experiment.lanes
+    env_devices = placement.mesh.shape[ENVS]
 
-    They go side by side on an accelerator, and one after another within the program on a CPU.
-    There a batch of small matrix products is slow, and memory would grow with the lanes; besides,
-    lanes side by side all wait for the one that has most sources or the longest line search.
-    """
-    if backend != "cpu":
-        return jax.vmap(jax.vmap(step, (0, None)), (0, 0))
+    def step(_: None, state: TrainState, hparams: Hyperparams) -> tuple[TrainState, Metrics]:
+        state, metrics = experiment.trainer.step(keep_apart(state, env_devices), hparams)
+        return keep_apart(state, env_devices), metrics
 
-    def point_step(point: tuple[Any, Any]):
-        seeds, hparams = point
-        return jax.lax.map(lambda state: step(state, hparams), seeds)
+    updates = over_devices(repeat(placement.of_block(step), CAPACITY), placement)
 
-    return lambda state, hparams: jax.lax.map(point_step, (state, hparams))
-
-
-def make_advance(step: Callable, capacity: int) -> Callable:
-    """Returns ``advance(state, hparams, num_updates)``: so many steps, at most ``capacity``.
-
-    The metrics have a leading axis ``[capacity]``, of which the first ``num_updates`` are filled.
-    """
-    # Traced once, for its shapes and for the program.
-    step = jax.jit(step, inline=True)
-
-    def advance(state: Any, hparams: Any, num_updates: jax.Array):
-        _, shapes = jax.eval_shape(step, state, hparams)
-        log = jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape), x.dtype), shapes)
-
-        def update(index: jax.Array, carry: tuple[Any, Any]):
-            state, metrics = step(carry[0], hparams)
-            return state, jax.tree.map(lambda all_, one: all_.at[index].set(one), carry[1], metrics)
-
-        return jax.lax.fori_loop(0, num_updates, update, (state, log))
+    def advance(
+        state: TrainState, hparams: Hyperparams, counts: jax.Array, num_updates: jax.Array
+    ) -> tuple[TrainState, Metrics]:
+        points = jax.tree.map(lambda x: jnp.repeat(x, num_seeds, axis=0), hparams)
+        made = updates(counts, num_updates, lanes_of(state), points)
+        state, log = grid_of(made, num_points)
+        return state, jax.tree.map(lambda x: jnp.moveaxis(x, 2, 0), log)
 
     return advance
+
+
+def repeat(step: OfBlock, capacity: int) -> OfBlock:
+    """Returns what does so many steps of a block's lanes as is the same for all of them.
+
+    Args:
+        step: (..., None, state, hparams) -> state and metrics.
+        capacity: how many at most.
+
+    Returns:
+        (..., number, state, hparams) -> state and metrics, ``[B, capacity]``, of which the first
+        ``number`` are filled.
+    """
+
+    def updates(count: jax.Array, number: jax.Array, state: Any, hparams: Any) -> tuple[Any, Any]:
+        _, shapes = jax.eval_shape(step, count, None, state, hparams)
+        log = jax.tree.map(lambda x: jnp.zeros((len(x), capacity, *x.shape[1:]), x.dtype), shapes)
+
+        def update(index: jax.Array, carry: tuple[Any, Any]):
+            state, metrics = step(count, None, carry[0], hparams)
+            log = jax.tree.map(lambda all_, one: all_.at[:, index].set(one), carry[1], metrics)
+            return state, log
+
+        return jax.lax.fori_loop(0, number, update, (state, log))
+
+    return updates

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import sys
@@ -9,7 +10,7 @@ import tempfile
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from experiments.training.errors import UsageError
 
@@ -32,11 +33,14 @@ def prepare() -> None:
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="tensorflow_probability")
 
 
-def start_jax() -> None:
-    """Starts JAX on its device.
+def start_jax(devices: int | Literal["all"] = 1) -> None:
+    """Starts JAX on its devices; a CPU is made to seem several if need be, one for each core.
+
+    Args:
+        devices: how many there have to be; any number will do for all.
 
     Raises:
-        UsageError: if it cannot compute there, or is not to compile.
+        UsageError: if it cannot compute there, is not to compile, or finds fewer.
     """
     import jax
 
@@ -46,18 +50,42 @@ def start_jax() -> None:
             "JAX_DISABLE_JIT: expected not to be set, as what computes here are compiled programs; "
             "unset it"
         )
+    if devices != "all" and devices > 1:
+        _split_cpu(devices)
     try:
         jax.numpy.zeros(()).block_until_ready()
     except (RuntimeError, AssertionError) as error:
         raise UsageError(_describe_failure(error)) from error
+    there_are, kind = jax.device_count(), jax.default_backend()
+    if devices != "all" and not 1 <= devices <= there_are:
+        cores = ", one for each core at most" if kind == "cpu" else ""
+        raise UsageError(
+            f"devices: expected from 1 to the {there_are} that are here ({kind}{cores}), or all, "
+            f"got {devices}; give another number of --devices, or of --env-devices"
+        )
 
 
-def start_jax_elsewhere() -> None:
+def _split_cpu(devices: int) -> None:
+    """Lets the CPU be so many devices, but no more than it has cores, unless it is several already.
+
+    Nothing changes where JAX has started.
+    """
+    import jax
+
+    settings: Any = jax.config
+    is_said = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if is_said or settings.jax_num_cpu_devices > 0:
+        return
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", min(devices, os.cpu_count() or 1))
+
+
+def start_jax_elsewhere(devices: int | Literal["all"] = 1) -> None:
     """Starts JAX as `start_jax` does, in a process of its own, which then leaves the device."""
     if os.environ.get("JAX_PLATFORMS") == "cpu":
-        return start_jax()
+        return start_jax(devices)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
-        other.submit(start_jax).result()
+        other.submit(start_jax, devices).result()
 
 
 def _describe_failure(error: Exception) -> str:

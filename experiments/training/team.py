@@ -6,24 +6,27 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import numpy as np
 
 from experiments.training.errors import UsageError, shown
-from experiments.training.evaluation import (
+from experiments.training.folder.checkpoints import restore
+from experiments.training.loop import RunState
+from experiments.training.naming import command
+from experiments.training.placement import in_turn, place
+from experiments.training.playing import (
+    Playing,
     episode_keys,
     make_evaluate,
     short_names,
     warn_of_cut_off,
 )
-from experiments.training.folder.checkpoints import restore
-from experiments.training.loop import RunState
-from experiments.training.naming import command
 from experiments.training.program import abstract_state
 from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import Experiment, build
+from experiments.training.settings.options import Devices
 from oatrpo_jax import run_folder
 from oatrpo_jax.export import with_actors
 from oatrpo_jax.keys import Purpose
@@ -106,44 +109,28 @@ def load_team(directory: StrPath, which: Literal["latest", "best"] = "latest") -
     return Team(directory, experiment, with_actors(learner, best.actors), np.asarray(best.update))
 
 
-class Playing(NamedTuple):
-    """How a team plays.
-
-    Attributes:
-        num_episodes: of each seed.
-        max_steps: of an episode, after which it is cut off.
-        greedy: take the likeliest actions.
-        number: another one plays other episodes.
-    """
-
-    num_episodes: int
-    max_steps: int
-    greedy: bool
-    number: int
-
-
-def play(team: Team, trainer: Trainer, point: int, how: Playing) -> dict[str, np.ndarray]:
+def play(
+    team: Team, trainer: Trainer, point: int, how: Playing, devices: Devices = 1
+) -> dict[str, np.ndarray]:
     """Returns ``[K]`` means of each metric over whole episodes of a grid point's teams.
 
-    Seeds play one after another: an environment outside of JAX then holds the episodes of one.
-    How many episodes were cut off is said on stderr.
+    On a device seeds play one after another: an environment outside of JAX then holds the episodes
+    of one.  How many episodes were cut off is said on stderr.
 
     Args:
         team: who plays.
         trainer: the run's own, or one with another environment of the same sizes.
         point: grid point.
         how: how many episodes, how long and by which actions.
+        devices: over which seeds are spread.
     """
-    run = make_evaluate(trainer, how.num_episodes, how.greedy, how.max_steps)
     keys = episode_keys(team.experiment.seeds, Purpose.AFTERWARDS, how.number)
-    rounds = []
-    for place in range(len(keys)):
-        one = slice(place, place + 1)
-        learner = jax.tree.map(lambda x, one=one: x[point : point + 1, one], team.learner)
-        rounds.append(jax.device_get(short_names(run(learner, keys[one]))))
-    cut_off = [each[CUT_OFF] for each in rounds]
-    warn_of_cut_off(cut_off, how.num_episodes, how.max_steps, "--max-steps")
-    return {name: np.array([each[name][0, 0] for each in rounds], np.float64) for name in rounds[0]}
+    placement = place(trainer.env, len(keys), devices)
+    run = make_evaluate(trainer, how, placement, in_turn)
+    learner = jax.tree.map(lambda x: x[point : point + 1], team.learner)
+    metrics = jax.device_get(short_names(run(placement.counts, learner, keys)))
+    warn_of_cut_off(metrics[CUT_OFF], how.num_episodes, how.max_steps, "--max-steps")
+    return {name: value[0].astype(np.float64) for name, value in metrics.items()}
 
 
 def save_replay(

@@ -252,7 +252,7 @@ def test_a_run_of_more_matches_than_engines_is_a_usage_error(made_up, tmp_path, 
 def test_a_run_of_more_matches_than_engines_that_exists_goes_on(made_up, tmp_path, monkeypatch):
     options = parse(["--env", f"grf:{SCENARIO}", "--seeds", "6"])
 
-    def begin(_):
+    def begin(*_):
         raise InterruptedError  # Far enough.
 
     monkeypatch.setattr(program, "make_init", begin)

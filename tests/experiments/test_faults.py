@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 
 from experiments import run
-from experiments.training import program
 from experiments.training.errors import UsageError
 from experiments.training.folder.checkpoints import find_checkpoints
 from experiments.training.folder.files import LOCK
 from experiments.training.team import load_team
+from oatrpo_jax import Trainer
 from oatrpo_jax.checkpoint import to_host
 from tests.experiments.trained_run import read_checkpoint
 
@@ -244,25 +244,22 @@ def test_a_second_process_is_refused_and_a_dead_one_taken_over(whole: Path, tmp_
 
 
 def test_a_state_that_is_not_finite_is_never_gone_on_from(tmp_path: Path, monkeypatch, capfd):
-    make_advance = program.make_advance
+    step = Trainer.step
 
-    def poisoned(step: Any, capacity: int) -> Any:
-        def bad_step(state: Any, hparams: Any) -> Any:
-            is_due = jnp.all(state.num_updates == 24)  # Counted before: this is update 25.
-            state, metrics = step(state, hparams)
+    def poisoned(trainer: Trainer, state: Any, hparams: Any) -> Any:
+        is_due = state.num_updates == 24  # Counted before: this is update 25.
+        state, metrics = step(trainer, state, hparams)
 
-            def spoil(x: jax.Array) -> jax.Array:
-                return jnp.where(is_due, jnp.full_like(x, jnp.nan), x)
+        def spoil(x: jax.Array) -> jax.Array:
+            return jnp.where(is_due, jnp.full_like(x, jnp.nan), x)
 
-            critics = state.learner.critics
-            critics = critics._replace(params=jax.tree.map(spoil, critics.params))
-            return state._replace(learner=state.learner._replace(critics=critics)), metrics
-
-        return make_advance(bad_step, capacity)
+        critics = state.learner.critics
+        critics = critics._replace(params=jax.tree.map(spoil, critics.params))
+        return state._replace(learner=state.learner._replace(critics=critics)), metrics
 
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(program, "make_advance", poisoned)
+        patch.setattr(Trainer, "step", poisoned)
         steps = ["--total-steps", str(40 * STEPS)]
         # Checkpoints after 5, 10, ... 25: the last one is spoilt, though no metric tells yet.
         argv = [*SMALL, *steps, "--checkpoint-every", "5", "--out", str(out)]

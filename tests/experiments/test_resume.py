@@ -222,7 +222,7 @@ def test_a_run_of_before_there_were_memories_and_schedules_goes_on_without(
     write_json(tmp_path / "config.json", content)
     options = stored_options(tmp_path)
     assert options.by_name() == stored_options(whole).by_name()
-    assert describe_resumption(content, build(options), 12)["resumed"][0]["changed"] == {}
+    assert describe_resumption(content, build(options), 12, {})["resumed"][0]["changed"] == {}
 
 
 def test_other_versions_are_named_and_the_run_goes_on(stopped: Path, whole: Path, capfd):

@@ -17,7 +17,7 @@ from experiments.training.evaluation import keep_better, no_best
 from experiments.training.folder.checkpoints import FOLDER, Restored, restore
 from experiments.training.folder.files import LOCK
 from experiments.training.loop import RunState
-from experiments.training.program import abstract_state, make_init, make_keys
+from experiments.training.program import abstract_state, make_keys
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment
 from experiments.training.settings.documents import stored_options
@@ -83,7 +83,9 @@ def make_trained_run(directory: Path, argv: Sequence[str] = ARGV) -> tuple[Exper
     The policies of point 1 and seed 4 are said to be the best; those of update 2 were better.
     """
     experiment = build(parse(argv))
-    state, _ = jax.jit(make_init(experiment))(make_keys(experiment))
+    state = jax.jit(jax.vmap(experiment.trainer.init))(make_keys(experiment))
+    num_points = len(experiment.points)
+    state = jax.tree.map(lambda x: jnp.broadcast_to(x, (num_points, *x.shape)), state)
     state = state._replace(learner=with_random_policies(state.learner, 0))
     directory.mkdir()
     (directory / "config.json").write_text(json.dumps(describe_experiment(experiment)))

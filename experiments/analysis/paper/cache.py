@@ -20,6 +20,7 @@ from experiments.training.folder import files
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment, versions
 from experiments.training.settings.experiment import build
+from experiments.training.settings.options import Devices
 
 ROOT = Path(__file__).parents[3]
 
@@ -126,13 +127,19 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     ]
 
 
-def execute(run: CachedRun) -> int:
-    """Trains a run in a process of its own, or goes on with it, and returns the exit code."""
+def execute(run: CachedRun, devices: Devices) -> int:
+    """Trains a run in a process of its own, or goes on with it, and returns the exit code.
+
+    Args:
+        run: which.
+        devices: over which its lanes are spread.
+    """
+    where = "--devices", str(devices)
     if (run.directory / "config.json").exists():
-        return _launch("--resume", str(run.directory))
+        return _launch("--resume", str(run.directory), *where)
     run.discard()
     run.directory.parent.mkdir(parents=True, exist_ok=True)
-    return _launch(*run.arguments, "--out", str(run.directory))
+    return _launch(*run.arguments, "--out", str(run.directory), *where)
 
 
 def _launch(*arguments: str) -> int:

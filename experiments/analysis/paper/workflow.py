@@ -21,6 +21,7 @@ from experiments.analysis.results import read_result
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import locked, write_json
 from experiments.training.naming import command
+from experiments.training.settings.options import Devices
 from experiments.training.signals import STOPPING
 
 MANIFEST = "figure.json"
@@ -43,16 +44,23 @@ class Job(NamedTuple):
         directory: its folder.
         runs: by the label of their plan.
         manifest: what it is made of: seeds, budget, every run resolved, code and versions.
+        devices: over which each run is spread.
     """
 
     figure: Figure
     directory: Path
     runs: dict[str, cache.CachedRun]
     manifest: dict[str, Any]
+    devices: Devices
 
 
 def reproduce(
-    figures: Sequence[Figure], seeds: int, budget: float, root: Path, console: Console
+    figures: Sequence[Figure],
+    seeds: int,
+    budget: float,
+    devices: Devices,
+    root: Path,
+    console: Console,
 ) -> int:
     """Makes the figures and the report; returns 0, or 1 if a curve is missing.
 
@@ -60,6 +68,7 @@ def reproduce(
         figures: in this order.
         seeds: per curve.
         budget: share of the steps of each run.
+        devices: over which each run is spread.
         root: folder of all results.
         console: for what is done.
 
@@ -68,7 +77,7 @@ def reproduce(
         KeyboardInterrupt: if a run was interrupted.
     """
     code = cache.code_state()
-    jobs = [plan_job(figure, seeds, budget, code, root) for figure in figures]
+    jobs = [plan_job(figure, seeds, budget, devices, code, root) for figure in figures]
     for job in jobs:
         check_folder(job)
     try:
@@ -85,7 +94,9 @@ def reproduce(
     return int(any(outcome.missing for outcome in outcomes))
 
 
-def plan_job(figure: Figure, seeds: int, budget: float, code: dict[str, str], root: Path) -> Job:
+def plan_job(
+    figure: Figure, seeds: int, budget: float, devices: Devices, code: dict[str, str], root: Path
+) -> Job:
     """Returns a figure's folder and runs; nothing is created."""
     runs = {
         plan.label: cache.plan_run(arguments(figure, plan, seeds, budget), code, root / "cache")
@@ -93,7 +104,7 @@ def plan_job(figure: Figure, seeds: int, budget: float, code: dict[str, str], ro
     }
     resolved = {label: run.resolved for label, run in runs.items()}
     manifest = {"seeds": seeds, "budget": budget, "code": code, "runs": resolved}
-    return Job(figure, root / figure.name, runs, manifest)
+    return Job(figure, root / figure.name, runs, manifest, devices)
 
 
 def arguments(figure: Figure, plan: Plan, seeds: int, budget: float) -> tuple[str, ...]:
@@ -154,7 +165,7 @@ def obtain(job: Job, console: Console) -> Outcome:
     for number, plan in enumerate(job.figure.plans, 1):
         place = f"{job.figure.name}, run {number} of {len(job.runs)}: {plan.label}"
         run = job.runs[plan.label]
-        if not is_trained(run, place, job.manifest["code"], console):
+        if not is_trained(run, place, job, console):
             missing.append(plan.label)
             continue
         for one in series_of(job.figure, plan, read_result(run.directory)):
@@ -166,7 +177,7 @@ def obtain(job: Job, console: Console) -> Outcome:
     return Outcome(job.figure, tuple(series), tuple(missing), job.manifest["seeds"])
 
 
-def is_trained(run: cache.CachedRun, place: str, code: dict[str, str], console: Console) -> bool:
+def is_trained(run: cache.CachedRun, place: str, job: Job, console: Console) -> bool:
     """Returns whether a run is finished, once it was trained if it was not there already.
 
     Raises:
@@ -177,8 +188,8 @@ def is_trained(run: cache.CachedRun, place: str, code: dict[str, str], console: 
         console.print(f"{place}: there already")
         return True
     console.print(f"{place}: {shlex.join(run.arguments)}")
-    exit_code = cache.execute(run)
-    if changes := cache.differences(code, cache.code_state()):
+    exit_code = cache.execute(run, job.devices)
+    if changes := cache.differences(job.manifest["code"], cache.code_state()):
         run.discard()
         raise UsageError(
             f"code: it changed while {place} was trained ({'; '.join(changes)}); that run "

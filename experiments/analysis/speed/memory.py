@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import jax
 from rich.console import Console
 from rich.table import Table
 
+from experiments.analysis.speed.collectives import Collective, collectives
 from experiments.analysis.speed.programs import first_rollout
 from experiments.training.console import status
 from experiments.training.program import Traced
 from experiments.training.settings.experiment import Experiment
+from oatrpo_jax.devices import ENVS
 
 
 def report(experiment: Experiment, traced: Traced, console: Console) -> None:
-    """Compiles a run's program, and prints its size and the memory that it needs."""
+    """Compiles a run's program, and prints its size and what it needs of every device."""
     with status(console, "compiling ..."):
-        memory = traced.advance.lower().compile().memory_analysis()
+        compiled = traced.advance.lower().compile()
+    memory = compiled.memory_analysis()
     config, trainer = experiment.config, experiment.trainer
     _, trajectory = jax.eval_shape(lambda key: first_rollout(trainer, key), jax.random.key(0))
     program = memory.temp_size_in_bytes + memory.generated_code_size_in_bytes
@@ -28,15 +32,31 @@ def report(experiment: Experiment, traced: Traced, console: Console) -> None:
         "trajectory of one rollout, one of them": num_bytes(trajectory),
         "temporaries of the program, that among them": memory.temp_size_in_bytes,
         "program itself": memory.generated_code_size_in_bytes,
-        "at least in all": arrays - memory.alias_size_in_bytes + program,
+        "at least in all, on each device": arrays - memory.alias_size_in_bytes + program,
     }
     table = Table("", "", box=None, show_header=False)
     table.add_row("updates", f"{config.num_updates:,}")
     table.add_row("environment steps per seed", f"{experiment.total_steps:,}")
     table.add_row("grid points x seeds", f"{len(experiment.points)} x {len(experiment.seeds)}")
+    placement = traced.placement
+    devices, of_env = placement.mesh.size, placement.mesh.shape[ENVS]
+    table.add_row("devices", f"{devices} = {devices // of_env} (lanes) x {of_env} (environments)")
+    table.add_row("lanes on each", ", ".join(map(str, placement.counts)))
     for name, size in sizes.items():
         table.add_row(name, f"{size / 1e6:,.1f} MB")
+    number, size = per_update(collectives(compiled.as_text()))
+    table.add_row("collectives per update of a lane", f"{number:,}, {size / 1e6:,.3f} MB")
     console.print(table)
+
+
+def per_update(found: Iterable[Collective]) -> tuple[int, int]:
+    """Returns how often devices exchange something in an update of a lane, and bytes on each.
+
+    Loops whose length is not known, as over those whose experience is reused, count as one turn.
+    What is done between chunks of updates does not count.
+    """
+    inside = [each for each in found if each.depth > 0]
+    return sum(each.turns for each in inside), sum(each.turns * each.num_bytes for each in inside)
 
 
 def num_bytes(tree: Any) -> int:

@@ -12,12 +12,12 @@ import jax.numpy as jnp
 from jax import Array
 
 from experiments.analysis.speed.timing import Effort, Side
-from experiments.training.program import over_lanes
+from experiments.training.placement import over_devices, place
 from experiments.training.settings.defaults import get_preset
 from oatrpo_jax import Config, Hyperparams, Trainer, TrainState, make_trainer
 from oatrpo_jax.reuse.divergence import pairwise_divergence, rows_to_compare
 from oatrpo_jax.reuse.experience import make_experience
-from oatrpo_jax.reuse.rows import spaced_envs
+from oatrpo_jax.reuse.rows import spaced_envs, take_spaced
 from oatrpo_jax.rollout import init_rollout, rollout
 from oatrpo_jax.types import MultiAgentEnv, Observation, Transition, acts_continuously
 
@@ -123,14 +123,23 @@ def mpe_problem(effort: Effort) -> tuple[Config, Mapping[str, float | None]]:
 
 def training_lanes(trainer: Trainer, num_points: int, num_seeds: int) -> Side:
     """Returns one rollout and update of a grid, all lanes in one program as in a run."""
-    hparams = Hyperparams.create(reuse_sigma=jnp.linspace(0.05, 0.2, num_points))
-    step = over_lanes(trainer.step, jax.default_backend())
+    sigmas = jnp.repeat(jnp.linspace(0.05, 0.2, num_points), num_seeds)
+    hparams = Hyperparams.create(reuse_sigma=sigmas)
+    placement = place(trainer.env, num_points * num_seeds)
+    step = over_devices(
+        placement.of_block(lambda _, state, hparams: trainer.step(state, hparams)), placement
+    )
 
-    def init(key: Array) -> TrainState:
-        return jax.vmap(jax.vmap(trainer.init))(jax.random.split(key, (num_points, num_seeds)))
+    def init(key: Array) -> tuple[Array, TrainState]:
+        keys = jax.random.split(key, num_points * num_seeds)
+        return jnp.asarray(placement.counts), jax.vmap(trainer.init)(keys)
 
-    env_steps = num_points * num_seeds * trainer.config.steps_per_update
-    return Side(init, lambda state: step(state, hparams), env_steps)
+    def advance(carry: tuple[Array, TrainState]) -> tuple[tuple[Array, TrainState], Any]:
+        counts, state = carry
+        state, metrics = step(counts, None, state, hparams)
+        return (counts, state), metrics
+
+    return Side(init, advance, len(sigmas) * trainer.config.steps_per_update)
 
 
 def first_rollout(trainer: Trainer, key: Array) -> tuple[TrainState, Transition]:
@@ -169,8 +178,8 @@ def pairwise_kl(trainer: Trainer, state: TrainState, trajectory: Transition) -> 
     actors, labels = learner.policies.params, learner.labels
     shape = len(labels), config.rollout_length, config.num_envs
     envs = spaced_envs(shape, config.divergence_rows)
-    rows = jax.tree.map(lambda x: x[:, envs], trajectory)
-    memory = jax.tree.map(lambda x: x[envs], state.rollout.memory)
+    rows = take_spaced(trajectory, envs)
+    memory = jax.tree.map(lambda x: take_spaced(x[None], envs)[0], state.rollout.memory)
     views = learner.normalised_views(rows.observation.active_views)
     num_policies, nothing = trainer.learner.num_policies, jnp.zeros((*rows.reward.shape, 1))
     experience = make_experience(num_policies, labels, rows, views, memory, nothing)

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from experiments.training.settings.options import Devices
+
 RunDirectory = Annotated[
     Positional[Path], arg(metavar="DIR", help="a directory that a run has left")
 ]
@@ -31,6 +33,14 @@ MaxSteps = Annotated[
         metavar="STEPS",
         help_behavior_hint="(default: the run's --eval-max-steps)",
         help="steps after which an episode that has not ended is cut off",
+    ),
+]
+
+SpreadSeeds = Annotated[
+    Devices,
+    arg(
+        metavar="all|N",
+        help="devices to spread seeds over; a CPU is made to seem as many as it has cores",
     ),
 ]
 

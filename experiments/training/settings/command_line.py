@@ -59,6 +59,7 @@ CHANGEABLE = OF_THE_PROCESS - {"out", "preset"} | {
     "schedule_steps",
     "checkpoint_every",
     "keep_checkpoints",
+    "env_devices",
     "log",
 }
 """Options that change nothing about the updates already done."""

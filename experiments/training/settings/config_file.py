@@ -27,12 +27,19 @@ from oatrpo_jax.installation import ROOT
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "jumanji")
 
-OF_PROCESS = ("command_line", "versions", "git_commit", "device")
+OF_PROCESS = ("command_line", "versions", "git_commit", "device", "mesh")
 """Keys that say how the first process ran; later ones are listed under ``resumed``."""
 
 
-def describe_experiment(experiment: Experiment) -> dict[str, Any]:
-    """Returns all that it takes to run the same again, or to read the run without running it."""
+def describe_experiment(
+    experiment: Experiment, mesh: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """Returns all that it takes to run the same again, or to read the run without running it.
+
+    Args:
+        experiment: what is run.
+        mesh: numbers of devices by axis; None where nothing computes.
+    """
     options, learner = experiment.options, experiment.trainer.learner
     run, env = options.run, experiment.trainer.env
     of_run = {k: v for k, v in dataclasses.asdict(run).items() if k not in OF_THE_PROCESS}
@@ -65,12 +72,16 @@ def describe_experiment(experiment: Experiment) -> dict[str, Any]:
         "versions": versions(),
         "git_commit": git_commit(),
         "device": device(),
+        "mesh": mesh,
         "command_line": list(options.argv),
     }
 
 
 def describe_resumption(
-    before: Mapping[str, Any], experiment: Experiment, num_updates: int
+    before: Mapping[str, Any],
+    experiment: Experiment,
+    num_updates: int,
+    mesh: Mapping[str, int],
 ) -> dict[str, Any]:
     """Returns config.json with the new settings, and who goes on from where with what changed.
 
@@ -78,8 +89,9 @@ def describe_resumption(
         before: config.json as it is.
         experiment: what goes on.
         num_updates: updates done before.
+        mesh: numbers of devices by axis.
     """
-    now = describe_experiment(experiment)
+    now = describe_experiment(experiment, mesh)
     of_first = {name: before[name] for name in OF_PROCESS if name in before}
     old, new = (_changeable(config) for config in (before, now))
     changed = {k: {"from": old.get(k), "to": v} for k, v in new.items() if v != old.get(k)}
@@ -89,13 +101,21 @@ def describe_resumption(
 
 
 def _changeable(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what may change for the updates to come; older runs had no schedules."""
-    steps = {"schedule_steps": config["run"].get("schedule_steps", 0)}
-    return steps | {end: [] for end in ENDS.values()} | config["hyperparameters"]
+    """Returns what may change for the updates to come; older runs did not say all of it."""
+    run = config["run"]
+    of_run = {
+        "schedule_steps": run.get("schedule_steps", 0),
+        "env_devices": run.get("env_devices", 1),
+    }
+    return of_run | {end: [] for end in ENDS.values()} | config["hyperparameters"]
 
 
-def compare_versions(config: Mapping[str, Any]) -> None:
-    """Says on stderr which versions of packages, or which device, differ from those of the run.
+def compare_versions(config: Mapping[str, Any], env_devices: int) -> None:
+    """Says on stderr which versions of packages, or devices, differ from those of the run.
+
+    Args:
+        config: its config.json.
+        env_devices: over how many devices environments are spread now.
 
     Raises:
         UsageError: if oatrpo_jax itself differs: what its arrays mean may have changed.
@@ -106,6 +126,7 @@ def compare_versions(config: Mapping[str, Any]) -> None:
             f"resume: the run began with {ours[0]}; install the version that it began with"
         )
     differ += _differences(config.get("device"), device())
+    differ += _differences(config["run"], {"env_devices": env_devices})
     if differ:
         print(
             f"Warning: the run began with {', '.join(differ)}. It goes on, but maybe not to the "
@@ -114,7 +135,7 @@ def compare_versions(config: Mapping[str, Any]) -> None:
         )
 
 
-def _differences(before: Any, now: Mapping[str, str]) -> Iterable[str]:
+def _differences(before: Any, now: Mapping[str, Any]) -> Iterable[str]:
     known = before if isinstance(before, dict) else {}
     return (f"{k} {known[k]}, now {v}" for k, v in now.items() if known.get(k, v) != v)
 

@@ -10,10 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from envs.options import make_with_source, parse_options
-from experiments.training.errors import MAX_COUNT, UsageError, check_counts
+from experiments.training.errors import MAX_COUNT, UsageError
+from experiments.training.settings.checks import (
+    check_env_devices,
+    check_evaluation,
+    check_log,
+    check_saving,
+    seed_numbers,
+)
 from experiments.training.settings.grid import Point, make_points
 from experiments.training.settings.labels import name_points
-from experiments.training.settings.options import Options, Run
+from experiments.training.settings.options import Options
 from experiments.training.settings.reading import without_unread, without_unread_matrix
 from experiments.training.settings.reuse_matrix import parse_reuse
 from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
@@ -21,9 +28,6 @@ from oatrpo_jax.config import Config
 from oatrpo_jax.hyperparams import ENDS, Hyperparams
 from oatrpo_jax.train import Trainer, make_trainer
 from oatrpo_jax.types import acts_continuously
-
-MAX_SEED = 2**31 - 1
-MAX_SEEDS = 100_000
 
 MATRIX_CELLS = 64
 """Cells of a matrix that an update costs on average, unless it is said how often to log them."""
@@ -116,11 +120,12 @@ def build(options: Options) -> Experiment:
 def _build(options: Options) -> Experiment:
     options = without_unread_matrix(options)
     run = options.run
-    seeds = _seed_numbers(run.seed, run.seeds)
-    _check_saving(run)
-    _check_log(run)
+    seeds = seed_numbers(run.seed, run.seeds)
+    check_saving(run)
+    check_log(run)
     config = make_config(options.program, run.total_steps)
-    _check_evaluation(options, config.num_updates)
+    check_evaluation(options, config.num_updates)
+    check_env_devices(run, config)
     env_options = parse_options(run.env_option)
     env, env_source = make_with_source(run.env, env_options)
     algorithm = make_algorithm(run.algorithm, run.reuse_matrix, run.env, env.agent_types)
@@ -178,27 +183,6 @@ def make_algorithm(
     return fixed_algorithm(parse_reuse(reuse_matrix, env, agent_types))
 
 
-def _seed_numbers(first: int, count: int) -> tuple[int, ...]:
-    if not 1 <= count <= MAX_SEEDS:
-        raise UsageError(f"seeds: expected 1 to {MAX_SEEDS}, got {count}")
-    if first < 0 or first + count - 1 > MAX_SEED:
-        raise UsageError(f"seed: expected numbers in [0, {MAX_SEED}], got {first} and on")
-    return tuple(range(first, first + count))
-
-
-def _check_saving(run: Run) -> None:
-    if run.matrix_every < 0:
-        raise UsageError(
-            f"matrix_every: expected at least 1 update, or 0 to let their size decide, got "
-            f"{run.matrix_every}"
-        )
-    if run.checkpoint_every < 0:
-        raise UsageError(
-            f"checkpoint_every: expected at least 0 updates, got {run.checkpoint_every}"
-        )
-    check_counts(keep_checkpoints=run.keep_checkpoints)
-
-
 def _with_schedule_steps(options: Options, config: Config, reads: Collection[str]) -> Options:
     """Returns the options with the steps in which ends are reached; 0 if nothing has an end.
 
@@ -225,21 +209,3 @@ def _with_schedule_steps(options: Options, config: Config, reads: Collection[str
         )
     run = dataclasses.replace(run, schedule_steps=steps if has_end else 0)
     return dataclasses.replace(options, run=run)
-
-
-def _check_log(run: Run) -> None:
-    if len(set(run.log)) < len(run.log):
-        raise UsageError(f"log: expected each name once, got {' '.join(run.log)}")
-
-
-def _check_evaluation(options: Options, num_updates: int) -> None:
-    run = options.run
-    if not 0 <= run.eval_every <= num_updates:
-        raise UsageError(
-            f"eval_every: expected at most the {num_updates} updates of the run, or 0 for never, "
-            f"got {run.eval_every}"
-        )
-    check_counts(eval_episodes=run.eval_episodes, eval_max_steps=run.eval_max_steps)
-    for name in ("eval_episodes", "eval_max_steps"):
-        if name in options.given and not run.eval_every:
-            raise UsageError(f"{name}: expected only with --eval-every, got it without")

@@ -15,8 +15,12 @@ from oatrpo_jax.config import Config
 from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.rollout import MAX_EPISODE_STEPS
 
-OF_THE_PROCESS = frozenset({"out", "resume", "preset", "dry_run", "compilation_cache", "lenient"})
+OF_THE_PROCESS = frozenset(
+    {"out", "resume", "preset", "dry_run", "compilation_cache", "lenient", "devices"}
+)
 """Options that are no part of a run: another process may go on with it under others."""
+
+Devices = int | Literal["all"]
 
 LogName = Literal["csv", "tensorboard", "wandb"]
 """Where metrics go while a run trains."""
@@ -57,6 +61,10 @@ class Run:
         log: where metrics go besides metrics.csv, which is always written: tensorboard files in the
             run's directory, wandb (project, mode and the like by its own environment variables);
             csv alone means nowhere else
+        devices: devices to spread seeds and grid points over, which changes no result on CPUs, and
+            only last digits on accelerators; a CPU is made to seem as many as it has cores
+        env_devices: devices to spread the environments of every seed and grid point over, so that
+            even one of them uses several; the same number gives the same digits
         preset: settings that a sweep found; what stands beside it counts more
         resume: go on with the run in DIR as if it had never stopped; everything is as it was there,
             but --total-steps may be raised
@@ -82,11 +90,18 @@ class Run:
     eval_episodes: int = 32
     eval_max_steps: int = MAX_EPISODE_STEPS
     log: tuple[LogName, ...] = ("csv", "tensorboard")
+    devices: Annotated[Devices | None, _shown_as("all|N", "as many as --env-devices")] = None
+    env_devices: int = 1
     preset: Annotated[Path | None, _shown_as("FILE")] = None
     resume: Annotated[Path | None, _shown_as("DIR")] = None
     lenient: bool = False
     dry_run: bool = False
     compilation_cache: bool = True
+
+    @property
+    def devices_asked(self) -> Devices:
+        """How many devices there have to be."""
+        return self.env_devices if self.devices is None else self.devices
 
 
 class Program(dict[str, Any]):

@@ -12,16 +12,11 @@ import pytest
 
 from experiments import run
 from experiments.training import program
-from experiments.training.evaluation import (
-    Evaluator,
-    episode_keys,
-    keep_better,
-    make_evaluate,
-    no_best,
-    with_actors,
-)
+from experiments.training.evaluation import Evaluator, keep_better, no_best, with_actors
 from experiments.training.folder.checkpoints import find_checkpoints
 from experiments.training.folder.metrics import as_text
+from experiments.training.placement import place
+from experiments.training.playing import Playing, episode_keys, make_evaluate
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.experiment import build
 from experiments.training.team import load_team
@@ -106,10 +101,17 @@ def test_there_is_a_row_per_evaluation_point_and_seed(watched: Path):
     assert index == [(*place, place[0] * STEPS) for place in expected]
 
 
+def evaluate(team, keys):
+    trainer = team.experiment.trainer
+    placement = place(trainer.env, 4)
+    play = make_evaluate(trainer, Playing(EPISODES), placement, placement.of_block)
+    return play(placement.counts, team.learner, keys)
+
+
 def test_the_figures_are_those_of_the_policies_at_that_update(watched: Path):
     team = load_team(watched)
     keys = episode_keys(team.experiment.seeds, Purpose.CURVE, TOTAL)
-    metrics = make_evaluate(team.experiment.trainer, EPISODES)(team.learner, keys)
+    metrics = evaluate(team, keys)
     last = [row for row in rows_of(watched) if row["update"] == "6"]
     for name, value in metrics.items():
         assert [row[name] for row in last] == as_text(np.asarray(value)).ravel().tolist()
@@ -136,11 +138,8 @@ def test_the_best_is_the_highest_success_then_return_then_the_earliest(watched: 
 
 def test_the_absolute_metric_is_a_mean_over_ten_times_the_episodes(watched: Path):
     team = load_team(watched, "best")
-    play = make_evaluate(team.experiment.trainer, EPISODES)
     seeds = team.experiment.seeds
-    sets = [
-        play(team.learner, episode_keys(seeds, Purpose.ABSOLUTE, number)) for number in range(10)
-    ]
+    sets = [evaluate(team, episode_keys(seeds, Purpose.ABSOLUTE, number)) for number in range(10)]
     for point, absolute in enumerate(absolute_of(watched)):
         assert absolute["episodes"] == 70
         assert absolute["updates"] == team.updates[point].tolist()

@@ -8,13 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh
 
 import oatrpo_jax as oa
 from envs import make
 from experiments.training import program
-from experiments.training.program import make_advance, over_lanes
+from experiments.training.placement import Placement, in_turn, over_devices, side_by_side
+from experiments.training.program import repeat
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.experiment import build
+from oatrpo_jax.devices import ENVS, LANES, make_mesh
 from tests.experiments.trained_run import TINY
 
 ROOT = Path(__file__).parents[3]
@@ -24,17 +27,15 @@ LIMIT_SECONDS = 300
 
 
 def test_advance_takes_as_many_steps_as_asked_and_says_what_each_did():
-    advance = make_advance(lambda x, add: (x + add, {"x": x}), capacity=4)
-    state, metrics = advance(jnp.float32(1), jnp.float32(2), jnp.int32(3))
-    assert state == 7
-    np.testing.assert_array_equal(metrics["x"], [1, 3, 5, 0])
+    step = in_turn(lambda _, x, add: (x + add, {"x": x}))
+    state, metrics = repeat(step, capacity=4)(2, 3, jnp.float32([1, 5]), jnp.float32([2, 10]))
+    np.testing.assert_array_equal(state, [7, 35])
+    np.testing.assert_array_equal(metrics["x"], [[1, 3, 5, 0], [5, 15, 25, 0]])
 
 
-@pytest.mark.parametrize("backend", ["cpu", "gpu"])
-def test_every_lane_takes_as_many_iterations_as_it_needs_with_the_coefficients_of_its_point(
-    backend,
-):
-    def step(state, factor):
+@pytest.mark.parametrize("of_block", [in_turn, side_by_side])
+def test_every_lane_takes_as_many_iterations_as_it_needs_with_its_own_coefficients(of_block):
+    def step(_, state, factor):
         count, value = jax.lax.while_loop(
             lambda carry: carry[1] < 100,
             lambda carry: (carry[0] + 1, carry[1] * factor),
@@ -42,11 +43,35 @@ def test_every_lane_takes_as_many_iterations_as_it_needs_with_the_coefficients_o
         )
         return value, {"count": count}
 
-    states, factors = jnp.array([[1.0, 30.0, 200.0], [5.0, 1.0, 99.0]]), jnp.array([10.0, 2.0])
-    value, metrics = jax.jit(over_lanes(step, backend))(states, factors)
+    states = jnp.array([1.0, 30.0, 200.0, 5.0, 1.0, 99.0])
+    factors = jnp.array([10.0, 10.0, 10.0, 2.0, 2.0, 2.0])
+    placement = Placement(make_mesh(), 6)
+    of_lanes = jax.jit(over_devices(of_block(step), placement))
+    value, metrics = of_lanes(placement.counts, None, states, factors)
     # 1, 10, 100; 30, 300; none; 5 x 2^5 = 160; 1 x 2^7 = 128; 99 x 2.
-    np.testing.assert_array_equal(value, [[100, 300, 200], [160, 128, 198]])
-    np.testing.assert_array_equal(metrics["count"], [[2, 1, 0], [5, 7, 1]])
+    np.testing.assert_array_equal(value, [100, 300, 200, 160, 128, 198])
+    np.testing.assert_array_equal(metrics["count"], [2, 1, 0, 5, 7, 1])
+
+
+@pytest.mark.parametrize(
+    ("num_lanes", "devices", "counts", "lane_of_slot", "slot_of_lane"),
+    [
+        (1, 1, [1], [0, 0], [0]),
+        (3, 2, [2, 1], [0, 1, 2, 0], [0, 1, 2]),
+        (3, 3, [1, 1, 1], [0, 0, 1, 0, 2, 0], [0, 2, 4]),
+        (5, 2, [3, 2], [0, 1, 2, 3, 4, 0], [0, 1, 2, 3, 4]),
+        (2, 4, [1, 1, 0, 0], [0, 0, 1, 0, 0, 0, 0, 0], [0, 2]),
+    ],
+)
+def test_every_lane_has_a_slot_and_a_device_two_slots_at_least(
+    num_lanes, devices, counts, lane_of_slot, slot_of_lane
+):
+    mesh = Mesh(np.array(jax.devices() * devices)[:, None], (LANES, ENVS))
+    placement = Placement(mesh, num_lanes)
+    np.testing.assert_array_equal(placement.counts, counts)
+    slots = placement.slots()
+    np.testing.assert_array_equal(slots[0], lane_of_slot)
+    np.testing.assert_array_equal(slots[1], slot_of_lane)
 
 
 @pytest.mark.thorough
@@ -54,23 +79,25 @@ def test_every_lane_takes_as_many_iterations_as_it_needs_with_the_coefficients_o
 def test_lanes_one_after_another_are_the_lanes_side_by_side(algorithm):
     config = oa.Config(num_envs=4, rollout_length=8, hidden_sizes=(8,), num_epochs=1)
     trainer = oa.make_trainer(make("maze"), algorithm, config)
-    keys = jax.random.split(jax.random.key(0), (2, 3))
-    states = jax.jit(jax.vmap(jax.vmap(trainer.init)))(keys)
-    hparams = oa.Hyperparams.create(reuse_sigma=[0.0, 1.0])
+    keys = jax.random.split(jax.random.key(0), 6)
+    states = jax.jit(jax.vmap(trainer.init))(keys)
+    hparams = oa.Hyperparams.create(reuse_sigma=[0.0, 0.0, 0.0, 1.0, 1.0, 1.0])
 
-    in_turn = jax.jit(over_lanes(trainer.step, "cpu"))(states, hparams)
-    at_once = jax.jit(over_lanes(trainer.step, "gpu"))(states, hparams)
-    one = jax.jit(trainer.step)(
-        jax.tree.map(lambda x: x[1, 2], states), jax.tree.map(lambda x: x[1], hparams)
-    )
+    def step(_, state, hparams):
+        return trainer.step(state, hparams)
 
-    keys = [jax.random.key_data(state.key) for state, _ in (in_turn, at_once)]
-    np.testing.assert_array_equal(*keys)
-    for lanes in (in_turn, at_once):
+    def all_lanes(of_block):
+        return jax.jit(of_block(step))(6, None, states, hparams)
+
+    one = jax.jit(trainer.step)(*jax.tree.map(lambda x: x[5], (states, hparams)))
+    both = all_lanes(in_turn), all_lanes(side_by_side)
+
+    np.testing.assert_array_equal(*(jax.random.key_data(state.key) for state, _ in both))
+    for lanes in both:
         learnt, metrics = lanes[0].learner, lanes[1]
-        assert metrics["critic/loss"].shape == (2, 3)
+        assert metrics["critic/loss"].shape == (6,)
         expected = (one[0].learner, one[1])
-        chosen = jax.tree.map(lambda x: x[1, 2], (learnt, metrics))
+        chosen = jax.tree.map(lambda x: x[5], (learnt, metrics))
         jax.tree.map(
             lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-4), chosen, expected
         )
@@ -89,11 +116,12 @@ def test_nothing_crosses_to_the_host_inside_a_chunk_and_the_step_is_traced_once(
     traced = program.trace(experiment)
     assert len(traces) == 1
     advance = traced.advance.lower().compile()
-    state, _ = traced.init.lower().compile()(traced.keys)
-    count = jax.device_put(np.int32(3))
+    counts, where = traced.placement.counts, traced.placement.everywhere
+    state, _ = traced.init.lower().compile()(counts, traced.keys)
+    given = jax.device_put((traced.hparams, counts, np.int32(3)), where)
     traces.clear()
     with jax.transfer_guard("disallow"):
-        state, log = advance(state, traced.hparams, count)
+        state, log = advance(state, *given)
         jax.block_until_ready(log)
     assert not traces
     assert np.all(np.asarray(state.num_updates) == 3)

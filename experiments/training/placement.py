@@ -1,0 +1,211 @@
+"""Which device trains which lane: a function of a lane, done for all lanes on all devices.
+
+A lane is a grid point and a seed.  Lanes have nothing to tell each other, so that every device goes
+through its block of them alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from experiments.training.settings.options import Devices
+from oatrpo_jax.devices import ENVS, LANES, make_mesh
+from oatrpo_jax.train import TrainState
+from oatrpo_jax.types import MultiAgentEnv, PyTree
+
+OfBlock = Callable[..., Any]
+"""(number of lanes, what is the same for all, *of each lane ``[B]``) -> of each lane ``[B]``."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Lanes on the devices of a mesh, each device's in a block of slots.
+
+    Attributes:
+        mesh: of devices, ``[lanes, envs]``.
+        num_lanes: L.
+    """
+
+    mesh: Mesh
+    num_lanes: int
+
+    @property
+    def everywhere(self) -> NamedSharding:
+        """Where arrays lie of which every device has all."""
+        return NamedSharding(self.mesh, PartitionSpec())
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether lanes go one after another on each device."""
+        return self.mesh.devices.flat[0].platform == "cpu"
+
+    @property
+    def counts(self) -> np.ndarray:
+        """``[D]`` int32, how many lanes each device of the axis ``lanes`` has."""
+        devices = self.mesh.shape[LANES]
+        return np.array([len(x) for x in np.array_split(np.arange(self.num_lanes), devices)], "i4")
+
+    @property
+    def block(self) -> int:
+        """Slots of each device, as many for all.
+
+        Two at least on a CPU: a loop over one would be no loop any more, and compute other last
+        digits.
+        """
+        return max(2 if self.is_cpu else 1, int(self.counts.max()))
+
+    def of_block(self, function: Callable[..., Any]) -> OfBlock:
+        """Returns what does a function of one lane for those of a block, as suits the device.
+
+        Side by side on an accelerator, one after another within the program on a CPU.  There a
+        batch of small matrix products is slow, and memory would grow with the lanes; besides,
+        lanes side by side all wait for the one that has most sources or the longest line search.
+        """
+        return in_turn(function) if self.is_cpu else side_by_side(function)
+
+    def slots(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the lane of each slot, ``[D B]``, and the slot of each lane, ``[L]``.
+
+        Slots left over are given the first lane, whatever becomes of it there.
+        """
+        within = np.arange(self.block)
+        is_used = within < self.counts[:, None]
+        first = np.cumsum(self.counts) - self.counts
+        lane = np.where(is_used, first[:, None] + within, 0)
+        return lane.ravel(), np.flatnonzero(is_used)
+
+
+def place(
+    env: MultiAgentEnv, num_lanes: int, devices: Devices = 1, env_devices: int = 1
+) -> Placement:
+    """Returns where lanes go: on as many devices as are asked for, but none without a lane.
+
+    Args:
+        env: the environment.
+        num_lanes: how many.
+        devices: how many.
+        env_devices: over how many these are; divides ``devices``.
+
+    Raises:
+        ValueError: if there are not so many, or if the environment computes on the host.
+    """
+    count = jax.device_count() if devices == "all" else devices
+    if count % env_devices:
+        raise ValueError(
+            f"devices: expected a multiple of env_devices = {env_devices}, got {count}; choose "
+            "another number for one of the two"
+        )
+    mesh = make_mesh(min(count // env_devices, num_lanes), env_devices)
+    if hasattr(env, "check_episodes") and mesh.size > 1:
+        raise ValueError(
+            f"devices: expected 1, as {env!r} computes on the host, got {mesh.size}; choose that"
+        )
+    return Placement(mesh, num_lanes)
+
+
+def hint(placement: Placement, devices: Devices, num_envs: int) -> str | None:
+    """Returns which devices have nothing to do and how they could, if there are any.
+
+    Args:
+        placement: of a run.
+        devices: how many were asked for.
+        num_envs: that must be spread evenly, of a minibatch.
+    """
+    used, there_are, lanes = placement.mesh.size, jax.device_count(), placement.num_lanes
+    asked = there_are if devices == "all" else devices
+    if asked == used:
+        idle = there_are - used
+        return f"{idle} more devices are here; --devices all uses them" if idle else None
+    text = f"{_count(lanes, 'lane')}, {asked} devices: {asked - used} idle"
+    per_lane = range(placement.mesh.shape[ENVS] + 1, asked // lanes + 1)
+    fitting = [each for each in per_lane if asked % each == num_envs % each == 0]
+    return f"{text}; --env-devices {fitting[-1]} uses more" if fitting else text
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def in_turn(function: Callable[..., Any]) -> OfBlock:
+    """Returns what does a function of one lane for those of a block, one after another."""
+    # Traced once, for its shapes and for the program.
+    function = jax.jit(function, inline=True)
+
+    def of_block(count: jax.Array, common: Any, *lanes: PyTree) -> Any:
+        def one(place: jax.Array | int) -> Any:
+            return function(common, *jax.tree.map(lambda x: x[place], lanes))
+
+        def visit(place: jax.Array, made: Any) -> Any:
+            return jax.tree.map(lambda all_, new: all_.at[place].set(new), made, one(place))
+
+        size = len(jax.tree.leaves(lanes)[0])
+        shapes = jax.eval_shape(one, 0)
+        none = jax.tree.map(lambda x: jnp.zeros((size, *x.shape), x.dtype), shapes)
+        return jax.lax.fori_loop(0, count, visit, none)
+
+    return of_block
+
+
+def side_by_side(function: Callable[..., Any]) -> OfBlock:
+    """Returns what does a function of one lane for a whole block at once, left over slots too."""
+
+    def of_block(_: jax.Array, common: Any, *lanes: PyTree) -> Any:
+        return jax.vmap(lambda *lane: function(common, *lane))(*lanes)
+
+    return of_block
+
+
+def over_devices(of_block: OfBlock, placement: Placement) -> Callable[..., Any]:
+    """Returns (counts ``[D]``, common, *of each lane ``[L]``) -> of each lane ``[L]``.
+
+    The counts are those of the placement, as an argument: they must be no constant, lest a loop
+    over one lane be unrolled.
+    """
+    lane_of_slot, slot_of_lane = placement.slots()
+    of_lanes, of_all = PartitionSpec(LANES), PartitionSpec()
+
+    def shared(*given: Any) -> Any:
+        def of_device(counts: jax.Array, common: Any, *lanes: PyTree) -> Any:
+            return of_block(counts[0], common, *lanes)
+
+        specs = (of_lanes, of_all, *[of_lanes] * (len(given) - 2))
+        # Axes that loops start from are not told by `check_vma`.
+        return jax.shard_map(
+            of_device,
+            mesh=placement.mesh,
+            in_specs=specs,
+            out_specs=of_lanes,
+            axis_names={LANES},
+            check_vma=False,
+        )(*given)
+
+    def of_all_lanes(counts: jax.Array, common: Any, *lanes: PyTree) -> Any:
+        in_slots = jax.tree.map(lambda x: x[lane_of_slot], lanes)
+        return jax.tree.map(lambda x: x[slot_of_lane], shared(counts, common, *in_slots))
+
+    return of_all_lanes
+
+
+def lanes_of(grid: PyTree) -> PyTree:
+    """Returns ``[L, ...]`` of ``[P, K, ...]``."""
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), grid)
+
+
+def grid_of(lanes: PyTree, num_points: int) -> PyTree:
+    """Returns ``[P, K, ...]`` of ``[L, ...]``."""
+    return jax.tree.map(lambda x: x.reshape(num_points, -1, *x.shape[1:]), lanes)
+
+
+def keep_apart(state: TrainState, num_devices: int) -> TrainState:
+    """Returns a lane's state, with its environments on the devices of the axis ``envs``."""
+    if num_devices == 1:
+        return state
+    rollout = jax.lax.with_sharding_constraint(state.rollout, PartitionSpec(ENVS))
+    return state._replace(rollout=rollout)

@@ -1,0 +1,65 @@
+"""Options of a run that make no sense, whatever it trains: a UsageError says what to change."""
+
+from __future__ import annotations
+
+from experiments.training.errors import UsageError, check_counts
+from experiments.training.settings.options import Options, Run
+from oatrpo_jax.config import Config
+
+MAX_SEED = 2**31 - 1
+MAX_SEEDS = 100_000
+
+
+def seed_numbers(first: int, count: int) -> tuple[int, ...]:
+    """Returns the numbers of so many seeds."""
+    if not 1 <= count <= MAX_SEEDS:
+        raise UsageError(f"seeds: expected 1 to {MAX_SEEDS}, got {count}")
+    if first < 0 or first + count - 1 > MAX_SEED:
+        raise UsageError(f"seed: expected numbers in [0, {MAX_SEED}], got {first} and on")
+    return tuple(range(first, first + count))
+
+
+def check_saving(run: Run) -> None:
+    """Raises a UsageError unless it is clear when to save what."""
+    if run.matrix_every < 0:
+        raise UsageError(
+            f"matrix_every: expected at least 1 update, or 0 to let their size decide, got "
+            f"{run.matrix_every}"
+        )
+    if run.checkpoint_every < 0:
+        raise UsageError(
+            f"checkpoint_every: expected at least 0 updates, got {run.checkpoint_every}"
+        )
+    check_counts(keep_checkpoints=run.keep_checkpoints)
+
+
+def check_env_devices(run: Run, config: Config) -> None:
+    """Raises a UsageError unless every device gets as many environments of each minibatch."""
+    check_counts(env_devices=run.env_devices)
+    num_envs = config.num_envs // config.num_minibatches
+    if num_envs % run.env_devices:
+        raise UsageError(
+            f"env_devices: expected a divisor of the {num_envs} environments of a minibatch, "
+            f"num_envs / num_minibatches = {config.num_envs} / {config.num_minibatches}, got "
+            f"{run.env_devices}; choose another number for one of the three"
+        )
+
+
+def check_log(run: Run) -> None:
+    """Raises a UsageError if a place for metrics is named twice."""
+    if len(set(run.log)) < len(run.log):
+        raise UsageError(f"log: expected each name once, got {' '.join(run.log)}")
+
+
+def check_evaluation(options: Options, num_updates: int) -> None:
+    """Raises a UsageError unless evaluations are of whole episodes, and within the run."""
+    run = options.run
+    if not 0 <= run.eval_every <= num_updates:
+        raise UsageError(
+            f"eval_every: expected at most the {num_updates} updates of the run, or 0 for never, "
+            f"got {run.eval_every}"
+        )
+    check_counts(eval_episodes=run.eval_episodes, eval_max_steps=run.eval_max_steps)
+    for name in ("eval_episodes", "eval_max_steps"):
+        if name in options.given and not run.eval_every:
+            raise UsageError(f"{name}: expected only with --eval-every, got it without")

@@ -1,0 +1,181 @@
+"""Runs on several devices: what lanes compute, where they lie, and what goes between devices."""
+
+import contextlib
+import io
+import json
+import re
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import evaluate, run
+from experiments.analysis import finish
+from experiments.analysis.speed.collectives import collectives
+from experiments.analysis.speed.memory import per_update
+from experiments.training import program
+from experiments.training.settings.command_line import parse
+from experiments.training.settings.experiment import build
+from oatrpo_jax import ALGORITHMS
+from oatrpo_jax.checkpoint import to_host
+from tests.experiments.trained_run import STEPS, TINY, read_checkpoint
+from tests.on_devices import run_on_devices
+from tests.probe_envs import tree_equal
+
+EVALUATED = ("--eval-every", "2", "--eval-episodes", "3", "--log", "csv")
+LANES = ("--seeds", "3", "--algorithm", "happo", *EVALUATED)
+FILES = ("metrics.csv", "evaluation.csv")
+
+
+def steps(num_updates: int) -> tuple[str, str]:
+    return "--total-steps", str(num_updates * STEPS)
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text())
+
+
+def begin(out: Path, *options: str) -> Path:
+    assert run.main([*TINY, *options, "--out", str(out)]) == 0
+    return out
+
+
+def assert_equal(one: Path, other: Path) -> None:
+    for name in FILES:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    states = (to_host(read_checkpoint(each).state) for each in (one, other))
+    assert tree_equal(*states)
+
+
+def resumed_on_other_numbers(folder: Path) -> None:
+    """Three lanes on 2 devices (two and one), then on 1, then on 3: as on one all along."""
+    whole = begin(folder / "whole", *LANES, *steps(6))
+    parts = begin(folder / "parts", *LANES, *steps(2), "--devices", "2")
+    for total, devices in ((4, "1"), (6, "all")):
+        assert run.main(["--resume", str(parts), *steps(total), "--devices", devices]) == 0
+    assert_equal(whole, parts)
+    config = read_json(parts / "config.json")
+    assert config["mesh"] == {"lanes": 2, "envs": 1} and config["device"]["platform"] == "cpu"
+    assert [one["mesh"]["lanes"] for one in config["resumed"]] == [1, 3]
+    assert "devices" not in config["run"] and config["run"]["env_devices"] == 1
+    figures = []
+    for devices in ("1", "4"):
+        out = folder / f"{devices}.json"
+        argv = [str(parts), "--episodes", "5", "--devices", devices, "--out", str(out)]
+        assert evaluate.main(argv) == 0
+        figures.append(read_json(out)["metrics"])
+    assert figures[0] == figures[1]
+
+
+def environments_apart(folder: Path) -> None:
+    """Two lanes, each on two devices: nearly as on one, and the same once more, to the bit."""
+    options = ("--seeds", "2", "--algorithm", "happo", "--log", "csv", *steps(2))
+    spread = ("--env-devices", "2", "--devices", "4")
+    one = begin(folder / "one", *options)
+    apart, again = (begin(folder / name, *options, *spread) for name in "ab")
+    assert (apart / "metrics.csv").read_bytes() == (again / "metrics.csv").read_bytes()
+    learners = [read_checkpoint(each).state.train.learner for each in (one, apart)]
+    for x, y in zip(*map(jax.tree.leaves, learners), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5)
+    assert read_json(apart / "config.json")["mesh"] == {"lanes": 2, "envs": 2}
+    # It goes on with another number if it must, and says what that does.
+    assert run.main(["--resume", str(apart), *steps(3), "--env-devices", "1"]) == 0
+    resumed = read_json(apart / "config.json")["resumed"][0]
+    assert resumed["changed"] == {"env_devices": {"from": 2, "to": 1}}
+
+
+WRONG = {
+    "devices: expected from 1 to the 4": ("--devices", "5"),
+    "or all, got 0": ("--devices", "0"),
+    "got 8; give another number of --devices, or of --env-devices": ("--env-devices", "8"),
+    "devices: expected a multiple of env_devices = 2, got 3": (
+        *("--devices", "3"),
+        *("--env-devices", "2"),
+    ),
+    "expected a divisor of the 2 environments of a minibatch": (
+        *("--env-devices", "4"),
+        *("--num-minibatches", "2"),
+    ),
+    "env_devices: expected": ("--env-devices", "0"),
+}
+
+
+def wrong_requests(folder: Path) -> None:
+    """Each ends with exit code 2, and says what to do."""
+    for text, options in WRONG.items():
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors), pytest.raises(SystemExit, match="2"):
+            run.main([*TINY, *options, "--out", str(folder / "none")])
+        said = " ".join(errors.getvalue().replace("│", " ").split())
+        assert text in said, said
+    assert not (folder / "none").exists()
+
+
+def sizes(_: Path) -> None:
+    """A dry run says where lanes lie and what devices send each other: nothing, if lanes alone."""
+    for options, expected in (
+        (("--seeds", "3", "--devices", "2"), ("2 = 2 (lanes) x 1", "2, 1", "0, 0.000 MB")),
+        (("--seeds", "1", "--devices", "4", "--env-devices", "4"), ("4 = 1 (lanes) x 4", "1", "")),
+    ):
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            assert run.main([*TINY, "--algorithm", "happo", *options, "--dry-run"]) == 0
+        lines = dict(
+            re.split(r" {2,}", line.strip(), maxsplit=1)
+            for line in said.getvalue().splitlines()
+            if "  " in line.strip()
+        )
+        assert lines["devices"].startswith(expected[0])
+        assert lines["lanes on each"] == expected[1]
+        assert lines["collectives per update of a lane"].startswith(expected[2])
+    number, megabytes = lines["collectives per update of a lane"].removesuffix(" MB").split(", ")
+    assert int(number) > 16 and 0 < float(megabytes) < 1
+
+
+def every_bit(algorithm: str, memory: str) -> None:
+    """Three lanes on 1, 2 and 3 devices, as users compile them: state and metrics to the bit."""
+    given = [*TINY, "--algorithm", algorithm, "--seeds", "3", "--memory-size", memory]
+    if algorithm == "fixed":
+        given += ["--reuse-matrix", "rr"]
+    made = []
+    for devices in ("1", "2", "4"):
+        traced = program.trace(build(parse([*given, "--devices", devices])))
+        assert per_update(collectives(traced.advance.lower().compile().as_text())) == (0, 0)
+        compiled = program.compile_program(traced)
+        state, log = compiled.advance(compiled.init()[0], 4)
+        made.append((to_host(state), {name: value[:4] for name, value in log.items()}))
+    assert tree_equal(made[0], made[1]) and tree_equal(made[0], made[2])
+
+
+CHECKS = {each.__name__: each for each in (resumed_on_other_numbers, wrong_requests, sizes)}
+SLOW_CHECKS = {each.__name__: each for each in (environments_apart,)}
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_on_four_devices(check, tmp_path):
+    run_on_devices("-m", __name__, check, str(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", SLOW_CHECKS)
+def test_slowly_on_four_devices(check, tmp_path):
+    run_on_devices("-m", __name__, check, str(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("algorithm", "memory"), [*((name, "0") for name in (*ALGORITHMS, "fixed")), ("oatrpo", "8")]
+)
+def test_lanes_are_the_same_to_the_bit_on_any_number_of_devices(algorithm, memory):
+    run_on_devices("-m", __name__, "every_bit", algorithm, memory, quickly=False)
+
+
+if __name__ == "__main__":
+    _, name, *arguments = sys.argv
+    finish.draw = lambda *_: None  # Pictures say nothing of devices.
+    if name == "every_bit":
+        every_bit(*arguments)
+    else:
+        (CHECKS | SLOW_CHECKS)[name](Path(*arguments))
