@@ -1,7 +1,7 @@
 """Measures speed: ``python experiments/bench.py`` prints tables and leaves bench.json.
 
-Every figure is a ratio within one process, sides taken in turns: absolute times on a shared machine
-are noise.  Runs unchanged on whatever device JAX finds.
+Every figure is a ratio of sides that are taken in turns: absolute times on a shared machine are
+noise.  Runs unchanged on whatever device JAX finds.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ Name = Literal[
     "reuse-cost",
     "recurrence",
     "seeds",
+    "devices",
     "start",
     "growth",
     "limit",
@@ -47,12 +48,13 @@ NEED_JAXMARL = ("share", "recurrence", "start", "limit", "stock", "mpe")
 
 @dataclass(frozen=True)
 class Bench:
-    """Measures speed, each figure as a ratio within one process.
+    """Measures speed, each figure as a ratio of sides that are taken in turns.
 
     Attributes:
         names: what to measure. share: training over random actions. reuse-cost: OAPPO's update with
             each estimator over HAPPO's, by number of agents. recurrence: training with a GRU over
-            training without. seeds: many seeds and grid points over one. start: seconds to the
+            training without. seeds: many seeds and grid points over one. devices: training on 1, 2
+            and 4 devices over training on one, each in a process of its own. start: seconds to the
             first update. growth: time and memory over agents, environments, rollout length. limit:
             operations per second beside a matrix product's. stock: our SMAX beside jaxmarl's. mpe:
             training on MPE over random actions, and with --peer beside a stock script. football:

@@ -1,4 +1,4 @@
-"""What the README and the pages on memory and on continuous actions show, run."""
+"""What the README and the pages on memory, continuous actions and several devices show, run."""
 
 import re
 import subprocess
@@ -10,7 +10,10 @@ import pytest
 README = Path(__file__).parents[1] / "README.md"
 EXPORTED, LOADED = re.findall(r"```py\n(.*?)```", README.read_text(), flags=re.DOTALL)
 """What is shown of an exported team, and of a run that is loaded; `tests.newcomer` runs both."""
-PAGES = README, *(README.parent / "docs" / name for name in ("memory.md", "continuous.md"))
+PAGES = (
+    README,
+    *(README.parent / "docs" / name for name in ("memory.md", "continuous.md", "scaling.md")),
+)
 EXAMPLES = [
     example
     for page in PAGES
@@ -27,7 +30,7 @@ def test_an_example_runs_as_it_stands(example):
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
 
 
 def test_the_lines_on_exported_teams_are_those_that_are_tested():

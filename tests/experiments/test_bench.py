@@ -167,7 +167,7 @@ def test_without_jaxmarl_all_else_is_measured_and_what_needs_it_is_told(monkeypa
 
     monkeypatch.setattr(bench, "require_jaxmarl", refuse)
     found = bench.find_measurable((), Console(width=120))
-    assert found == ["reuse-cost", "seeds", "growth", "football"]
+    assert found == ["reuse-cost", "seeds", "devices", "growth", "football"]
     assert "share, recurrence, start, limit, stock, mpe need jaxmarl" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
         bench.main(["seeds", "mpe"])

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import envs
 from experiments.analysis.speed import programs
+from experiments.analysis.speed.devices import devices  # noqa: F401 - one of those that are measured
 from experiments.analysis.speed.timing import (
     Effort,
     Row,

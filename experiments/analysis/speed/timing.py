@@ -149,6 +149,17 @@ def exponent(series: Sequence[Row], column: str) -> float:
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 
+def run_command(arguments: Sequence[str], cache: str) -> tuple[list[str], dict[str, str]]:
+    """Returns what starts run.py, and in which environment.
+
+    Compiled programs are kept in the folder ``cache``.
+    """
+    left_out = ("JAX_COMPILATION_CACHE_DIR", "PYTHONDONTWRITEBYTECODE")
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    command = [sys.executable, str(Path(__file__).parents[2] / "run.py"), *arguments]
+    return command, environment | {"XDG_CACHE_HOME": cache}
+
+
 def seconds_of_run(arguments: Sequence[str], cache: str, *words: str) -> list[float]:
     """Returns seconds from the start of run.py until it says each of the words; then ends it.
 
@@ -157,10 +168,7 @@ def seconds_of_run(arguments: Sequence[str], cache: str, *words: str) -> list[fl
     Raises:
         RuntimeError: if it ends before.
     """
-    left_out = ("JAX_COMPILATION_CACHE_DIR", "PYTHONDONTWRITEBYTECODE")
-    environment = {name: value for name, value in os.environ.items() if name not in left_out}
-    environment["XDG_CACHE_HOME"] = cache
-    command = [sys.executable, str(Path(__file__).parents[2] / "run.py"), *arguments]
+    command, environment = run_command(arguments, cache)
     seconds, start = [], time.perf_counter()
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         for word in words:
