@@ -151,6 +151,7 @@ def evaluate(options: Options) -> None:
     from experiments.analysis.tables import print_table
     from experiments.training.console import make_console, status
     from experiments.training.folder.files import write_json
+    from experiments.training.placement import place
     from experiments.training.places import find_places
     from experiments.training.playing import Playing
     from experiments.training.program import use_compilation_cache
@@ -160,6 +161,8 @@ def evaluate(options: Options) -> None:
     console, team = make_console(), load_team(options.run, options.checkpoint)
     point, count = team.choose_point(options.point), options.episodes
     places = find_places(team.experiment, options.env, options.env_option, count)
+    for each in places:  # Before anything is played.
+        place(each.trainer.env, len(team.experiment.seeds), options.devices)
     last = places[-1]
     if options.replay and not hasattr(last.trainer.env, "animate"):
         raise UsageError(f"replay: expected an environment that can be drawn, got {last.name}")

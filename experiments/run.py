@@ -45,7 +45,7 @@ def read(arguments: Sequence[str]) -> Options:
 
 def train(options: Options, on_chunk: OnChunk | None = None) -> int:
     """Trains what the options ask for, or says how large it is; returns the exit code."""
-    start_jax(options.run.devices_asked)
+    start_jax(*options.run.devices_asked)
     # Slow to import; help and mistakes that tyro finds do not wait for them.
     from experiments.analysis.finish import finish
     from experiments.training import process

@@ -93,7 +93,7 @@ def read(arguments: Sequence[str]) -> tuple[Sweep, Options]:
 
 def search(sweep: Sweep, options: Options) -> int:
     """Trains every point, ranks them and saves the best; returns the exit code."""
-    start_jax(options.run.devices_asked)
+    start_jax(*options.run.devices_asked)
     # Slow to import; help and mistakes that tyro finds do not wait for them.
     from experiments.analysis.finish import finish
     from experiments.training import process

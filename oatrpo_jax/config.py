@@ -30,7 +30,9 @@ class Config:
     num_updates: int = _setting(100, "rollout-and-update iterations of a whole run")
     num_epochs: int = _setting(5, "passes over a rollout by the clipped policy step")
     critic_epochs: int = _setting(5, "passes over a rollout by the critic")
-    num_minibatches: int = _setting(1, "minibatches per pass; slices of whole environments")
+    num_minibatches: int = _setting(
+        1, "minibatches per pass; each has one of every few environments"
+    )
     estimator: Literal["weighted", "paired", "sampled", "mapping"] = _setting(
         "paired",
         "how reused experience enters: all of it weighted; own experience whole and one other "
@@ -112,7 +114,7 @@ class Config:
         if self.num_envs % self.num_minibatches:
             raise ValueError(
                 f"num_minibatches: {self.num_minibatches} does not divide num_envs = "
-                f"{self.num_envs}; minibatches are slices of environments, so choose a divisor"
+                f"{self.num_envs}; minibatches are made of whole environments, so choose a divisor"
             )
         if self.rollout_length % self.reset_interval:
             raise ValueError(

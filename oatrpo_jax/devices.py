@@ -1,6 +1,7 @@
 """Several devices: a mesh of them, and where a train state lies on it.
 
-Nothing else in this package knows of devices: programs compute the same wherever their arrays lie.
+Nothing else in this package knows of devices: programs compute the same wherever their arrays lie,
+but for last digits.
 What lies apart are lanes, which are whole runs such as seeds and have nothing to tell each other,
 or the environments of a lane, of which sums over rows (gradients, statistics) are exchanged.
 """
@@ -31,8 +32,9 @@ def make_mesh(lane_devices: int = 1, env_devices: int = 1) -> Mesh:
     count, there_are = lane_devices * env_devices, jax.device_count()
     if lane_devices < 1 or env_devices < 1 or count > there_are:
         raise ValueError(
-            f"lane_devices x env_devices: expected 1 or more each and at most the {there_are} "
-            f"devices here together, got {lane_devices} x {env_devices}; choose fewer"
+            f"lane_devices x env_devices: expected at least 1 x 1, and a product of at most "
+            f"{there_are}, the devices that are here, got {lane_devices} x {env_devices}; choose "
+            "other numbers"
         )
     # Not `jax.make_mesh`, whose axes would have to be named throughout a program.
     return Mesh(np.reshape(jax.devices()[:count], (lane_devices, env_devices)), (LANES, ENVS))
@@ -49,9 +51,23 @@ def spread_environments(state: TrainState, mesh: Mesh) -> TrainState:
     The environments are on the devices of ``envs``, everything else is on all of them.
 
     Args:
-        state: arrays or shapes, without a leading axis for lanes.
+        state: of one lane, arrays or shapes.
         mesh: see `make_mesh`.
+
+    Raises:
+        ValueError: if the state is of several lanes, or the environments do not divide evenly.
     """
+    if state.num_updates.ndim:
+        raise ValueError(
+            f"state: expected one lane, got axes {state.num_updates.shape} of lanes; give one, or "
+            "spread the lanes"
+        )
+    num_envs, env_devices = len(state.rollout.episode_length), mesh.shape[ENVS]
+    if num_envs % env_devices:
+        raise ValueError(
+            f"env_devices: expected a divisor of the {num_envs} environments, got {env_devices}; "
+            "choose another mesh"
+        )
     everywhere = jax.tree.map(lambda _: NamedSharding(mesh, PartitionSpec()), state)
     apart = jax.tree.map(lambda _: NamedSharding(mesh, PartitionSpec(ENVS)), state.rollout)
     return everywhere._replace(rollout=apart)

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from experiments.training.settings.options import Devices
+from experiments.training.errors import UsageError
+from experiments.training.surroundings import Devices
 from oatrpo_jax.devices import ENVS, LANES, make_mesh
 from oatrpo_jax.train import TrainState
 from oatrpo_jax.types import MultiAgentEnv, PyTree
@@ -90,47 +91,51 @@ def place(
     Args:
         env: the environment.
         num_lanes: how many.
-        devices: how many.
-        env_devices: over how many these are; divides ``devices``.
+        devices: how many, of those that are here.
+        env_devices: over how many of them the environments of each lane are spread, a divisor.
 
     Raises:
-        ValueError: if there are not so many, or if the environment computes on the host.
+        UsageError: if it is no divisor, or if the environment computes on the host.
     """
     count = jax.device_count() if devices == "all" else devices
     if count % env_devices:
-        raise ValueError(
+        raise UsageError(
             f"devices: expected a multiple of env_devices = {env_devices}, got {count}; choose "
             "another number for one of the two"
         )
     mesh = make_mesh(min(count // env_devices, num_lanes), env_devices)
     if hasattr(env, "check_episodes") and mesh.size > 1:
-        raise ValueError(
-            f"devices: expected 1, as {env!r} computes on the host, got {mesh.size}; choose that"
+        raise UsageError(
+            f"devices: expected 1, as {env!r} computes on the host, got {mesh.size}; leave out "
+            "--devices and --env-devices"
         )
     return Placement(mesh, num_lanes)
 
 
-def hint(placement: Placement, devices: Devices, num_envs: int) -> str | None:
-    """Returns which devices have nothing to do and how they could, if there are any.
+def hint(placement: Placement, num_envs: int) -> str | None:
+    """Returns how many devices a run leaves idle, and what would use more; None if it uses all.
 
     Args:
         placement: of a run.
-        devices: how many were asked for.
-        num_envs: that must be spread evenly, of a minibatch.
+        num_envs: of a minibatch, which have to be spread evenly.
     """
-    used, there_are, lanes = placement.mesh.size, jax.device_count(), placement.num_lanes
-    asked = there_are if devices == "all" else devices
-    if asked == used:
-        idle = there_are - used
-        return f"{idle} more devices are here; --devices all uses them" if idle else None
-    text = f"{_count(lanes, 'lane')}, {asked} devices: {asked - used} idle"
-    per_lane = range(placement.mesh.shape[ENVS] + 1, asked // lanes + 1)
-    fitting = [each for each in per_lane if asked % each == num_envs % each == 0]
-    return f"{text}; --env-devices {fitting[-1]} uses more" if fitting else text
+    used, of_env, lanes = placement.mesh.size, placement.mesh.shape[ENVS], placement.num_lanes
+    if (idle := jax.device_count() - used) == 0:
+        return None
+    there_are = used + idle
 
+    def would_use(env_devices: int) -> int:
+        fits = there_are % env_devices == num_envs % env_devices == 0
+        return min(there_are // env_devices, lanes) * env_devices if fits else 0
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    if (more := would_use(of_env)) > used:
+        advice = f"; --devices all uses {more}"
+    elif (more := max(map(would_use, range(of_env, there_are + 1)))) > used:
+        fewest = min(each for each in range(of_env, there_are + 1) if would_use(each) == more)
+        advice = f"; --devices all --env-devices {fewest} uses {more}"
+    else:
+        advice = ""
+    return f"{lanes} lane{'' if lanes == 1 else 's'}, {there_are} devices: {idle} idle{advice}"
 
 
 def in_turn(function: Callable[..., Any]) -> OfBlock:
@@ -176,7 +181,7 @@ def over_devices(of_block: OfBlock, placement: Placement) -> Callable[..., Any]:
             return of_block(counts[0], common, *lanes)
 
         specs = (of_lanes, of_all, *[of_lanes] * (len(given) - 2))
-        # Axes that loops start from are not told by `check_vma`.
+        # Loops begin with zeros, of which `check_vma` would have to be told where they lie.
         return jax.shard_map(
             of_device,
             mesh=placement.mesh,

@@ -26,6 +26,7 @@ from experiments.training.grouping import save_grouping
 from experiments.training.loop import Instruments, Position, RunState, save_first, train
 from experiments.training.placement import hint
 from experiments.training.settings.config_file import (
+    compare_meshes,
     compare_versions,
     describe_experiment,
     describe_resumption,
@@ -73,8 +74,9 @@ def resume(options: Options, finish: Finish, console: Console, on_chunk: OnChunk
             print(f"Nothing is left to do in {directory}; a higher --total-steps trains on.")
             return 0
         config = read_config(directory)
-        compare_versions(config, options.run.env_devices)
+        compare_versions(config)
         traced = trace_program(experiment, console)
+        compare_meshes(config, traced.placement.mesh.shape)
         part = Part(experiment, traced, directory, console, on_chunk)
         restored = part.find_checkpoint()
         done = 0 if restored is None else restored.num_updates
@@ -95,8 +97,8 @@ def trace_program(experiment: Experiment, console: Console) -> program.Traced:
             traced = program.trace(experiment)
         except (ValueError, OverflowError) as error:
             raise UsageError(str(error)) from error
-    config, devices = experiment.config, experiment.options.run.devices_asked
-    if text := hint(traced.placement, devices, config.num_envs // config.num_minibatches):
+    config = experiment.config
+    if text := hint(traced.placement, config.num_envs // config.num_minibatches):
         console.print(text, soft_wrap=True)
     return traced
 

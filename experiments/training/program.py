@@ -48,8 +48,8 @@ class Traced(NamedTuple):
     """The two programs before compilation: shapes are known to fit.
 
     Attributes:
-        init: (counts, keys ``[K]``) -> state ``[P, K]``, and how agents were grouped ``[K]``, if
-            they are.
+        init: (counts of seeds, keys ``[K]``) -> state ``[P, K]``, and how agents were grouped
+            ``[K]``, if they are.
         advance: (state, coefficients, counts, number of updates) -> state and metrics
             ``[CAPACITY, P, K, ...]``, of which only the first ones are filled.
         hparams: the coefficients, ``[P]``.
@@ -131,13 +131,14 @@ def trace(experiment: Experiment) -> Traced:
     if run.resume is None:
         numbers = {"num_envs": experiment.config.num_envs, "points": num_points, "seeds": num_seeds}
         check_episodes(env, numbers)
-    placement = place(env, num_points * num_seeds, run.devices_asked, run.env_devices)
+    placement = place(env, num_points * num_seeds, run.devices_asked[0], run.env_devices)
+    of_seeds = dataclasses.replace(placement, num_lanes=num_seeds)
     start = time.perf_counter()
     hparams, keys = experiment.hparams, make_keys(experiment)
     jit = functools.partial(
         jax.jit, in_shardings=placement.everywhere, out_shardings=placement.everywhere
     )
-    init = jit(make_init(experiment, placement)).trace(placement.counts, keys)
+    init = jit(make_init(experiment, of_seeds)).trace(of_seeds.counts, keys)
     advance = jit(make_advance(experiment, placement), donate_argnums=0).trace(
         init.out_info[0], hparams, placement.counts, np.int32(0)
     )
@@ -150,9 +151,10 @@ def compile_program(traced: Traced) -> Program:
     init = traced.init.lower().compile()
     advance = traced.advance.lower().compile()
     seconds = traced.seconds + time.perf_counter() - start
-    counts = traced.placement.counts
+    counts, num_seeds = traced.placement.counts, len(traced.keys)
+    of_seeds = dataclasses.replace(traced.placement, num_lanes=num_seeds).counts
     return Program(
-        init=lambda: init(counts, traced.keys),
+        init=lambda: init(of_seeds, traced.keys),
         advance=lambda state, count: advance(state, traced.hparams, counts, np.int32(count)),
         compile_seconds=seconds,
     )
@@ -168,14 +170,13 @@ def make_init(
 ) -> Callable[..., tuple[TrainState, Grouping | None]]:
     """Returns ``init(counts, keys)``: ``[K]`` keys to ``[P, K]`` states, equal at all points.
 
-    The counts are those of the placement of seeds on its mesh.
+    Args:
+        experiment: what is run.
+        placement: of the seeds; the counts are its own.
     """
-    num_points, num_seeds = experiment.lanes
+    num_points = len(experiment.points)
     # Telling agents apart takes more experience than an update: one seed after the other.
-    begin = over_devices(
-        in_turn(lambda _, key: experiment.trainer.begin(key)),
-        dataclasses.replace(placement, num_lanes=num_seeds),
-    )
+    begin = over_devices(in_turn(lambda _, key: experiment.trainer.begin(key)), placement)
 
     def init(counts: jax.Array, keys: jax.Array) -> tuple[TrainState, Grouping | None]:
         state, grouping = begin(counts, None, keys)
@@ -216,7 +217,7 @@ def make_advance(experiment: Experiment, placement: Placement) -> Callable[..., 
 
 
 def repeat(step: OfBlock, capacity: int) -> OfBlock:
-    """Returns what does so many steps of a block's lanes as is the same for all of them.
+    """Returns what takes a number of steps with each lane of a block.
 
     Args:
         step: (..., None, state, hparams) -> state and metrics.

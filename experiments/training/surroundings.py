@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import sys
@@ -13,6 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from experiments.training.errors import UsageError
+
+Devices = int | Literal["all"]
+"""How many devices."""
 
 
 def prepare() -> None:
@@ -33,11 +35,12 @@ def prepare() -> None:
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="tensorflow_probability")
 
 
-def start_jax(devices: int | Literal["all"] = 1) -> None:
+def start_jax(devices: Devices = 1, option: str = "devices") -> None:
     """Starts JAX on its devices; a CPU is made to seem several if need be, one for each core.
 
     Args:
         devices: how many there have to be; any number will do for all.
+        option: which says so.
 
     Raises:
         UsageError: if it cannot compute there, is not to compile, or finds fewer.
@@ -50,37 +53,39 @@ def start_jax(devices: int | Literal["all"] = 1) -> None:
             "JAX_DISABLE_JIT: expected not to be set, as what computes here are compiled programs; "
             "unset it"
         )
-    if devices != "all" and devices > 1:
-        _split_cpu(devices)
+    has_started = False
+    if devices != "all" and devices > 1 and not _is_split():
+        try:
+            jax.config.update("jax_num_cpu_devices", min(devices, os.cpu_count() or 1))
+        except RuntimeError:
+            has_started = True
     try:
         jax.numpy.zeros(()).block_until_ready()
     except (RuntimeError, AssertionError) as error:
         raise UsageError(_describe_failure(error)) from error
-    there_are, kind = jax.device_count(), jax.default_backend()
-    if devices != "all" and not 1 <= devices <= there_are:
-        cores = ", one for each core at most" if kind == "cpu" else ""
-        raise UsageError(
-            f"devices: expected from 1 to the {there_are} that are here ({kind}{cores}), or all, "
-            f"got {devices}; give another number of --devices, or of --env-devices"
-        )
+    there_are = jax.device_count()
+    if devices == "all" or 1 <= devices <= there_are:
+        return
+    reason = "JAX has started with so many" if has_started else "a CPU is one for each core at most"
+    which = (
+        f"{jax.default_backend()}; {reason}" if jax.default_backend() == "cpu" else "all of them"
+    )
+    raise UsageError(
+        f"{option}: expected from 1 to the {there_are} devices that are here ({which}), got "
+        f"{devices}; give another number, or set XLA_FLAGS before JAX starts"
+    )
 
 
-def _split_cpu(devices: int) -> None:
-    """Lets the CPU be so many devices, but no more than it has cores, unless it is several already.
-
-    Nothing changes where JAX has started.
-    """
+def _is_split() -> bool:
+    """Returns whether somebody has said how many devices a CPU is to seem."""
     import jax
 
     settings: Any = jax.config
-    is_said = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if is_said or settings.jax_num_cpu_devices > 0:
-        return
-    with contextlib.suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", min(devices, os.cpu_count() or 1))
+    flag = "xla_force_host_platform_device_count"
+    return flag in os.environ.get("XLA_FLAGS", "") or settings.jax_num_cpu_devices > 0
 
 
-def start_jax_elsewhere(devices: int | Literal["all"] = 1) -> None:
+def start_jax_elsewhere(devices: Devices = 1) -> None:
     """Starts JAX as `start_jax` does, in a process of its own, which then leaves the device."""
     if os.environ.get("JAX_PLATFORMS") == "cpu":
         return start_jax(devices)

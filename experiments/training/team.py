@@ -26,7 +26,7 @@ from experiments.training.playing import (
 from experiments.training.program import abstract_state
 from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import Experiment, build
-from experiments.training.settings.options import Devices
+from experiments.training.surroundings import Devices
 from oatrpo_jax import run_folder
 from oatrpo_jax.export import with_actors
 from oatrpo_jax.keys import Purpose

@@ -34,6 +34,7 @@ def step_team(
         memory: ``[..., N, L, H]`` before; None where policies remember nothing.
     """
     if memory is not None and memory.shape[-2] > 1:
+        # Agents in an axis of their own: the last one of rows is for environments, see `product`.
         of_all = jax.vmap(policy.step, in_axes=(None, -2, -2, -2), out_axes=-2)
         each = jax.vmap(of_all, in_axes=(0, None, None, -2), out_axes=-2)
         outputs, memory = each(params, view, mask, memory)

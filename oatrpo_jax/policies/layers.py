@@ -14,12 +14,12 @@ def product(x: jax.Array, kernel: jax.Array, *_: Any, **__: Any) -> jax.Array:
     """Returns ``x @ kernel``, ``[..., outputs]`` of ``[..., inputs]``; stands for `dot_general`.
 
     All rows are in one axis meanwhile: the gradient of a product with more axes takes a CPU half as
-    long again.  The axis before the features, that of environments, comes first in it: where they
-    lie on several devices, rows stay where they are.
+    long again.  The axis before the features comes first in it: if that is one of environments,
+    which may lie on several devices, rows stay where they are.
 
     By default accelerators round factors to 8 or 11 bits; ratios would not start at 1.
     """
-    if x.ndim < 3:
+    if x.ndim < 2:
         return jnp.matmul(x, kernel, precision=jax.lax.Precision.HIGHEST)
     by_env = jnp.moveaxis(x, -2, 0)
     rows = by_env.reshape(-1, x.shape[-1])

@@ -81,7 +81,9 @@ def _moments(blocks: PyTree, counts: jax.Array) -> tuple[jax.Array, jax.Array]:
     """
     number = jnp.sum(counts, axis=1)
     total = _masked_sum(blocks, counts, axis=1)
-    mean = jax.tree.map(lambda x: x / _beside(divisor(number), x), total)
+    # The inverse by itself: XLA divides by it, or not, as the program is for one device or several.
+    share = 1.0 / divisor(number)
+    mean = jax.tree.map(lambda x: x * _beside(share, x), total)
     spread = jax.tree.map(lambda x, mean: jnp.square(x - mean[:, None]), blocks, mean)
     pairs = divisor(number * (number - 1))
     variance = jnp.where(number > 1, _sum(_masked_sum(spread, counts, axis=1)) / pairs, jnp.inf)

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from oatrpo_jax.types import PyTree
 
@@ -14,7 +15,7 @@ Batch = TypeVar("Batch", bound=PyTree)
 
 
 class SpacedEnvs(NamedTuple):
-    """Some environments, evenly spaced: as many of each group of neighbours.
+    """Some environments: as many of each group of neighbours, evenly spaced there.
 
     Attributes:
         num_groups: of equal size, of all environments.
@@ -26,7 +27,10 @@ class SpacedEnvs(NamedTuple):
 
 
 def spaced_envs(shape: tuple[int, ...], num_rows: int, num_blocks: int = 1) -> SpacedEnvs:
-    """Returns environments with at most ``num_rows`` rows together, and more than half as many.
+    """Returns environments with at most ``num_rows`` rows together.
+
+    They have more than half as many, or all rows.  Their groups are such as several devices have
+    whole: of all numbers of groups, one with most factors of two.
 
     Args:
         shape: ``[..., T, E]`` of all rows.
@@ -35,22 +39,26 @@ def spaced_envs(shape: tuple[int, ...], num_rows: int, num_blocks: int = 1) -> S
     """
     num_envs, rows_of_env = shape[-1], math.prod(shape[:-1])
     count = max(min(num_rows // rows_of_env, num_envs) // num_blocks, 1) * num_blocks
-    num_groups = max(
-        groups
+    found = (
+        SpacedEnvs(groups, count // groups)
         for groups in range(1, count + 1)
         if num_envs % groups == 0 and count // groups * groups % num_blocks == 0
     )
-    return SpacedEnvs(num_groups, count // num_groups)
+    return max(found, key=lambda it: (it.num_groups & -it.num_groups, math.prod(it), it))
 
 
 def take_spaced(batch: Batch, envs: SpacedEnvs) -> Batch:
-    """Returns the whole sequences of some environments, ``[T, E', ...]`` of ``[T, E, ...]``."""
+    """Returns the whole sequences of some environments, ``[T, E', ...]`` of ``[T, E, ...]``.
+
+    Args:
+        batch: fields have leading axes ``[T, E]``.
+        envs: which, see `spaced_envs`.
+    """
     num_groups, of_each = envs
 
     def take(x: jax.Array) -> jax.Array:
         groups = _in_groups(x, num_groups)
-        stride = groups.shape[2] // of_each
-        return _ungrouped(groups[:, :, : of_each * stride : stride])
+        return _ungrouped(groups[:, :, np.arange(of_each) * groups.shape[2] // of_each])
 
     return jax.tree.map(take, batch)
 
@@ -84,10 +92,10 @@ def take_minibatch(batch: Batch, places: jax.Array | None) -> Batch:
 
 
 def minibatch_places(key: jax.Array, num_envs: int, num_minibatches: int) -> jax.Array | None:
-    """Returns which environments each minibatch takes, ``[num_minibatches, E']``; None for one.
+    """Returns which environment of every group of M neighbours each minibatch takes.
 
-    Each takes one of every group of as many neighbours as there are minibatches, so that where a
-    group lies on one device, all of its rows stay there.
+    ``[M, E / M]`` int32, from 0 to M - 1 for M minibatches; None for one.  Where each group lies on
+    one device, all of its rows stay there.  The key is consumed.
 
     Raises:
         ValueError: if the minibatches cannot be of equal size.

@@ -33,7 +33,11 @@ def test_dry_run_tells_the_size_and_leaves_nothing(tmp_path, capsys, cache_uses)
     assert "updates 2" in " ".join(text.split())  # 128 steps are 2 x 4 x 16.
     assert "grid points x seeds 3 x 2" in " ".join(text.split())
     assert lines["train state, all of them"][1] == "MB"
-    assert float(lines["at least in all"][0]) > float(lines["train state, all of them"][0]) > 0
+    assert (
+        float(lines["at least in all, on each device"][0])
+        > float(lines["train state, all of them"][0])
+        > 0
+    )
     assert cache_uses == [1]
 
 

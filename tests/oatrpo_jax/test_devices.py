@@ -5,7 +5,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from jax.sharding import PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from experiments.analysis.speed.collectives import collectives
 from oatrpo_jax import ALGORITHMS, Config, Hyperparams, Trainer, make_trainer
@@ -14,20 +14,26 @@ from tests.golden.record import COEFFICIENTS, ENVS, SIZES, row_of, settings_of
 from tests.on_devices import DEVICES, run_on_devices
 from tests.tiers import parse_case
 
-NUM_ENVS = 16
-VIEWS = 4 * NUM_ENVS
-"""Bytes of one number of every environment: the least that a step of all of them takes."""
-
+NUM_ENVS, LENGTH = 128, 32
 DAILY = "oappo, normalised"
-THOROUGH = ("oappo, memory", "oappo, mapping", "oatrpo, continuous", "oatrpo, quantile", "fixed")
+THOROUGH = (
+    "oappo, memory",
+    "oappo, mapping",
+    "oatrpo, continuous",
+    "oatrpo, quantile",
+    "oappo, weighted",
+    "oappo, sampled",
+    "fixed",
+)
 
 
 def trainer_of(name: str) -> Trainer:
-    """The trainer of a case; two minibatches, and few enough rows to compare that some are left."""
+    """The trainer of a case; two minibatches, and no more rows compared than of 4 environments."""
     case = parse_case(name)
     env = ENVS["steering" if case.is_continuous else "messy"]()
-    sizes = {"num_envs": NUM_ENVS, "divergence_rows": 200, "fisher_rows": 50}
-    config = Config(**SIZES | sizes | settings_of(case.recorded))
+    sizes = {"num_envs": NUM_ENVS, "rollout_length": LENGTH}
+    sizes |= {"divergence_rows": 4 * LENGTH * env.num_agents, "fisher_rows": 4 * LENGTH}
+    config = Config(**SIZES | settings_of(case.recorded) | sizes)
     return make_trainer(env, row_of(case.row, env), config)
 
 
@@ -53,19 +59,36 @@ def compare(name: str) -> None:
 
 
 def check_traffic(text: str, trainer: Trainer) -> None:
-    """Fails if more than gradients is summed, or more than a number of each row is gathered."""
-    config, learner = trainer.config, trainer.learner
+    """Fails if devices exchange anything of the size of one agent's views of a minibatch.
+
+    They sum gradients.  They gather nothing, but one number of each row that is compared where
+    these are sorted for a quantile.
+    """
+    config, spec = trainer.config, trainer.learner.spec
     state = jax.eval_shape(trainer.init, jax.random.key(0)).learner
     parameters = jax.tree.leaves((state.policies.params, state.critics.params))
-    most_summed = 4 * sum(leaf.size for leaf in parameters)
-    rows = config.rollout_length * config.num_envs * learner.spec.num_agents
-    # Quantiles sort numbers of the rows that are compared: one of each, and no view.
-    most_gathered = 4 * min(config.divergence_rows, rows)
+    gradients = 4 * sum(leaf.size for leaf in parameters)
+    sorted_rows = 4 * config.divergence_rows if config.divergence == "quantile" else 0
+    smallest_batch = 4 * LENGTH * NUM_ENVS // config.num_minibatches * spec.view_size
+    assert max(gradients, sorted_rows) < smallest_batch
     found = collectives(text)
-    assert found and max(each.num_bytes for each in found) <= max(most_summed, most_gathered)
+    assert any(each.kind == "all-reduce" for each in found)
     for each in found:
-        if each.kind != "all-reduce":
-            assert each.kind == "all-gather" and each.num_bytes <= most_gathered
+        assert each.kind in ("all-reduce", "all-gather"), each
+        most = gradients if each.kind == "all-reduce" else sorted_rows
+        assert each.num_bytes <= most, each
+
+
+def check_itself() -> None:
+    """Fails unless a minibatch of any environments, which has to be gathered, is noticed."""
+    trainer = trainer_of("happo")
+    views = jax.ShapeDtypeStruct((LENGTH, NUM_ENVS, trainer.learner.spec.view_size), "float32")
+    mesh = make_mesh(env_devices=DEVICES)
+    lies = NamedSharding(mesh, PartitionSpec(None, "envs"))
+    shuffled = jax.jit(lambda x, order: x[:, order], in_shardings=(lies, None), out_shardings=lies)
+    order = jax.ShapeDtypeStruct((NUM_ENVS // 2,), "int32")
+    with pytest.raises(AssertionError, match="num_bytes"):
+        check_traffic(shuffled.lower(views, order).compile().as_text(), trainer)
 
 
 def test_a_mesh_has_the_devices_asked_for_and_says_how_many_there_are():
@@ -73,12 +96,26 @@ def test_a_mesh_has_the_devices_asked_for_and_says_how_many_there_are():
     assert dict(mesh.shape) == {"lanes": 1, "envs": 1}
     assert spread_lanes(mesh).spec == PartitionSpec("lanes")
     for sizes in ((0, 1), (1, 0), (jax.device_count() + 1, 1)):
-        with pytest.raises(ValueError, match=rf"{sizes[0]} x {sizes[1]}; choose fewer"):
+        with pytest.raises(ValueError, match=rf"{sizes[0]} x {sizes[1]}; choose other numbers"):
             make_mesh(*sizes)
 
 
+def test_a_state_lies_on_devices_if_it_is_of_one_lane_and_its_environments_divide():
+    trainer = trainer_of("happo")
+    state = jax.eval_shape(trainer.init, jax.random.key(0))
+    lies = spread_environments(state, make_mesh())
+    assert {each.spec for each in jax.tree.leaves(lies.rollout)} == {PartitionSpec("envs")}
+    assert {each.spec for each in jax.tree.leaves(lies.learner)} == {PartitionSpec()}
+    lanes = jax.eval_shape(jax.vmap(trainer.init), jax.random.split(jax.random.key(0), 2))
+    with pytest.raises(ValueError, match="expected one lane"):
+        spread_environments(lanes, make_mesh())
+    three = Mesh(np.array(jax.devices() * 3)[None], ("lanes", "envs"))
+    with pytest.raises(ValueError, match="divisor of the 128 environments, got 3"):
+        spread_environments(state, three)
+
+
 def test_an_update_on_four_devices_is_that_on_one():
-    run_on_devices("-m", __name__, DAILY)
+    run_on_devices("-m", __name__, DAILY, "itself")
 
 
 @pytest.mark.slow
@@ -89,3 +126,5 @@ def test_every_algorithms_update_on_four_devices_is_that_on_one(name):
 
 if __name__ == "__main__":
     compare(sys.argv[1])
+    if sys.argv[2:]:
+        check_itself()

@@ -20,7 +20,7 @@ from experiments.training.folder import files
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment, versions
 from experiments.training.settings.experiment import build
-from experiments.training.settings.options import Devices
+from experiments.training.surroundings import Devices
 
 ROOT = Path(__file__).parents[3]
 
@@ -30,7 +30,7 @@ RESOLVED = (
 )
 """The entries of config.json that decide a run's result, beside those of `OF_RUN`."""
 
-OF_RUN = ("schedule_steps", "eval_every", "eval_episodes")
+OF_RUN = ("schedule_steps", "eval_every", "eval_episodes", "env_devices")
 """The options of a run that decide how it is trained and evaluated; they stand under ``run``."""
 
 SOURCES = ("oatrpo_jax", "envs", "experiments/training")
@@ -136,10 +136,10 @@ def execute(run: CachedRun, devices: Devices) -> int:
     """
     where = "--devices", str(devices)
     if (run.directory / "config.json").exists():
-        return _launch("--resume", str(run.directory), *where)
+        return _launch(*where, "--resume", str(run.directory))
     run.discard()
     run.directory.parent.mkdir(parents=True, exist_ok=True)
-    return _launch(*run.arguments, "--out", str(run.directory), *where)
+    return _launch(*run.arguments, *where, "--out", str(run.directory))
 
 
 def _launch(*arguments: str) -> int:

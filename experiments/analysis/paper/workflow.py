@@ -21,8 +21,8 @@ from experiments.analysis.results import read_result
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import locked, write_json
 from experiments.training.naming import command
-from experiments.training.settings.options import Devices
 from experiments.training.signals import STOPPING
+from experiments.training.surroundings import Devices
 
 MANIFEST = "figure.json"
 """What a figure's folder was made of."""
@@ -104,6 +104,8 @@ def plan_job(
     }
     resolved = {label: run.resolved for label, run in runs.items()}
     manifest = {"seeds": seeds, "budget": budget, "code": code, "runs": resolved}
+    # Seconds are compared, also with those of earlier commands: all of them are of one device.
+    devices = 1 if figure.kind == "sizes" else devices
     return Job(figure, root / figure.name, runs, manifest, devices)
 
 

@@ -21,7 +21,8 @@ def report(experiment: Experiment, traced: Traced, console: Console) -> None:
     """Compiles a run's program, and prints its size and what it needs of every device."""
     with status(console, "compiling ..."):
         compiled = traced.advance.lower().compile()
-    memory = compiled.memory_analysis()
+    memory, placement = compiled.memory_analysis(), traced.placement
+    devices, of_env = placement.mesh.size, placement.mesh.shape[ENVS]
     config, trainer = experiment.config, experiment.trainer
     _, trajectory = jax.eval_shape(lambda key: first_rollout(trainer, key), jax.random.key(0))
     program = memory.temp_size_in_bytes + memory.generated_code_size_in_bytes
@@ -29,7 +30,7 @@ def report(experiment: Experiment, traced: Traced, console: Console) -> None:
     sizes = {
         "train state, all of them": num_bytes(traced.init.out_info),
         "metrics on the device, all of them": num_bytes(traced.advance.out_info[1]),
-        "trajectory of one rollout, one of them": num_bytes(trajectory),
+        "trajectory of one rollout, on each device": num_bytes(trajectory) // of_env,
         "temporaries of the program, that among them": memory.temp_size_in_bytes,
         "program itself": memory.generated_code_size_in_bytes,
         "at least in all, on each device": arrays - memory.alias_size_in_bytes + program,
@@ -38,19 +39,18 @@ def report(experiment: Experiment, traced: Traced, console: Console) -> None:
     table.add_row("updates", f"{config.num_updates:,}")
     table.add_row("environment steps per seed", f"{experiment.total_steps:,}")
     table.add_row("grid points x seeds", f"{len(experiment.points)} x {len(experiment.seeds)}")
-    placement = traced.placement
-    devices, of_env = placement.mesh.size, placement.mesh.shape[ENVS]
     table.add_row("devices", f"{devices} = {devices // of_env} (lanes) x {of_env} (environments)")
     table.add_row("lanes on each", ", ".join(map(str, placement.counts)))
     for name, size in sizes.items():
         table.add_row(name, f"{size / 1e6:,.1f} MB")
     number, size = per_update(collectives(compiled.as_text()))
-    table.add_row("collectives per update of a lane", f"{number:,}, {size / 1e6:,.3f} MB")
+    of_what = "update of a lane" if placement.is_cpu else "update"
+    table.add_row(f"collectives per {of_what}", f"{number:,}, {size / 1e6:,.3f} MB")
     console.print(table)
 
 
 def per_update(found: Iterable[Collective]) -> tuple[int, int]:
-    """Returns how often devices exchange something in an update of a lane, and bytes on each.
+    """Returns how often devices exchange something in an update, and how many bytes each gets.
 
     Loops whose length is not known, as over those whose experience is reused, count as one turn.
     What is done between chunks of updates does not count.

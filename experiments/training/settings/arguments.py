@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from experiments.training.settings.options import Devices
+from experiments.training.surroundings import Devices
 
 RunDirectory = Annotated[
     Positional[Path], arg(metavar="DIR", help="a directory that a run has left")
@@ -40,7 +40,8 @@ SpreadSeeds = Annotated[
     Devices,
     arg(
         metavar="all|N",
-        help="devices to spread seeds over; a CPU is made to seem as many as it has cores",
+        help="devices to spread seeds over, or all that JAX finds; of a CPU, which is one, a "
+        "number makes as many, up to one for each core",
     ),
 ]
 

@@ -21,6 +21,7 @@ from experiments.training.folder.files import json_bytes
 from experiments.training.settings.experiment import Experiment
 from experiments.training.settings.options import OF_THE_PROCESS, Run
 from experiments.training.settings.reuse_matrix import reuse_rows
+from oatrpo_jax.devices import ENVS, LANES
 from oatrpo_jax.env_spec import EnvSpec
 from oatrpo_jax.hyperparams import ENDS
 from oatrpo_jax.installation import ROOT
@@ -92,7 +93,7 @@ def describe_resumption(
         mesh: numbers of devices by axis.
     """
     now = describe_experiment(experiment, mesh)
-    of_first = {name: before[name] for name in OF_PROCESS if name in before}
+    of_first = {name: before.get(name) for name in OF_PROCESS}
     old, new = (_changeable(config) for config in (before, now))
     changed = {k: {"from": old.get(k), "to": v} for k, v in new.items() if v != old.get(k)}
     this = {name: now[name] for name in (*OF_PROCESS, "total_steps")}
@@ -110,12 +111,8 @@ def _changeable(config: Mapping[str, Any]) -> dict[str, Any]:
     return of_run | {end: [] for end in ENDS.values()} | config["hyperparameters"]
 
 
-def compare_versions(config: Mapping[str, Any], env_devices: int) -> None:
-    """Says on stderr which versions of packages, or devices, differ from those of the run.
-
-    Args:
-        config: its config.json.
-        env_devices: over how many devices environments are spread now.
+def compare_versions(config: Mapping[str, Any]) -> None:
+    """Says on stderr which versions of packages, or which device, differ from those of the run.
 
     Raises:
         UsageError: if oatrpo_jax itself differs: what its arrays mean may have changed.
@@ -126,11 +123,29 @@ def compare_versions(config: Mapping[str, Any], env_devices: int) -> None:
             f"resume: the run began with {ours[0]}; install the version that it began with"
         )
     differ += _differences(config.get("device"), device())
-    differ += _differences(config["run"], {"env_devices": env_devices})
-    if differ:
+    _warn(differ)
+
+
+def compare_meshes(config: Mapping[str, Any], mesh: Mapping[str, int]) -> None:
+    """Says on stderr if a run goes on with other devices than it last had, where that matters.
+
+    On a CPU no bit depends on how many lanes a device has.
+
+    Args:
+        config: config.json.
+        mesh: numbers of devices by axis now.
+    """
+    before = [config, *config.get("resumed", [])][-1].get("mesh") or {LANES: 1, ENVS: 1}
+    deciding = {ENVS} if device()["platform"] == "cpu" else {LANES, ENVS}
+    now = {axis: mesh[axis] for axis in deciding}
+    _warn(f"devices for {text}" for text in _differences(before, now))
+
+
+def _warn(differences: Iterable[str]) -> None:
+    if text := ", ".join(differences):
         print(
-            f"Warning: the run began with {', '.join(differ)}. It goes on, but maybe not to the "
-            "bit as it would have there.",
+            f"Warning: the run began with {text}. It goes on, but maybe not to the bit as it would "
+            "have there.",
             file=sys.stderr,
         )
 

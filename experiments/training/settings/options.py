@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from tyro.conf import arg
 
 from experiments.training.settings.defaults import AlgorithmName
+from experiments.training.surroundings import Devices
 from oatrpo_jax.config import Config
 from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.rollout import MAX_EPISODE_STEPS
@@ -19,8 +20,6 @@ OF_THE_PROCESS = frozenset(
     {"out", "resume", "preset", "dry_run", "compilation_cache", "lenient", "devices"}
 )
 """Options that are no part of a run: another process may go on with it under others."""
-
-Devices = int | Literal["all"]
 
 LogName = Literal["csv", "tensorboard", "wandb"]
 """Where metrics go while a run trains."""
@@ -61,10 +60,11 @@ class Run:
         log: where metrics go besides metrics.csv, which is always written: tensorboard files in the
             run's directory, wandb (project, mode and the like by its own environment variables);
             csv alone means nowhere else
-        devices: devices to spread seeds and grid points over, which changes no result on CPUs, and
-            only last digits on accelerators; a CPU is made to seem as many as it has cores
-        env_devices: devices to spread the environments of every seed and grid point over, so that
-            even one of them uses several; the same number gives the same digits
+        devices: devices to spread seeds and grid points over, or all that JAX finds; of a CPU,
+            which is one, a number makes as many, up to one for each core. No result depends on it
+            on a CPU, and on accelerators rounding does
+        env_devices: devices to spread the environments of each seed and grid point over, so that
+            even one seed uses several; rounding depends on it
         preset: settings that a sweep found; what stands beside it counts more
         resume: go on with the run in DIR as if it had never stopped; everything is as it was there,
             but --total-steps may be raised
@@ -99,9 +99,11 @@ class Run:
     compilation_cache: bool = True
 
     @property
-    def devices_asked(self) -> Devices:
-        """How many devices there have to be."""
-        return self.env_devices if self.devices is None else self.devices
+    def devices_asked(self) -> tuple[Devices, str]:
+        """How many devices there have to be, and the option that says so."""
+        if self.devices is None:
+            return self.env_devices, "env_devices"
+        return self.devices, "devices"
 
 
 class Program(dict[str, Any]):

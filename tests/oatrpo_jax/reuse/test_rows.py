@@ -62,8 +62,8 @@ def test_a_subsample_keeps_each_sequence_with_its_memory():
     envs = spaced_envs((LENGTH, NUM_ENVS), 7 * LENGTH)
     some = jax.jit(lambda: numbered().arranged(jax.vmap(partial(take_spaced, envs=envs))))()
     assert_together(some)
-    # Of at most seven, one of each of five groups of 4.
-    np.testing.assert_array_equal(envs_of(some), [0, 4, 8, 12, 16])
+    # Of at most seven, one of each of four groups of 5.
+    np.testing.assert_array_equal(envs_of(some), [0, 5, 10, 15])
 
 
 @pytest.mark.parametrize(("num_rows", "size"), [(1, 1), (51 * LENGTH, 2), (10**6, 2)])
@@ -105,6 +105,17 @@ def test_environments_make_up_equal_blocks_and_none_comes_twice(num_rows, num_bl
     assert taken[0] == 0 and (np.diff(taken) > 0).all()
 
 
-def test_where_halves_lie_apart_rows_are_of_both():
-    # 16 of 64 make up 16 groups of 4; 20 of 50 are 2 of each of 10, and not 1 of each of 25.
-    assert spaced_envs((64,), 20) == (16, 1) and spaced_envs((50,), 20) == (10, 2)
+@pytest.mark.parametrize(
+    ("num_envs", "at_most", "groups", "of_each"),
+    # As many factors of two as there can be, then as many environments, then as many groups.
+    [
+        (64, 20, 16, 1),
+        (50, 20, 10, 2),
+        (50, 6, 2, 3),
+        (12, 7, 4, 1),
+        (25, 8, 1, 8),
+        (19, 19, 19, 1),
+    ],
+)
+def test_halves_of_all_environments_have_rows_each(num_envs, at_most, groups, of_each):
+    assert spaced_envs((num_envs,), at_most) == (groups, of_each)
