@@ -72,15 +72,15 @@ class Placement:
         return in_turn(function) if self.is_cpu else side_by_side(function)
 
     def slots(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the lane of each slot, ``[D B]``, and the slot of each lane, ``[L]``.
+        """Returns the lane of each slot, ``[D B]``, and the slot of each lane, ``[L]``, int32.
 
         Slots left over are given the first lane, whatever becomes of it there.
         """
-        within = np.arange(self.block)
+        within = np.arange(self.block, dtype=np.int32)
         is_used = within < self.counts[:, None]
-        first = np.cumsum(self.counts) - self.counts
+        first = np.cumsum(self.counts, dtype=np.int32) - self.counts
         lane = np.where(is_used, first[:, None] + within, 0)
-        return lane.ravel(), np.flatnonzero(is_used)
+        return lane.ravel(), np.flatnonzero(is_used).astype(np.int32)
 
 
 def place(

@@ -53,12 +53,7 @@ def start_jax(devices: Devices = 1, option: str = "devices") -> None:
             "JAX_DISABLE_JIT: expected not to be set, as what computes here are compiled programs; "
             "unset it"
         )
-    has_started = False
-    if devices != "all" and devices > 1 and not _is_split():
-        try:
-            jax.config.update("jax_num_cpu_devices", min(devices, os.cpu_count() or 1))
-        except RuntimeError:
-            has_started = True
+    reason = _split_cpu(devices) if devices != "all" and devices > 1 else None
     try:
         jax.numpy.zeros(()).block_until_ready()
     except (RuntimeError, AssertionError) as error:
@@ -66,23 +61,27 @@ def start_jax(devices: Devices = 1, option: str = "devices") -> None:
     there_are = jax.device_count()
     if devices == "all" or 1 <= devices <= there_are:
         return
-    reason = "JAX has started with so many" if has_started else "a CPU is one for each core at most"
-    which = (
-        f"{jax.default_backend()}; {reason}" if jax.default_backend() == "cpu" else "all of them"
-    )
+    kind = jax.default_backend()
+    which = f"{kind}: {reason}" if reason and kind == "cpu" else kind
     raise UsageError(
         f"{option}: expected from 1 to the {there_are} devices that are here ({which}), got "
-        f"{devices}; give another number, or set XLA_FLAGS before JAX starts"
+        f"{devices}; give another number"
     )
 
 
-def _is_split() -> bool:
-    """Returns whether somebody has said how many devices a CPU is to seem."""
+def _split_cpu(devices: int) -> str:
+    """Lets a CPU be so many devices, one for each core at most; returns why it is not more."""
     import jax
 
     settings: Any = jax.config
     flag = "xla_force_host_platform_device_count"
-    return flag in os.environ.get("XLA_FLAGS", "") or settings.jax_num_cpu_devices > 0
+    if flag in os.environ.get("XLA_FLAGS", "") or settings.jax_num_cpu_devices > 0:
+        return "XLA_FLAGS or JAX_NUM_CPU_DEVICES says so"
+    try:
+        jax.config.update("jax_num_cpu_devices", min(devices, os.cpu_count() or 1))
+    except RuntimeError:
+        return "JAX had started with so many"
+    return "one for each core"
 
 
 def start_jax_elsewhere(devices: Devices = 1) -> None:

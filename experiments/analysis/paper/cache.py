@@ -136,7 +136,7 @@ def execute(run: CachedRun, devices: Devices) -> int:
     """
     where = "--devices", str(devices)
     if (run.directory / "config.json").exists():
-        return _launch(*where, "--resume", str(run.directory))
+        return _launch("--resume", str(run.directory), *where)
     run.discard()
     run.directory.parent.mkdir(parents=True, exist_ok=True)
     return _launch(*run.arguments, *where, "--out", str(run.directory))

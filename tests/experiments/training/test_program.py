@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import Mesh
 
 import oatrpo_jax as oa
 from envs import make
@@ -17,7 +16,7 @@ from experiments.training.placement import Placement, in_turn, over_devices, sid
 from experiments.training.program import repeat
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.experiment import build
-from oatrpo_jax.devices import ENVS, LANES, make_mesh
+from oatrpo_jax.devices import make_mesh
 from tests.experiments.trained_run import TINY
 
 ROOT = Path(__file__).parents[3]
@@ -53,25 +52,19 @@ def test_every_lane_takes_as_many_iterations_as_it_needs_with_its_own_coefficien
     np.testing.assert_array_equal(metrics["count"], [2, 1, 0, 5, 7, 1])
 
 
-@pytest.mark.parametrize(
-    ("num_lanes", "devices", "counts", "lane_of_slot", "slot_of_lane"),
-    [
-        (1, 1, [1], [0, 0], [0]),
-        (3, 2, [2, 1], [0, 1, 2, 0], [0, 1, 2]),
-        (3, 3, [1, 1, 1], [0, 0, 1, 0, 2, 0], [0, 2, 4]),
-        (5, 2, [3, 2], [0, 1, 2, 3, 4, 0], [0, 1, 2, 3, 4]),
-        (2, 4, [1, 1, 0, 0], [0, 0, 1, 0, 0, 0, 0, 0], [0, 2]),
-    ],
-)
-def test_every_lane_has_a_slot_and_a_device_two_slots_at_least(
-    num_lanes, devices, counts, lane_of_slot, slot_of_lane
-):
-    mesh = Mesh(np.array(jax.devices() * devices)[:, None], (LANES, ENVS))
-    placement = Placement(mesh, num_lanes)
-    np.testing.assert_array_equal(placement.counts, counts)
-    slots = placement.slots()
-    np.testing.assert_array_equal(slots[0], lane_of_slot)
-    np.testing.assert_array_equal(slots[1], slot_of_lane)
+def test_a_seed_begins_once_whatever_the_number_of_points(monkeypatch):
+    begun = []
+    begin = oa.Trainer.begin
+
+    def counted(trainer, key):
+        jax.debug.callback(lambda: begun.append(1))
+        return begin(trainer, key)
+
+    monkeypatch.setattr(oa.Trainer, "begin", counted)
+    traced = program.trace(build(parse([*TINY, "--seeds", "2", "--gamma", "0.9", "0.95", "0.99"])))
+    jax.block_until_ready(program.compile_program(traced).init())
+    jax.effects_barrier()
+    assert len(begun) == 2
 
 
 @pytest.mark.thorough

@@ -112,8 +112,8 @@ def test_marl_eval_has_environment_task_algorithm_seed_and_equal_steps(tmp_path,
 
 
 def test_a_grid_is_one_run(tmp_path, launched):
-    reproduce_in(tmp_path, "figure-3d", "--seeds", "2", "--budget", "0.05")
-    assert len(launched) == 1
+    reproduce_in(tmp_path, "figure-3d", "--seeds", "2", "--budget", "0.05", "--devices", "all")
+    assert len(launched) == 1 and "--devices all --out" in " ".join(launched[0])
     assert " ".join(launched[0]).count("--reuse-lambda 0.2 0.4 0.7 1 --seeds 2") == 1
 
 
