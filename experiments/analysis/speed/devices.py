@@ -55,7 +55,7 @@ def _rate(effort: Effort, options: tuple[str, ...], folder: str) -> float:
     """Returns the environment steps per second of a run; programs are kept in the folder."""
     config = effort.config
     sizes = ["--num-envs", str(config.num_envs), "--rollout-length", str(config.rollout_length)]
-    updates = max(2, round(20 * effort.largest))
+    updates = max(2, round(5 * effort.largest))
     with tempfile.TemporaryDirectory(dir=folder) as out:
         arguments = [
             "--env",
