@@ -154,8 +154,8 @@ def sizes(_: Path) -> None:
 
 def every_bit(algorithm: str, *others: str) -> None:
     """Three lanes on 1, 2 (two and one) and 3 of 4 devices, as users compile them: every bit."""
-    given = [*TINY, "--algorithm", algorithm, "--seeds", "3"]
-    given = [*given[: given.index("--env")], *others] if "--env" in others else [*given, *others]
+    tiny = TINY[: TINY.index("--env")] if "--env" in others else TINY
+    given = [*tiny, "--algorithm", algorithm, "--seeds", "3", *others]
     if algorithm == "fixed":
         given += ["--reuse-matrix", "rr"]
     made = []
