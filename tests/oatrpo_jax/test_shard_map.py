@@ -1,10 +1,8 @@
-"""A whole run inside somebody's `jax.shard_map`, on two devices of a process of its own."""
-
-import os
-import subprocess
-import sys
+"""A whole run inside somebody's `jax.shard_map`, on two of the devices of a process of its own."""
 
 import pytest
+
+from tests.on_devices import run_on_devices
 
 PROGRAM = """
 import jax, numpy as np, oatrpo_jax as oa, envs
@@ -29,12 +27,4 @@ for seed in range(2):
 
 @pytest.mark.slow
 def test_without_the_check_of_axes_it_equals_jit_to_the_bit():
-    flags = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=2"
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        env=os.environ | {"XLA_FLAGS": flags},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_on_devices("-c", PROGRAM)
