@@ -9,6 +9,7 @@ or the environments of a lane, of which sums over rows (gradients, statistics) a
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import jax
 import numpy as np
@@ -45,11 +46,11 @@ def make_mesh(lane_devices: int = 1, env_devices: int = 1) -> Mesh:
     return Mesh(np.reshape(devices, (lane_devices, env_devices)), (LANES, ENVS))
 
 
-def _in_turn(size: int) -> list[jax.Device]:
+def _in_turn(size: int) -> list[Any]:
     """Returns all devices: a group of the first process, one of the second, and so on in turn."""
     before: Counter[int] = Counter()
 
-    def group(device: jax.Device) -> int:
+    def group(device: Any) -> int:
         before[device.process_index] += 1
         return (before[device.process_index] - 1) // size
 

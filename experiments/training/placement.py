@@ -123,11 +123,12 @@ def place(
             "--devices and --env-devices"
         )
     there_are = jax.process_count()
-    if len({device.process_index for device in mesh.devices.flat}) < there_are:
+    used = len({device.process_index for device in mesh.devices.flat})
+    if used < there_are:
         raise UsageError(
-            f"distributed: expected a lane for each of the {there_are} processes, or its "
-            f"environments on devices of all, got {num_lanes} lanes on {mesh.size} devices; start "
-            "fewer processes, or choose --devices all and another --env-devices"
+            f"distributed: expected work for all {there_are} processes, got some for {used} "
+            f"(lanes: {num_lanes}, devices: {mesh.size}); start fewer processes, or leave out "
+            "--devices and choose another --env-devices"
         )
     return Placement(mesh, num_lanes)
 

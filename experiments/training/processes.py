@@ -9,29 +9,22 @@ from __future__ import annotations
 import atexit
 import dataclasses
 import os
-import secrets
+import shlex
 import shutil
-import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
-from multiprocessing.connection import Client, Connection, Listener, wait
 from pathlib import Path
 from signal import Signals
-from typing import Any, NoReturn
+from typing import Any
 
 from experiments.training.errors import UsageError, exit_code_for
-from experiments.training.naming import command
+from experiments.training.peers import WAIT_SECONDS, connect, exit_at_once
 from experiments.training.settings.options import Options
 from experiments.training.signals import StopRequest
 
-HEARTBEAT_SECONDS = 20
-"""How long a process may be silent, because its machine is gone, until JAX ends all others."""
-
-WAIT_SECONDS = 300
-"""How long they wait for each other at the start, and while a run is copied."""
+HEARTBEAT_SECONDS = 60
+"""Time until JAX itself gives a silent process up, later than `peers`: it says why to no user."""
 
 GIVEN = ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 """What JAX does not read by itself, other than JAX_COORDINATOR_ADDRESS."""
@@ -52,119 +45,36 @@ def together(
         arguments: the command line, which has to be the same everywhere.
 
     Raises:
-        UsageError: if there is nobody to join, or another process was asked for something else.
+        UsageError: if there is nobody to join, or the first process was asked for something else.
     """
-    import jax
-
     if not options.run.distributed:
         return action(options)
-    peers = None
+    joined, peers = _join(), None
+    folder = tempfile.TemporaryDirectory(prefix="oatrpo_jax-", ignore_cleanup_errors=True)
     try:
-        peers = _meet(arguments)
-        with peers.only_the_first_is_heard():
-            code = action(peers.own(options))
+        with folder:
+            said = shlex.join(arguments)
+            peers, said_by_first = connect(joined, said, folder.cleanup)
+            if said != said_by_first:
+                raise UsageError(
+                    "distributed: expected the same options in all processes, got "
+                    f"{said} in process {joined.process_id} and {said_by_first} in the first; "
+                    "start all alike"
+                )
+            own = _own(options, joined, Path(folder.name) / "run")
+            with _heard(joined.process_id == 0):
+                code = action(own)
     except BaseException as error:
         if peers is not None:
             peers.end_early()
-        if jax.distributed.is_initialized():
-            # Before what JAX has left to do at exit, which would wait for the others for minutes.
-            atexit.register(_exit, exit_code_for(error))
+        # Before what JAX has left to do at exit, which would wait for the others for minutes.
+        atexit.register(exit_at_once, exit_code_for(error))
         raise
     return peers.end(code)
 
 
-class Peers:
-    """The other processes, as this one sees them: the first sees all, each other sees the first."""
-
-    def __init__(self, joined: Any, connections: Mapping[Connection, int]) -> None:
-        """Begins to watch.
-
-        Args:
-            joined: what JAX knows of the processes.
-            connections: to the others, with their numbers.
-        """
-        self._joined, self._connections = joined, connections
-        self._number, self._first_code = joined.process_id, 0
-        self._folder: Path | None = None
-        self._stderr = sys.stderr
-        self._watch = threading.Thread(target=self._wait_for_all, name="peers", daemon=True)
-        self._watch.start()
-
-    @contextmanager
-    def only_the_first_is_heard(self) -> Iterator[None]:
-        """Keeps stdout and stderr to the first process; errors that are raised pass."""
-        with ExitStack() as stack:
-            if self._number:
-                nowhere = stack.enter_context(open(os.devnull, "w"))
-                stack.enter_context(redirect_stdout(nowhere))
-                stack.enter_context(redirect_stderr(nowhere))
-            yield
-
-    def own(self, options: Options) -> Options:
-        """Returns the options of this process."""
-        run, own = options.run, {}
-        if self._number:
-            self._folder = Path(tempfile.mkdtemp(prefix="oatrpo_jax-"))
-            own = {"log": ("csv",), "out": self._folder / "run"}
-            if run.resume is not None:
-                ignored = shutil.ignore_patterns(".*", "tensorboard", "wandb")
-                own["resume"] = shutil.copytree(run.resume, own.pop("out"), ignore=ignored)
-        # The first one changes nothing before the others have copied.
-        self._joined.client.wait_at_barrier("oatrpo_jax/own", 1000 * WAIT_SECONDS)
-        return dataclasses.replace(options, run=dataclasses.replace(run, **own))
-
-    def end(self, code: int) -> int:
-        """Waits until all others have come to their end as well; returns the first one's code."""
-        self._clear()
-        for connection in self._connections:
-            connection.send_bytes(str(code).encode())
-        self._watch.join()
-        return self._first_code if self._number else code
-
-    def end_early(self) -> None:
-        """Ends the others after an error of this process.
-
-        If one of them had ended before, the error followed from that, and this process ends here.
-        """
-        time.sleep(1.0)
-        self._clear()
-        for connection in self._connections:
-            connection.close()
-
-    def _wait_for_all(self) -> None:
-        others = dict(self._connections)
-        while others:
-            for connection in wait([*others]):
-                number = others.pop(connection)  # type: ignore[arg-type]
-                try:
-                    code = int(connection.recv_bytes())  # type: ignore[union-attr]
-                except (EOFError, OSError):
-                    self._end_after(number)
-                if number == 0:
-                    self._first_code = code
-
-    def _end_after(self, number: int) -> NoReturn:
-        self._clear()
-        print(
-            f"Process {number} has ended early, so process {self._number} ends as well. "
-            f"{command('run')} --resume goes on from the newest checkpoint.",
-            file=self._stderr,
-        )
-        _exit(1)
-
-    def _clear(self) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _exit(code: int) -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def _meet(arguments: Sequence[str]) -> Peers:
-    """Joins the processes that a launcher has started, before JAX looks for devices."""
+def _join() -> Any:
+    """Joins the processes that a launcher has started; returns JAX's state of them."""
     import jax
 
     # It would take SIGTERM for itself.
@@ -184,31 +94,31 @@ def _meet(arguments: Sequence[str]) -> Peers:
     # JAX offers no other way to its store of names, nor to the first one's address.
     from jax._src.distributed import global_state
 
-    return _watch(global_state, list(arguments))
+    return global_state
 
 
-def _watch(joined: Any, arguments: Sequence[str]) -> Peers:
-    """Connects each process with the first: the system says at once if one of them has died."""
-    number, key = joined.process_id, "oatrpo_jax/first"
-    if number == 0:
-        bound = os.environ.get("JAX_COORDINATOR_BIND_ADDRESS", ":").rpartition(":")[0]
-        address, secret = (bound.strip("[]"), 0), secrets.token_hex()
-        with Listener(address, backlog=joined.num_processes, authkey=secret.encode()) as listener:
-            port = str(listener.address[1])
-            joined.client.key_value_set(key, "\n".join([secret, port, *arguments]))
-            accepted = [listener.accept() for _ in range(1, joined.num_processes)]
-        return Peers(joined, {each: int(each.recv_bytes()) for each in accepted})
-    text = joined.client.blocking_key_value_get(key, 1000 * WAIT_SECONDS)
-    secret, port, *of_first = text.split("\n")
-    host = joined.coordinator_address.rpartition(":")[0].strip("[]")
-    first = Client((host, int(port)), authkey=secret.encode())
-    first.send_bytes(str(number).encode())
-    if of_first != list(arguments):
-        raise UsageError(
-            f"distributed: expected the same options in all processes, got {' '.join(arguments)} "
-            f"in process {number} and {' '.join(of_first)} in the first; start all alike"
-        )
-    return Peers(joined, {first: 0})
+@contextmanager
+def _heard(is_heard: bool) -> Iterator[None]:
+    """Leaves stdout and stderr as they are, or lets nobody hear; errors that are raised pass."""
+    with ExitStack() as stack:
+        if not is_heard:
+            nowhere = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(redirect_stdout(nowhere))
+            stack.enter_context(redirect_stderr(nowhere))
+        yield
+
+
+def _own(options: Options, joined: Any, copy: Path) -> Options:
+    """Returns the options of this process, for which a run is copied unless it is the first."""
+    run, own = options.run, {}
+    if joined.process_id:
+        own = {"log": ("csv",), "out": copy}
+        if run.resume is not None:
+            ignored = shutil.ignore_patterns(".*", "tensorboard", "wandb")
+            own = {"log": ("csv",), "resume": shutil.copytree(run.resume, copy, ignore=ignored)}
+    # The first one changes nothing before the others have copied.
+    joined.client.wait_at_barrier("oatrpo_jax/own", 1000 * WAIT_SECONDS)
+    return dataclasses.replace(options, run=dataclasses.replace(run, **own))
 
 
 def of_the_first(number: int) -> int:
