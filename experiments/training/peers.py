@@ -20,6 +20,9 @@ BEAT_SECONDS = 2.0
 SILENT_SECONDS = 20.0
 """How long it may be silent until it is given up: its machine or the network is gone."""
 
+EARLY = b"early"
+"""What a process says that ends by an error; one that was killed says nothing."""
+
 WAIT_SECONDS = 300
 """How long one waits for another at the start, and while a run is copied."""
 
@@ -38,7 +41,7 @@ class Peers:
             clear: what is to be done before this process ends because of another.
         """
         self._number, self._connections, self._clear = number, connections, clear
-        self._first_code = 0
+        self._first_code, self._is_ending = 0, False
         self._stderr, self._lock = sys.stderr, threading.Lock()
         self._watch = threading.Thread(target=self._wait_for_all, name="peers", daemon=True)
         self._watch.start()
@@ -55,11 +58,11 @@ class Peers:
         If one of them had ended before, the error followed from that, and this process ends here.
         """
         time.sleep(1.0)
-        for connection in self._connections:
-            connection.close()
+        self._is_ending = True
+        self._send(EARLY)
 
     def _wait_for_all(self) -> None:
-        """Goes on until each other process has told its exit code; sends beats meanwhile."""
+        """Goes on until each other process has told how it ends; sends beats meanwhile."""
         heard, sent = dict.fromkeys(self._connections, time.monotonic()), 0.0
         while heard:
             for connection in wait([*heard], BEAT_SECONDS):
@@ -79,9 +82,12 @@ class Peers:
     def _receive(self, connection: Connection) -> bytes:
         """Returns a beat, which is empty, or an exit code."""
         try:
-            return connection.recv_bytes()
+            text = connection.recv_bytes()
         except (EOFError, OSError):
+            text = EARLY
+        if text == EARLY:
             self._end_after(connection, "has ended early")
+        return text
 
     def _send(self, text: bytes) -> None:
         for connection in self._connections:
@@ -89,6 +95,8 @@ class Peers:
                 connection.send_bytes(text)
 
     def _end_after(self, connection: Connection, what: str) -> NoReturn:
+        if self._is_ending:
+            sys.exit()  # The thread alone: the process has more to say.
         self._clear()
         print(
             f"Process {self._connections[connection]} {what}, so process {self._number} ends as "

@@ -21,7 +21,7 @@ from experiments.training.folder.metrics import Log, Rows, make_logs
 from experiments.training.grouping import save_grouping
 from experiments.training.loop import Instruments, Position, RunState, save_first, train
 from experiments.training.placement import hint
-from experiments.training.processes import agree_to_stop
+from experiments.training.processes import agree_to_stop, check_alike
 from experiments.training.settings.config_file import (
     compare_meshes,
     compare_versions,
@@ -79,6 +79,7 @@ def resume(options: Options, finish: Finish, console: Console, on_chunk: OnChunk
         part = Part(experiment, traced, directory, console, on_chunk)
         restored = part.find_checkpoint()
         done = 0 if restored is None else restored.num_updates
+        check_alike(done)
         now = describe_resumption(config, experiment, done, traced.placement.mesh.shape)
         of_all = f"{done} of {experiment.config.num_updates}"
         console.print(f"resuming {directory} after update {of_all}", soft_wrap=True)

@@ -53,13 +53,14 @@ def together(
     folder = tempfile.TemporaryDirectory(prefix="oatrpo_jax-", ignore_cleanup_errors=True)
     try:
         with folder:
-            said = shlex.join(arguments)
+            beginning = "from the beginning" if options.run.resume is None else "going on"
+            said = f"{shlex.join(arguments)} ({beginning})"
             peers, said_by_first = connect(joined, said, folder.cleanup)
             if said != said_by_first:
                 raise UsageError(
-                    "distributed: expected the same options in all processes, got "
-                    f"{said} in process {joined.process_id} and {said_by_first} in the first; "
-                    "start all alike"
+                    f"distributed: expected the same in all processes, got {said} in process "
+                    f"{joined.process_id} and {said_by_first} in the first; start all alike, and "
+                    "where a run goes on let all of them see its directory"
                 )
             own = _own(options, joined, Path(folder.name) / "run")
             with _heard(joined.process_id == 0):
@@ -133,6 +134,15 @@ def largest(number: int) -> int:
     from jax.experimental.multihost_utils import process_allgather
 
     return int(process_allgather(number).max())
+
+
+def check_alike(num_updates: int) -> None:
+    """Raises a UsageError unless all processes go on after the same number of updates."""
+    if (fewest := -largest(-num_updates)) < (most := largest(num_updates)):
+        raise UsageError(
+            f"resume: expected the same checkpoint in all processes, got those of updates {fewest} "
+            f"to {most}; wait until the run's directory is the same on all machines"
+        )
 
 
 def agree_to_stop(stop: StopRequest) -> bool:

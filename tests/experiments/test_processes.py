@@ -102,7 +102,7 @@ def test_other_options_in_another_process_are_refused(tmp_path):
     options = (*LANES, *steps(1), "--out", str(tmp_path / "none"))
     with started(tmp_path / "two", command(*options), command(*options, "--seed", "1")) as both:
         assert both.wait() == [1, 2]
-    assert "distributed: expected the same options in all processes" in both.said(1)
+    assert "distributed: expected the same in all processes" in both.said(1)
     assert f"Process 1 has ended early, {LINE.format(0)}" in both.said(0)
     assert not (tmp_path / "none").exists()
 

@@ -1,6 +1,7 @@
 """Environments on four devices compute what they compute on one, and no batch goes round."""
 
 import sys
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from experiments.analysis.speed.collectives import collectives
-from oatrpo_jax import ALGORITHMS, Config, Hyperparams, Trainer, make_trainer
+from oatrpo_jax import ALGORITHMS, Config, Hyperparams, Trainer, devices, make_trainer
 from oatrpo_jax.devices import make_mesh, spread_environments, spread_lanes
 from tests.golden.record import COEFFICIENTS, ENVS, SIZES, row_of, settings_of
 from tests.on_devices import DEVICES, run_on_devices
@@ -89,6 +90,29 @@ def check_itself() -> None:
     order = jax.ShapeDtypeStruct((NUM_ENVS // 2,), "int32")
     with pytest.raises(AssertionError, match="num_bytes"):
         check_traffic(shuffled.lower(views, order).compile().as_text(), trainer)
+
+
+@pytest.mark.parametrize(
+    ("env_devices", "lane_devices", "expected"),
+    [
+        (1, 4, [["a0"], ["b0"], ["a1"], ["b1"]]),
+        (2, 2, [["a0", "a1"], ["b0", "b1"]]),
+        (2, 3, [["a0", "a1"], ["b0", "b1"], ["a2", "a3"]]),
+        (8, 1, [["a0", "a1", "a2", "a3", "b0", "b1", "b2", "b3"]]),
+    ],
+)
+def test_processes_give_devices_in_turn_and_environments_stay_in_one(
+    monkeypatch, env_devices, lane_devices, expected
+):
+    """Two processes, a and b, of four devices each."""
+    there_are = [
+        SimpleNamespace(process_index=p, name=f"{'ab'[p]}{d}") for p in (0, 1) for d in range(4)
+    ]
+    monkeypatch.setattr(jax, "devices", lambda: there_are)
+    monkeypatch.setattr(jax, "device_count", lambda: len(there_are))
+    monkeypatch.setattr(devices, "Mesh", lambda array, axes: array)
+    found = make_mesh(lane_devices, env_devices)
+    assert [[device.name for device in row] for row in found] == expected
 
 
 def test_a_mesh_has_the_devices_asked_for_and_says_how_many_there_are():
