@@ -17,7 +17,8 @@ from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.rollout import MAX_EPISODE_STEPS
 
 OF_THE_PROCESS = frozenset(
-    {"out", "resume", "preset", "dry_run", "compilation_cache", "lenient", "devices"}
+    {"out", "resume", "resume_or_start", "preset", "dry_run", "compilation_cache", "lenient"}
+    | {"devices"}
 )
 """Options that are no part of a run: another process may go on with it under others."""
 
@@ -65,9 +66,13 @@ class Run:
             on a CPU, and on accelerators rounding does
         env_devices: devices to spread the environments of each seed and grid point over, so that
             even one seed uses several; rounding depends on it
+        slice: train part i of n of the grid, numbered from 0, or of its seeds if it has one point;
+            each job of an array trains one, and join puts them together
         preset: settings that a sweep found; what stands beside it counts more
         resume: go on with the run in DIR as if it had never stopped; everything is as it was there,
             but --total-steps may be raised
+        resume_or_start: go on with the run in --out DIR if there is one, and else start it there,
+            so that a job that is started again needs no other line
         lenient: warn of options that the algorithm does not read, in place of refusing them
         dry_run: say how large the run is, and what memory its program needs; train nothing
         compilation_cache: keep compiled programs, 1 GB at most, in the user's cache folder
@@ -92,8 +97,10 @@ class Run:
     log: tuple[LogName, ...] = ("csv", "tensorboard")
     devices: Annotated[Devices | None, _shown_as("all|N", "as many as --env-devices")] = None
     env_devices: int = 1
+    slice: Annotated[str | None, _shown_as("I/N", "all of it")] = None
     preset: Annotated[Path | None, _shown_as("FILE")] = None
     resume: Annotated[Path | None, _shown_as("DIR")] = None
+    resume_or_start: bool = False
     lenient: bool = False
     dry_run: bool = False
     compilation_cache: bool = True
