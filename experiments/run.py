@@ -44,7 +44,13 @@ def read(arguments: Sequence[str]) -> Options:
 
 
 def train(options: Options, on_chunk: OnChunk | None = None) -> int:
-    """Trains what the options ask for, or says how large it is; returns the exit code."""
+    """Trains what the options ask for, or says how large it is, or lets jobs train it.
+
+    Returns:
+        the exit code.
+    """
+    if options.run.submit is not None:
+        return submit(options)
     start_jax(*options.run.devices_asked)
     # Slow to import; help and mistakes that tyro finds do not wait for them.
     from experiments.analysis.finish import finish
@@ -53,6 +59,19 @@ def train(options: Options, on_chunk: OnChunk | None = None) -> int:
     if options.run.dry_run:
         return describe_size(options)
     return process.run(options, finish, on_chunk)
+
+
+def submit(options: Options) -> int:
+    """Submits a job for each slice of a run; returns the exit code."""
+    from experiments.training import submission
+    from experiments.training.console import make_console
+    from experiments.training.settings.experiment import build
+
+    def check(line: Sequence[str]) -> object:
+        start_jax()
+        return build(read(line))
+
+    return submission.submit("run", options.argv, options.run, check, make_console())
 
 
 def describe_size(options: Options) -> int:

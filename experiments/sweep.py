@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     advice = f"{command('run')} --resume goes on from there."
-    return exit_code_of(lambda: search(*read(arguments)), command("sweep"), advice)
+    return exit_code_of(lambda: search(*read(arguments), arguments), command("sweep"), advice)
 
 
 def read(arguments: Sequence[str]) -> tuple[Sweep, Options]:
@@ -92,14 +92,34 @@ def read(arguments: Sequence[str]) -> tuple[Sweep, Options]:
     return sweep, parse(others, [each.name for each in dataclasses.fields(Sweep)])
 
 
-def search(sweep: Sweep, options: Options) -> int:
-    """Trains every point, ranks them and saves the best; returns the exit code."""
+def search(sweep: Sweep, options: Options, arguments: Sequence[str]) -> int:
+    """Trains every point, ranks them and saves the best, or lets jobs do so; returns the exit code.
+
+    Args:
+        sweep: what to vary.
+        options: what else is asked for.
+        arguments: the command line.
+    """
+    if options.run.submit is not None:
+        return submit(arguments, options)
     start_jax(*options.run.devices_asked)
     # Slow to import; help and mistakes that tyro finds do not wait for them.
     from experiments.analysis.finish import finish
     from experiments.training import process
 
     return process.run(with_points(sweep, options), finish)
+
+
+def submit(arguments: Sequence[str], options: Options) -> int:
+    """Submits a job for each slice of a sweep; returns the exit code."""
+    from experiments.training import submission
+    from experiments.training.console import make_console
+
+    def check(line: Sequence[str]) -> object:
+        start_jax()
+        return with_points(*read(line))
+
+    return submission.submit("sweep", arguments, options.run, check, make_console())
 
 
 def with_points(sweep: Sweep, options: Options) -> Options:

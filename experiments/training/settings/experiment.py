@@ -16,6 +16,7 @@ from experiments.training.settings.checks import (
     check_evaluation,
     check_log,
     check_saving,
+    check_submission,
     seed_numbers,
 )
 from experiments.training.settings.grid import Point, make_points
@@ -124,6 +125,7 @@ def _build(options: Options) -> Experiment:
     seeds = seed_numbers(run.seed, run.seeds)
     check_saving(run)
     check_log(run)
+    check_submission(run)
     config = make_config(options.program, run.total_steps)
     check_evaluation(options, config.num_updates)
     check_env_devices(run, config)
