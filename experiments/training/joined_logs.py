@@ -20,7 +20,7 @@ def logs_of(slices: Slices) -> dict[str, Rows]:
     rows = Rows(len(whole.points), whole.seeds, whole.config.steps_per_update)
     logs = {"metrics.csv": rows, "matrices.csv": rows._replace(every=whole.matrix_every)}
     if every := whole.options.run.eval_every:
-        ends = tuple(slices.a_sound_one.training["evaluated_ends"])
+        ends = tuple(slices.sound_part.training["evaluated_ends"])
         logs["evaluation.csv"] = rows._replace(first=every, every=every, others=ends)
     return logs
 

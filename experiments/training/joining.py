@@ -116,13 +116,13 @@ def facts_of(slices: Slices) -> dict[str, Any]:
             for part, first in numbered
             for one in part.training["diverged"]
         ],
-        "evaluated_ends": slices.a_sound_one.training["evaluated_ends"],
+        "evaluated_ends": slices.sound_part.training["evaluated_ends"],
     }
 
 
 def join_absolute(slices: Slices) -> list[dict[str, Any] | None] | None:
     """Returns, per grid point, how the best policies play; None where none were measured."""
-    if slices.a_sound_one.training["absolute"] is None:
+    if slices.sound_part.training["absolute"] is None:
         return None
     found = [part.training["absolute"] or [None] * part.lanes[0] for part in slices.parts]
     of_points = [each for of_part in found for each in of_part]

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import itertools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,9 @@ OF_ONE = frozenset(
 
 MAY_DIFFER = CHANGEABLE - {"schedule_steps", "env_devices"} | {"slice"}
 """Options of a run in which slices may differ: none changes what an update computes."""
+
+Facts = Callable[["Trained"], dict[str, Any]]
+"""(slice) -> what it says, by name."""
 
 MAX_SHOWN = 80
 """Characters of a value that are shown at most."""
@@ -89,7 +92,7 @@ class Slices:
         return int(len(self.whole.points) == 1)
 
     @property
-    def a_sound_one(self) -> Trained:
+    def sound_part(self) -> Trained:
         """A slice of which all updates were done."""
         return next(part for part in self.parts if not part.is_lost)
 
@@ -166,7 +169,7 @@ def _ends(part: Trained) -> dict[str, Any]:
     return {"evaluated_ends": part.training.get("evaluated_ends", [])}
 
 
-def _compare(one: Trained, other: Trained, facts: Any) -> None:
+def _compare(one: Trained, other: Trained, facts: Facts) -> None:
     """Raises a UsageError that names the first fact in which two slices differ, and both values."""
     first, second = facts(one), facts(other)
     for name in [*first, *(second.keys() - first.keys())]:

@@ -38,6 +38,14 @@ PATIENCE = 20.0
 SUBMITIT_LOG = "SUBMITIT_LOG_LEVEL"
 """Environment variable that says what submitit does to `logging`."""
 
+HEAR_INTERRUPTS_ALONE = """import os, sys
+from signal import *
+for each in (SIGTERM, SIGUSR1, SIGUSR2):
+    signal(each, SIG_IGN)
+signal(SIGINT, SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])"""
+"""Starts a program.  A scheduler may signal all processes of a job; submitit alone answers it."""
+
 OF_THE_ARRAY = frozenset({"submit", "submit_option", "out"})
 """Options that stand on no job's line, or otherwise."""
 
@@ -53,13 +61,13 @@ class Training:
 
     def __call__(self, line: Sequence[str]) -> None:
         """Waits for the end of the program; raises unless it succeeds."""
-
-        def ignore() -> None:  # A scheduler may send its signal to all processes of a job.
-            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-            signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-
-        self.process = subprocess.Popen(line, preexec_fn=ignore)
-        if code := self.process.wait():
+        self.process = subprocess.Popen([sys.executable, "-ISc", HEAR_INTERRUPTS_ALONE, *line])
+        try:
+            code = self.process.wait()
+        except BaseException:
+            self.process.kill()
+            raise
+        if code:
             raise subprocess.CalledProcessError(code, line)
 
     def checkpoint(self, line: Sequence[str]) -> Any:
@@ -72,7 +80,7 @@ class Training:
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             if self.process is not None and self.process.returncode is None:
                 pid, end = self.process.pid, time.monotonic() + PATIENCE
-                os.kill(pid, signal.SIGTERM)
+                os.kill(pid, signal.SIGINT)
                 look = os.WEXITED | os.WNOWAIT | os.WNOHANG
                 while os.waitid(os.P_PID, pid, look) is None and time.monotonic() < end:
                     time.sleep(0.1)

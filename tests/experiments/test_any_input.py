@@ -41,7 +41,7 @@ words = st.one_of(
 settings_ = [f.name for f in dataclasses.fields(Config) if f.name != "num_updates"]
 coefficients = [field.name for field in dataclasses.fields(Hyperparams)]
 of_run = ["env", "env_option", "reuse_matrix", "seeds", "seed", "total_steps", "resume"]
-of_run += ["checkpoint_every", "keep_checkpoints"]
+of_run += ["checkpoint_every", "keep_checkpoints", "slice", "resume_or_start"]
 counts = ["num_envs", "rollout_length", "num_epochs", "critic_epochs", "num_minibatches", "seeds"]
 counts += ["cg_iterations", "fisher_rows", "line_search_steps", "divergence_rows", "hidden_sizes"]
 estimators = [[name] for name in get_args(get_type_hints(Config)["estimator"])]

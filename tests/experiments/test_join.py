@@ -128,6 +128,8 @@ def test_a_joined_run_goes_on_like_the_whole(joined: Path, whole: Path, tmp_path
         assert (longer[0] / name).read_bytes() == (longer[1] / name).read_bytes(), name
     states = (to_host(read_checkpoint(each).state) for each in longer)
     assert tree_equal(*states)
+    config = read_json(longer[0] / "config.json")
+    assert config["joined"] == read_json(joined / "config.json")["joined"]
 
 
 def test_a_slice_goes_on_alone_and_its_points_are_not_drawn_again(

@@ -1,15 +1,18 @@
 """Slices as jobs: nothing wrong is submitted, and a job that is preempted goes on to the bit."""
 
-import contextlib
 import os
 import shlex
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import cloudpickle
 import pytest
 
 from experiments import join, run, sweep
@@ -96,11 +99,38 @@ def test_each_job_has_a_line_of_its_own_and_the_join_is_said(submitted, tmp_path
     )
 
 
-def children(pid: int) -> list[int]:
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    with contextlib.suppress(OSError):
-        return [int(each) for each in path.read_text().split()]
-    return []
+def test_a_job_needs_nothing_of_ours_to_be_imported():
+    jobs: list[Any] = []
+    executor = SimpleNamespace(map_array=lambda job, _: jobs.append(cloudpickle.dumps(job)) or [])
+    submission._hand_over(executor, [["true"]])
+    code = "import sys, pickle; sys.modules['experiments'] = None\n"
+    code += "pickle.loads(bytes.fromhex(sys.argv[1]))(['true'])"
+    subprocess.run([sys.executable, "-c", code, jobs[0].hex()], check=True)
+
+
+def test_a_job_fails_with_its_program():
+    with pytest.raises(subprocess.CalledProcessError):
+        submission.Training()(["false"])
+
+
+@pytest.mark.parametrize(
+    ("trap", "ending"), [("", signal.SIGINT), ("trap '' INT; ", signal.SIGKILL)]
+)
+def test_a_job_that_makes_room_ends_its_program_and_is_the_same_again(trap, ending, monkeypatch):
+    monkeypatch.setattr(submission, "PATIENCE", 0.5)
+    line, job = ["sh", "-c", f"{trap}exec sleep 60"], submission.Training()
+    with ThreadPoolExecutor(1) as thread:
+        end = thread.submit(job, line)
+        process = wait_for(lambda: job.process)
+        wait_for(lambda: said("ps", "-o", "command=", "-p", str(process.pid)) == ["sleep", "60"])
+        again = job.checkpoint(line)
+        assert isinstance(end.exception(), subprocess.CalledProcessError)
+    assert process.returncode == -ending
+    assert again.args == (line,) and again.function.process is None
+
+
+def said(*command: str) -> list[str]:
+    return subprocess.run(command, capture_output=True, text=True).stdout.split()
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 240) -> Any:
@@ -132,8 +162,8 @@ def test_jobs_of_this_machine_go_on_after_a_preemption_and_join_to_the_bit(
     # submitit's local controller hears no signal for a preemption; its task, a child, does.
     first = out / "0" / "metrics.csv"
     wait_for(lambda: first.exists() and first.stat().st_size)
-    (task,) = children(jobs[0]._process.pid)
-    os.kill(task, signal.SIGUSR2)
+    (task,) = said("pgrep", "-P", str(jobs[0]._process.pid))
+    os.kill(int(task), signal.SIGUSR2)
     wait_for(lambda: all(job.done() for job in jobs))
     logs = [job.stdout() or "" for job in jobs]
     assert "Requeued job" in (jobs[0].stderr() or "") + logs[0] and "resuming" in logs[0], logs

@@ -101,7 +101,8 @@ def describe_resumption(
     changed = {k: {"from": old.get(k), "to": v} for k, v in new.items() if v != old.get(k)}
     this = {name: now[name] for name in (*OF_PROCESS, "total_steps")}
     entry = {"after_update": num_updates, **this, "changed": changed}
-    return {**now, **of_first, "resumed": [*before.get("resumed", []), entry]}
+    origin = {"joined": before["joined"]} if "joined" in before else {}
+    return {**now, **of_first, **origin, "resumed": [*before.get("resumed", []), entry]}
 
 
 def _changeable(config: Mapping[str, Any]) -> dict[str, Any]:
