@@ -86,7 +86,8 @@ def test_any_command_line_is_accepted_or_refused_in_words(
     argv: list[str], outcomes: dict[str, int], tmp_path: Path, monkeypatch: Any, capfd: Any
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(program, "trace", lambda experiment: None)
+    traced = SimpleNamespace(placement=SimpleNamespace(mesh=SimpleNamespace(shape={})))
+    monkeypatch.setattr(process, "trace_program", lambda *_: traced)
     monkeypatch.setattr(process, "Part", lambda *_: SimpleNamespace(execute=lambda *_: 0))
     monkeypatch.setattr(process, "make_console", lambda: console.Console(quiet=True))
     capfd.readouterr()
