@@ -15,6 +15,7 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 
 from experiments.training.errors import UsageError, check_once, exit_code_of
 from experiments.training.naming import command
+from experiments.training.processes import together
 from experiments.training.settings.command_line import parse
 from experiments.training.surroundings import prepare, start_jax
 
@@ -33,7 +34,12 @@ def main(argv: Sequence[str] | None = None, on_chunk: OnChunk | None = None) -> 
     """
     arguments = sys.argv[1:] if argv is None else argv
     advice, program = "--resume goes on from there.", command("run")
-    return exit_code_of(lambda: train(read(arguments), on_chunk), program, advice)
+
+    def start() -> int:
+        options = read(arguments)
+        return together(lambda own: train(own, on_chunk), options, arguments)
+
+    return exit_code_of(start, program, advice)
 
 
 def read(arguments: Sequence[str]) -> Options:

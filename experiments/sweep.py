@@ -23,6 +23,7 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 
 from experiments.training.errors import UsageError, check_once, exit_code_of
 from experiments.training.naming import command
+from experiments.training.processes import together
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.resumption import changes_in_words
 from experiments.training.settings.whole_numbers import registry
@@ -70,7 +71,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     advice = f"{command('run')} --resume goes on from there."
-    return exit_code_of(lambda: search(*read(arguments), arguments), command("sweep"), advice)
+
+    def start() -> int:
+        sweep, options = read(arguments)
+        return together(lambda own: search(sweep, own, arguments), options, arguments)
+
+    return exit_code_of(start, command("sweep"), advice)
 
 
 def read(arguments: Sequence[str]) -> tuple[Sweep, Options]:

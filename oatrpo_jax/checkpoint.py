@@ -37,14 +37,18 @@ class DamagedCheckpointError(Exception):
 def to_host(tree: PyTree) -> Arrays:
     """Returns copies of all arrays on the host; typed keys as their data.
 
+    Where several processes compute, each has to have every array whole.
+
     Copies, because on a CPU the host may look at the device's own buffers, which a program that
     takes them as donated overwrites.
     """
-    return {name: np.array(_plain(leaf)) for name, leaf in _named_leaves(tree)}
+    return {name: np.array(_plain(_here(leaf))) for name, leaf in _named_leaves(tree)}
 
 
 def save_checkpoint(path: StrPath, arrays: Arrays, about: Mapping[str, Any] | None = None) -> None:
     """Writes a new checkpoint; raises whatever keeps it from being written.
+
+    Of several processes that compute together, the first writes it for all.
 
     Args:
         path: the directory to make; replaced if it exists.
@@ -61,13 +65,12 @@ def save_checkpoint(path: StrPath, arrays: Arrays, about: Mapping[str, Any] | No
             rf"path: expected a checkpoint's name without * ? [ ] \ and gs:, got {path.name!r}; "
             "choose another name"
         )
+    if jax.process_index():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = dict(about or {})
     stored = {name: array for name, array in arrays.items() if array.size}
-    with (
-        _plain_path(path) as plain,
-        ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer,
-    ):
+    with _plain_path(path) as plain, _checkpointer() as checkpointer:
         checkpointer.save(
             plain,
             args=ocp.args.PyTreeSave(stored),
@@ -114,6 +117,14 @@ def load_checkpoint(path: StrPath, like: PyTree, is_part: bool = False) -> PyTre
     return jax.tree.unflatten(jax.tree.structure(like), restored)
 
 
+def _checkpointer() -> ocp.Checkpointer:
+    """Returns what reads and writes for this process alone, however many compute together."""
+    me = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(me, {me}, barrier_sync_key_prefix=f"process_{me}")
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
 @contextmanager
 def _plain_path(path: Path) -> Iterator[Path]:
     """Yields an absolute path to the same place that orbax takes as it is: through a link.
@@ -143,6 +154,11 @@ def _named_leaves(tree: PyTree) -> list[tuple[str, Any]]:
 
 def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _here(leaf: Any) -> Any:
+    """Returns an array that lies on devices of several processes as this one has it."""
+    return leaf if getattr(leaf, "is_fully_addressable", True) else leaf.addressable_data(0)
 
 
 def _plain(leaf: Any) -> Any:
@@ -198,7 +214,7 @@ def _reading(path: Path) -> Iterator[tuple[ocp.Checkpointer, Path]]:
     """Yields a checkpointer and the path that it takes; what goes wrong inside is damage."""
     with _plain_path(path) as plain:
         try:
-            with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            with _checkpointer() as checkpointer:
                 yield checkpointer, plain
         except Exception as error:  # Orbax says in many ways that it cannot read something.
             raise DamagedCheckpointError(f"{path}: {_first_line(error)}") from error

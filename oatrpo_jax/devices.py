@@ -8,6 +8,9 @@ or the environments of a lane, of which sums over rows (gradients, statistics) a
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -20,6 +23,8 @@ LANES, ENVS = "lanes", "envs"
 
 def make_mesh(lane_devices: int = 1, env_devices: int = 1) -> Mesh:
     """Returns a mesh of the first devices, ``[lane_devices, env_devices]``.
+
+    Of several processes each gives as many, as far as that goes.
 
     Args:
         lane_devices: over how many lanes are spread.
@@ -37,7 +42,19 @@ def make_mesh(lane_devices: int = 1, env_devices: int = 1) -> Mesh:
             "other numbers"
         )
     # Not `jax.make_mesh`, whose axes would have to be named throughout a program.
-    return Mesh(np.reshape(jax.devices()[:count], (lane_devices, env_devices)), (LANES, ENVS))
+    devices = _in_turn(env_devices)[:count]
+    return Mesh(np.reshape(devices, (lane_devices, env_devices)), (LANES, ENVS))
+
+
+def _in_turn(size: int) -> list[Any]:
+    """Returns all devices: a group of the first process, one of the second, and so on in turn."""
+    before: Counter[int] = Counter()
+
+    def group(device: Any) -> int:
+        before[device.process_index] += 1
+        return (before[device.process_index] - 1) // size
+
+    return sorted(jax.devices(), key=group)
 
 
 def spread_lanes(mesh: Mesh) -> NamedSharding:

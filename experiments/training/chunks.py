@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.training.processes import of_the_first
 from experiments.training.program import CAPACITY, Program
 from oatrpo_jax.train import TrainState
 
@@ -90,7 +91,7 @@ class Device:
             return None
         chunk, self._running = self._running.result(), None
         self._done = chunk.updates[-1]
-        self._length = next_length(len(chunk.updates), chunk.seconds, CAPACITY)
+        self._length = of_the_first(next_length(len(chunk.updates), chunk.seconds, CAPACITY))
         return chunk
 
     def _advance(self, state: TrainState, first_update: int, count: int) -> Chunk:

@@ -94,6 +94,13 @@ def _exit_code_of(action: Callable[[], int | None], program: str, advice: str) -
         return 1
 
 
+def exit_code_for(error: BaseException) -> int:
+    """Returns the exit code of a program that an error ends, see `exit_code_of`."""
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    return 2 if isinstance(error, UsageError | NotInstalled) else 1
+
+
 def check_once(argv: Sequence[str], program: str) -> None:
     """Exits with a usage error if an option stands twice on what the user typed.
 

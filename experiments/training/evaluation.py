@@ -102,6 +102,7 @@ class Evaluator:
         self.every, self._episodes = run.eval_every, run.eval_episodes
         self._max_steps, self._has_warned = run.eval_max_steps, False
         self.compile_seconds = 0.0
+        self._spread = traced.placement.spread
         self._experiment, self._path = experiment, directory / "evaluation.csv"
         self._evaluate: Any = None
         self.evaluated_ends: tuple[int, ...] = ()
@@ -185,4 +186,4 @@ class Evaluator:
             self._has_warned = bool(np.any(cut_off))
 
     def _keys(self, purpose: Purpose, number: int) -> jax.Array:
-        return episode_keys(self._experiment.seeds, purpose, number)
+        return self._spread(episode_keys(self._experiment.seeds, purpose, number))

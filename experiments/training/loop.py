@@ -16,6 +16,7 @@ from experiments.training.evaluation import Best, Evaluator, no_best
 from experiments.training.folder.checkpoints import Checkpoints, Restored
 from experiments.training.folder.loggers import OnChunk
 from experiments.training.folder.metrics import Log
+from experiments.training.processes import agree_to_stop
 from experiments.training.program import Program
 from experiments.training.settings.experiment import Experiment
 from experiments.training.signals import StopRequest
@@ -126,13 +127,14 @@ def train(
     began = time.perf_counter() - position.run_seconds
     every = [number for number in (checkpoints.every, evaluator.every) if number]
     with Device(program, position.num_updates, last, every) as device:
-        if not stop:
+        if not agree_to_stop(stop):
             device.start(position.state.train)
         while (chunk := device.wait()) is not None:
+            is_stopping = agree_to_stop(stop)
             chunk = note_diverged(chunk, position, experiment)
             update, has_lost = chunk.updates[-1], is_lost(position, experiment)
             is_due = evaluator.is_due(update) or checkpoints.is_due(update)
-            is_held = is_due or update == last or has_lost or bool(stop)
+            is_held = is_due or update == last or has_lost or is_stopping
             if not is_held:
                 device.start(chunk.state)
             instruments.record(chunk)
@@ -143,7 +145,7 @@ def train(
             if evaluator.is_due(update) and not has_lost:
                 instruments.evaluate(position)
             position.run_seconds = time.perf_counter() - began
-            if has_lost or stop:
+            if has_lost or is_stopping:
                 break
             if checkpoints.is_due(update):
                 save(position, checkpoints)

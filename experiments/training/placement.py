@@ -62,6 +62,19 @@ class Placement:
         """
         return max(2 if self.is_cpu else 1, int(self.counts.max()))
 
+    def spread(self, tree: PyTree) -> PyTree:
+        """Returns arrays that every process has all of, on all devices."""
+        if self.everywhere.is_fully_addressable:
+            return tree
+
+        def spread(leaf: jax.Array) -> jax.Array:
+            if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+                return jax.random.wrap_key_data(spread(jax.random.key_data(leaf)))
+            array = np.asarray(leaf)
+            return jax.make_array_from_callback(array.shape, self.everywhere, lambda at: array[at])
+
+        return jax.tree.map(spread, tree)
+
     def of_block(self, function: Callable[..., Any]) -> OfBlock:
         """Returns what does a function of one lane for those of a block, as suits the device.
 
@@ -108,6 +121,14 @@ def place(
         raise UsageError(
             f"devices: expected 1, as {env!r} computes on the host, got {mesh.size}; leave out "
             "--devices and --env-devices"
+        )
+    there_are = jax.process_count()
+    used = len({device.process_index for device in mesh.devices.flat})
+    if used < there_are:
+        raise UsageError(
+            f"distributed: expected work for all {there_are} processes, got some for {used} "
+            f"(lanes: {num_lanes}, devices: {mesh.size}); start fewer processes, or leave out "
+            "--devices and choose another --env-devices"
         )
     return Placement(mesh, num_lanes)
 

@@ -6,18 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 from rich.console import Console
 
 from experiments.training import program
 from experiments.training.console import ProgressLine, make_console, say_schedules, status
 from experiments.training.errors import UsageError
 from experiments.training.evaluation import Evaluator, no_best
-from experiments.training.folder.checkpoints import (
-    Checkpoints,
-    Restored,
-    restore,
-    set_aside,
-)
+from experiments.training.folder.checkpoints import Checkpoints, Restored, restore, set_aside
 from experiments.training.folder.directory import check_is_empty, check_out, make_directory
 from experiments.training.folder.files import locked, write_json
 from experiments.training.folder.loggers import OnChunk, check_logs, open_loggers
@@ -25,6 +21,7 @@ from experiments.training.folder.metrics import Log, Rows, make_logs
 from experiments.training.grouping import save_grouping
 from experiments.training.loop import Instruments, Position, RunState, save_first, train
 from experiments.training.placement import hint
+from experiments.training.processes import agree_to_stop
 from experiments.training.settings.config_file import (
     compare_meshes,
     compare_versions,
@@ -45,7 +42,9 @@ def run(options: Options, finish: Finish, on_chunk: OnChunk | None = None) -> in
     """Trains what the options ask for, from the beginning or on, and returns the exit code."""
     check_logs(options.run.log)
     begin = start if options.run.resume is None else resume
-    return begin(options, finish, make_console(), on_chunk)
+    # One process is enough for what is made of files alone.
+    own_finish = finish if jax.process_index() == 0 else lambda *_: {}
+    return begin(options, own_finish, make_console(), on_chunk)
 
 
 def start(options: Options, finish: Finish, console: Console, on_chunk: OnChunk | None) -> int:
@@ -175,7 +174,8 @@ class Part:
                 save_first(position, checkpoints)
             else:
                 position = Position.of(restored)
-            if stop:
+                position.state = self.traced.placement.spread(position.state)
+            if agree_to_stop(stop):
                 say_stopped(stop, "no update was done in", self.directory)
                 return stop.exit_code
             self._take_up(restored, config)

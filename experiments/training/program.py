@@ -153,9 +153,10 @@ def compile_program(traced: Traced) -> Program:
     seconds = traced.seconds + time.perf_counter() - start
     counts, num_seeds = traced.placement.counts, len(traced.keys)
     of_seeds = dataclasses.replace(traced.placement, num_lanes=num_seeds).counts
+    keys, hparams = traced.placement.spread((traced.keys, traced.hparams))
     return Program(
-        init=lambda: init(of_seeds, traced.keys),
-        advance=lambda state, count: advance(state, traced.hparams, counts, np.int32(count)),
+        init=lambda: init(of_seeds, keys),
+        advance=lambda state, count: advance(state, hparams, counts, np.int32(count)),
         compile_seconds=seconds,
     )
 

@@ -24,7 +24,7 @@ scheduler may reach a process by itself and through the one that started it."""
 
 
 class StopRequest:
-    """Whether, and by which signal, the run has been asked to stop."""
+    """Whether, and by which signal, the run has been asked to stop, here or in another process."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
@@ -45,9 +45,11 @@ def stop_on_signals() -> Iterator[StopRequest]:
     Those that are ignored stay ignored: by nohup, or by a shell in the background.
     """
     request = StopRequest()
+    numbers: list[int] = []
 
     def hear(number: int) -> None:
-        if request:
+        numbers.append(number)
+        if len(numbers) > 1:
             _end(number)
         request.signal = signal.Signals(number)
         _aside(lambda: print(STOPPING_SOON, file=sys.stderr))

@@ -158,7 +158,7 @@ def _check(run: Run) -> tuple[Path, int]:
     count = run.submit or 0
     check_counts(submit=count)
     beside = {"slice": run.slice, "resume": run.resume, "dry_run": run.dry_run}
-    beside["resume_or_start"] = run.resume_or_start
+    beside |= {"resume_or_start": run.resume_or_start, "distributed": run.distributed}
     if wrong := [name for name, value in beside.items() if value]:
         raise UsageError(f"{wrong[0]}: expected without --submit, got it beside; leave one out")
     if run.out is None:

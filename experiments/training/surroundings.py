@@ -75,6 +75,8 @@ def _split_cpu(devices: int) -> str:
 
     settings: Any = jax.config
     flag = "xla_force_host_platform_device_count"
+    if jax.distributed.is_initialized():
+        return "JAX_NUM_CPU_DEVICES gives each process more"
     if flag in os.environ.get("XLA_FLAGS", "") or settings.jax_num_cpu_devices > 0:
         return "XLA_FLAGS or JAX_NUM_CPU_DEVICES says so"
     try:

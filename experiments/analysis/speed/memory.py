@@ -39,6 +39,7 @@ def report(experiment: Experiment, traced: Traced, console: Console) -> None:
     table.add_row("updates", f"{config.num_updates:,}")
     table.add_row("environment steps per seed", f"{experiment.total_steps:,}")
     table.add_row("grid points x seeds", f"{len(experiment.points)} x {len(experiment.seeds)}")
+    table.add_row("processes", str(jax.process_count()))
     table.add_row("devices", f"{devices} = {devices // of_env} (lanes) x {of_env} (environments)")
     table.add_row("lanes on each", ", ".join(map(str, placement.counts)))
     for name, size in sizes.items():

@@ -30,7 +30,7 @@ from oatrpo_jax.installation import ROOT
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "jumanji")
 
-OF_PROCESS = ("command_line", "versions", "git_commit", "device", "mesh")
+OF_PROCESS = ("command_line", "versions", "git_commit", "device", "processes", "mesh")
 """Keys that say how the first process ran; later ones are listed under ``resumed``."""
 
 
@@ -76,6 +76,7 @@ def describe_experiment(
         "versions": versions(),
         "git_commit": git_commit(),
         "device": device(),
+        "processes": jax.process_count(),
         "mesh": mesh,
         "command_line": list(options.argv),
     }

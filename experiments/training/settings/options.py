@@ -18,7 +18,7 @@ from oatrpo_jax.rollout import MAX_EPISODE_STEPS
 
 OF_THE_PROCESS = frozenset(
     {"out", "resume", "resume_or_start", "preset", "dry_run", "compilation_cache", "lenient"}
-    | {"devices", "submit", "submit_option"}
+    | {"devices", "distributed", "submit", "submit_option"}
 )
 """Options that are no part of a run: another process may go on with it under others."""
 
@@ -66,6 +66,10 @@ class Run:
             on a CPU, and on accelerators rounding does
         env_devices: devices to spread the environments of each seed and grid point over, so that
             even one seed uses several; rounding depends on it
+        distributed: this is one of several processes that train together, each with its own
+            devices, as SLURM, Open MPI, Kubernetes or a Cloud TPU starts them; or give each
+            JAX_COORDINATOR_ADDRESS=HOST:PORT, JAX_NUM_PROCESSES and JAX_PROCESS_ID. Uses all their
+            devices unless --devices says otherwise. See docs/scaling.md
         slice: train part i of n of the grid, numbered from 0, or of its seeds if it has one point;
             each job of an array trains one, and join puts them together
         preset: settings that a sweep found; what stands beside it counts more
@@ -99,8 +103,11 @@ class Run:
     eval_episodes: int = 32
     eval_max_steps: int = MAX_EPISODE_STEPS
     log: tuple[LogName, ...] = ("csv", "tensorboard")
-    devices: Annotated[Devices | None, _shown_as("all|N", "as many as --env-devices")] = None
+    devices: Annotated[
+        Devices | None, _shown_as("all|N", "as many as --env-devices; all if distributed")
+    ] = None
     env_devices: int = 1
+    distributed: bool = False
     slice: Annotated[str | None, _shown_as("I/N", "all of it")] = None
     preset: Annotated[Path | None, _shown_as("FILE")] = None
     resume: Annotated[Path | None, _shown_as("DIR")] = None
@@ -114,6 +121,8 @@ class Run:
     @property
     def devices_asked(self) -> tuple[Devices, str]:
         """How many devices there have to be, and the option that says so."""
+        if self.devices is None and self.distributed:
+            return "all", "devices"
         if self.devices is None:
             return self.env_devices, "env_devices"
         return self.devices, "devices"

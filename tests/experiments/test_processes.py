@@ -1,0 +1,224 @@
+"""Runs of two processes: what they leave, who may go on with it, and what ends them."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from experiments import run
+from experiments.analysis import finish
+from oatrpo_jax.checkpoint import to_host
+from tests.experiments.trained_run import STEPS, TINY, read_checkpoint, shared_programs
+from tests.probe_envs import tree_equal
+from tests.several_processes import ROOT, Started, started
+
+EVALUATED = ("--eval-every", "2", "--eval-episodes", "3", "--log", "csv")
+LANES = (*TINY, "--seeds", "2", "--actor-lr", "1e-3", "1e-2", "--algorithm", "happo", *EVALUATED)
+LINE = "so process {} ends as well. python experiments/run.py --resume goes on from the newest"
+
+
+def steps(num_updates: int) -> tuple[str, str]:
+    return "--total-steps", str(num_updates * STEPS)
+
+
+def command(*options: str) -> list[str]:
+    return ["-m", __name__, *options, "--distributed"]
+
+
+def two(folder: Path, *options: str):
+    return started(folder, command(*options), command(*options))
+
+
+def train(folder: Path, *options: str) -> Started:
+    """Two processes train to the end; they leave nothing but the run."""
+    with two(folder, *options) as both:
+        assert both.wait() == [0, 0], (both.said(0), both.said(1))
+    assert both.left_over() == []
+    return both
+
+
+def whole(out: Path, num_updates: int, *options: str) -> Path:
+    assert run.main([*LANES, *options, *steps(num_updates), "--out", str(out)]) == 0
+    return out
+
+
+def assert_equal(one: Path, other: Path) -> None:
+    for name in ("metrics.csv", "evaluation.csv"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    assert tree_equal(*(to_host(read_checkpoint(each).state) for each in (one, other)))
+
+
+def num_rows(directory: Path) -> int:
+    path = directory / "metrics.csv"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def wait_for_rows(both: Started, directory: Path, number: int) -> None:
+    """Waits until a run has so many lines in metrics.csv."""
+    while num_rows(directory) < number:
+        assert all(process.poll() is None for process in both.processes), both.said(0)
+        time.sleep(0.05)
+
+
+def test_two_processes_leave_what_one_does_and_one_goes_on(tmp_path):
+    parts = tmp_path / "parts"
+    both = train(tmp_path / "two", *LANES, *steps(2), "--out", str(parts))
+    assert "results" in both.said(0) and "results" not in both.said(1)
+    with shared_programs():
+        assert run.main(["--resume", str(parts), *steps(4)]) == 0
+        assert_equal(whole(tmp_path / "whole", 4), parts)
+    config = json.loads((parts / "config.json").read_text())
+    assert config["processes"] == 2 and config["mesh"] == {"lanes": 2, "envs": 1}
+    assert [each["processes"] for each in config["resumed"]] == [1]
+    assert "distributed" not in config["run"]
+
+
+def test_nobody_to_join_is_a_usage_error():
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM", "JAX_COORD"))}
+    options = [*LANES, *steps(1), "--distributed"]
+    done = subprocess.run(
+        [sys.executable, "experiments/run.py", *options],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = " ".join(done.stderr.replace("│", " ").split())
+    assert done.returncode == 2
+    assert "distributed: expected one of several processes that SLURM" in said
+    assert "start them so, or leave out --distributed" in said
+
+
+@pytest.mark.thorough
+def test_other_options_in_another_process_are_refused(tmp_path):
+    options = (*LANES, *steps(1), "--out", str(tmp_path / "none"))
+    with started(tmp_path / "two", command(*options), command(*options, "--seed", "1")) as both:
+        assert both.wait() == [1, 2]
+    assert "distributed: expected the same options in all processes" in both.said(1)
+    assert f"Process 1 has ended early, {LINE.format(0)}" in both.said(0)
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--seeds", "1"), "expected work for all 2 processes, got some for 1 (lanes: 1"),
+        (("--devices", "1"), "expected work for all 2 processes, got some for 1 (lanes: 3"),
+        (("--devices", "3"), "from 1 to the 2 devices that are here (cpu: JAX_NUM_CPU_DEVICES"),
+        (("--env-devices", "3"), "expected a divisor of the 4 environments"),
+    ],
+    ids=["one lane", "one device", "three devices", "environments that do not divide"],
+)
+def test_what_does_not_fit_the_processes_is_refused(tmp_path, options, expected):
+    seeds = () if "--seeds" in options else ("--seeds", "3")
+    with two(tmp_path / "two", *TINY, *seeds, *options, *steps(1)) as both:
+        assert 2 in both.wait()
+    assert expected in both.said(0) + both.said(1)
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_where_one_was(tmp_path):
+    parts = whole(tmp_path / "parts", 2)
+    train(tmp_path / "two", "--resume", str(parts), *steps(4))
+    assert_equal(whole(tmp_path / "whole", 4), parts)
+    assert json.loads((parts / "config.json").read_text())["resumed"][0]["processes"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--algorithm", "oatrpo", "--seeds", "3"),
+        ("--algorithm", "seps", "--seeds", "2"),
+        ("--algorithm", "oappo", "--seeds", "2", "--memory-size", "8"),
+    ],
+    ids=" ".join,
+)
+def test_every_lane_is_the_same_to_the_bit_in_two_processes(tmp_path, options):
+    given = (*TINY, *options, *EVALUATED, *steps(2))
+    apart, one = tmp_path / "apart", tmp_path / "one"
+    alone = ["-m", __name__, *given, "--out", str(one)]
+    each = command(*given, "--out", str(apart))
+    for name, commands in (("alone", (alone,)), ("two", (each, each))):
+        with started(tmp_path / name, *commands, quickly=False) as processes:
+            assert not any(processes.wait()), processes.said(0)
+    assert_equal(one, apart)
+
+
+@pytest.mark.slow
+def test_environments_of_a_lane_lie_in_two_processes(tmp_path):
+    given = (*TINY, "--algorithm", "happo", "--seeds", "1", "--env-devices", "2", *EVALUATED)
+    runs = []
+    for name in "ab":
+        train(tmp_path / f"{name}-two", *given, *steps(2), "--out", str(tmp_path / name))
+        runs.append(tmp_path / name)
+    assert_equal(*runs)
+    assert json.loads((runs[0] / "config.json").read_text())["mesh"] == {"lanes": 1, "envs": 2}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("asked", "number"),
+    [((0,), signal.SIGINT), ((1,), signal.SIGINT), ((0, 1), signal.SIGTERM)],
+)
+def test_a_signal_to_any_process_stops_all(tmp_path, asked: Sequence[int], number: int):
+    out = tmp_path / "run"
+    with two(tmp_path / "two", *LANES, *steps(10_000), "--out", str(out)) as both:
+        wait_for_rows(both, out, 9)
+        for each in asked:
+            both.processes[each].send_signal(number)
+        assert both.wait() == [128 + number] * 2
+    assert f"Stopped by {signal.Signals(number).name}" in both.said(0) and both.left_over() == []
+    done = json.loads((out / "training.json").read_text())["num_updates"]
+    assert num_rows(out) == 1 + 4 * done and done == read_checkpoint(out).num_updates
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stopped", [0, 1])
+def test_a_process_that_says_nothing_any_more_is_given_up(tmp_path, stopped):
+    out, other = tmp_path / "run", 1 - stopped
+    with two(tmp_path / "two", *LANES, *steps(10_000), "--out", str(out)) as both:
+        wait_for_rows(both, out, 5)
+        both.processes[stopped].send_signal(signal.SIGSTOP)
+        assert both.processes[other].wait(60) == 1
+    assert f"Process {stopped} has been silent for 20 s, {LINE.format(other)}" in both.said(other)
+
+
+@pytest.mark.slow
+def test_ten_kills_lose_and_double_no_row(tmp_path):
+    """Either process dies at any time; the other ends by itself, and both are started again."""
+    out, num_updates, draw = tmp_path / "run", 400, random.Random(0)
+    first = (*LANES, *steps(num_updates), "--checkpoint-every", "5", "--out", str(out))
+    done = []
+    for number in range(10):
+        has_begun = (out / "config.json").exists()
+        options = ("--resume", str(out)) if has_begun else first
+        killed = draw.randrange(2)
+        with two(tmp_path / f"two-{number}", *options) as both:
+            time.sleep(draw.uniform(5, 40))
+            assert both.processes[killed].poll() is None, "The run is too short for ten kills."
+            both.processes[killed].kill()
+            assert both.wait()[1 - killed] == 1
+        other = 1 - killed
+        assert f"Process {killed} has ended early, {LINE.format(other)}" in both.said(other)
+        done.append(num_rows(out))
+    assert max(done) > 1 and done[-1] < 1 + 4 * num_updates
+    train(tmp_path / "last", "--resume", str(out))
+    assert_equal(whole(tmp_path / "whole", num_updates, "--checkpoint-every", "5"), out)
+
+
+if __name__ == "__main__":
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # A shell in the background ignores it.
+    finish.draw = lambda *_: None  # Pictures say nothing of processes.
+    sys.exit(run.main(sys.argv[1:]))
