@@ -151,13 +151,18 @@ def test_a_joined_team_is_evaluated(joined: Path):
 
 
 @pytest.mark.thorough
-def test_seeds_in_slices_are_the_whole_to_the_bit(tmp_path):
+def test_seeds_in_slices_are_the_whole_to_the_bit(tmp_path, capfd):
     whole = tmp_path / "whole"
     line = [*SMALL, "--seeds", "3", *EVALUATED, *steps(3)]
     assert run.main([*line, "--out", str(whole)]) == 0
     parts = train(tmp_path, 2, run, *line)
     assert join_all(parts, tmp_path / "run") == 0
     assert_same(tmp_path / "run", whole)
+    # A seed that diverged takes the only point with it.
+    lost = {"point": 0, "update": 2, "seed": 5, "metric": "critic/loss"}
+    change_json(parts[1] / "training.json", diverged=[lost], completed=False, absolute=None)
+    errors = refused(parts, tmp_path / "lost", capfd)
+    assert "slice 1/2 in" in errors and "critic/loss in update 2, seed 5" in errors
 
 
 @pytest.mark.thorough
