@@ -21,10 +21,17 @@ KINDS = {
 """Types that are checked here: what passes for one, and its name for people."""
 
 
-def parse_options(assignments: Sequence[str]) -> dict[str, Any]:
+def parse_options(assignments: Sequence[str], option: str = "env_option") -> dict[str, Any]:
     """Returns ``NAME=VALUE`` pairs as keyword arguments; what is no Python literal is text.
 
     True and false are understood in any case.
+
+    Args:
+        assignments: the pairs.
+        option: under which they were typed, for the errors.
+
+    Raises:
+        ValueError: if one is no pair, or a name stands twice.
 
     >>> parse_options(["num_per_colour=4", "ally_order=index", "agent_id=true"])
     {'num_per_colour': 4, 'ally_order': 'index', 'agent_id': True}
@@ -33,9 +40,9 @@ def parse_options(assignments: Sequence[str]) -> dict[str, Any]:
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not (equals and name.isidentifier()):
-            raise ValueError(f"env_option: expected NAME=VALUE, got {assignment!r}")
+            raise ValueError(f"{option}: expected NAME=VALUE, got {assignment!r}")
         if name in options:
-            raise ValueError(f"env_option: expected each name once, got {name} again")
+            raise ValueError(f"{option}: expected each name once, got {name} again")
         is_truth = text.lower() in ("true", "false")
         try:
             options[name] = ast.literal_eval(text.capitalize() if is_truth else text)

@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None, on_chunk: OnChunk | None = None) -> 
 
     def start() -> int:
         options = read(arguments)
+        if options.run.submit is not None:
+            return submit(options)
         return together(lambda own: train(own, on_chunk), options, arguments)
 
     return exit_code_of(start, program, advice)
@@ -59,6 +61,19 @@ def train(options: Options, on_chunk: OnChunk | None = None) -> int:
     if options.run.dry_run:
         return describe_size(options)
     return process.run(options, finish, on_chunk)
+
+
+def submit(options: Options) -> int:
+    """Submits a job for each slice of a run; returns the exit code."""
+    from experiments.training import submission
+    from experiments.training.console import make_console
+    from experiments.training.settings.experiment import build
+
+    def check(line: Sequence[str]) -> object:
+        start_jax()
+        return build(read(line))
+
+    return submission.submit("run", options.argv, options.run, check, make_console())
 
 
 def describe_size(options: Options) -> int:

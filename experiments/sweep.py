@@ -25,6 +25,7 @@ from experiments.training.errors import UsageError, check_once, exit_code_of
 from experiments.training.naming import command
 from experiments.training.processes import together
 from experiments.training.settings.command_line import parse
+from experiments.training.settings.resumption import changes_in_words
 from experiments.training.settings.whole_numbers import registry
 from experiments.training.surroundings import prepare, start_jax
 
@@ -73,6 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def start() -> int:
         sweep, options = read(arguments)
+        if options.run.submit is not None:
+            return submit(arguments, options)
         return together(lambda own: search(sweep, own), options, arguments)
 
     return exit_code_of(start, command("sweep"), advice)
@@ -107,28 +110,59 @@ def search(sweep: Sweep, options: Options) -> int:
     return process.run(with_points(sweep, options), finish)
 
 
+def submit(arguments: Sequence[str], options: Options) -> int:
+    """Submits a job for each slice of a sweep; returns the exit code."""
+    from experiments.training import submission
+    from experiments.training.console import make_console
+
+    def check(line: Sequence[str]) -> object:
+        start_jax()
+        return with_points(*read(line))
+
+    return submission.submit("sweep", arguments, options.run, check, make_console())
+
+
 def with_points(sweep: Sweep, options: Options) -> Options:
     """Returns the options with the points of the sweep in place of a grid.
 
+    Those of a sweep that goes on are what it has stored.
+
     Raises:
-        UsageError: if a range, a name or a number makes no sense.
+        UsageError: if a range, a name or a number makes no sense, or if the sweep that goes on is
+            another one.
     """
     from experiments.training.settings.experiment import build
     from experiments.training.settings.search import natural_order, search_points
 
-    if options.run.resume is not None:
+    if "resume" in options.given:
         raise UsageError(f"resume: a sweep goes on by {command('run')} --resume DIR")
     if options.run.dry_run:
         raise UsageError(
             f"dry_run: a sweep has none; {command('run')} has, with the values as a grid"
         )
-    points = search_points(sweep.search, sweep.points, sweep.method, sweep.search_seed)
     sweep = dataclasses.replace(sweep, rank_order=sweep.rank_order or natural_order(sweep.rank_by))
+    if options.run.resume is not None:
+        check_same(sweep, options)
+        return options
+    points = search_points(sweep.search, sweep.points, sweep.method, sweep.search_seed)
     options = dataclasses.replace(options, sweep=dataclasses.asdict(sweep), points=points)
     known = episode_metrics(build(options).trainer.env)
     if sweep.rank_by not in known:
         raise UsageError(f"rank_by: expected one of {', '.join(known)}, got {sweep.rank_by}")
     return options
+
+
+def check_same(sweep: Sweep, options: Options) -> None:
+    """Raises a UsageError unless a sweep that goes on is the one that is typed, its points too."""
+    directory, before = options.run.resume, options.sweep
+    if before is None:
+        raise UsageError(f"out: expected a sweep in {directory}, got another run; choose another")
+    after = {k: [*v] if isinstance(v, tuple) else v for k, v in dataclasses.asdict(sweep).items()}
+    if differ := [name for name, value in after.items() if value != before.get(name)]:
+        raise UsageError(
+            f"resume_or_start: the sweep in {directory} cannot go on as another one: "
+            f"{changes_in_words(differ, before, after)}. Type it as it was, or choose another --out"
+        )
 
 
 def episode_metrics(env) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from oatrpo_jax.installation import STARTED_BY, NotInstalled, check_ours
 PROGRAMS = {
     "run": "train a team: every seed and every setting of a grid in one program",
     "sweep": "search for coefficients: many settings side by side, ranked",
+    "join": "join the slices of a run that several jobs have trained",
     "evaluate": "play whole episodes with a trained team, there or elsewhere",
     "export": "pack a trained team as one file that runs without this library",
     "compare": "put runs side by side: one figure, one table",

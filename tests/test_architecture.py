@@ -152,9 +152,9 @@ def test_no_script_imports_a_script():
     assert {name for name in scripts if ARROWS[name] & scripts} == set()
 
 
-def test_experiments_hold_seven_scripts_and_two_rooms():
+def test_experiments_hold_eight_scripts_and_two_rooms():
     found = {path.name for path in (ROOT / "experiments").iterdir() if path.name[0] not in "._"}
-    scripts = ("run", "sweep", "evaluate", "export", "compare", "reproduce", "bench")
+    scripts = ("run", "sweep", "join", "evaluate", "export", "compare", "reproduce", "bench")
     expected = {f"{name}.py" for name in scripts} | {"training", "analysis", "README.md"}
     assert found - {"__pycache__", "__init__.py"} == expected
 

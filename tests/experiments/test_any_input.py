@@ -41,7 +41,7 @@ words = st.one_of(
 settings_ = [f.name for f in dataclasses.fields(Config) if f.name != "num_updates"]
 coefficients = [field.name for field in dataclasses.fields(Hyperparams)]
 of_run = ["env", "env_option", "reuse_matrix", "seeds", "seed", "total_steps", "resume"]
-of_run += ["checkpoint_every", "keep_checkpoints"]
+of_run += ["checkpoint_every", "keep_checkpoints", "slice", "resume_or_start"]
 counts = ["num_envs", "rollout_length", "num_epochs", "critic_epochs", "num_minibatches", "seeds"]
 counts += ["cg_iterations", "fisher_rows", "line_search_steps", "divergence_rows", "hidden_sizes"]
 estimators = [[name] for name in get_args(get_type_hints(Config)["estimator"])]
@@ -86,7 +86,8 @@ def test_any_command_line_is_accepted_or_refused_in_words(
     argv: list[str], outcomes: dict[str, int], tmp_path: Path, monkeypatch: Any, capfd: Any
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(program, "trace", lambda experiment: None)
+    traced = SimpleNamespace(placement=SimpleNamespace(mesh=SimpleNamespace(shape={})))
+    monkeypatch.setattr(process, "trace_program", lambda *_: traced)
     monkeypatch.setattr(process, "Part", lambda *_: SimpleNamespace(execute=lambda *_: 0))
     monkeypatch.setattr(process, "make_console", lambda: console.Console(quiet=True))
     capfd.readouterr()

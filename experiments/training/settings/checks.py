@@ -51,6 +51,12 @@ def check_log(run: Run) -> None:
         raise UsageError(f"log: expected each name once, got {' '.join(run.log)}")
 
 
+def check_submission(run: Run) -> None:
+    """Raises a UsageError if there are parameters of jobs, but no jobs."""
+    if run.submit_option and run.submit is None:
+        raise UsageError("submit_option: expected only with --submit, got it without; give both")
+
+
 def check_evaluation(options: Options, num_updates: int) -> None:
     """Raises a UsageError unless evaluations are of whole episodes, and within the run."""
     run = options.run

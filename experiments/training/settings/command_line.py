@@ -22,7 +22,6 @@ from experiments.training.settings.defaults import CONTINUOUS, AlgorithmName, Pr
 from experiments.training.settings.documents import read_preset, stored_options
 from experiments.training.settings.offered import make_registry, shown_names
 from experiments.training.settings.options import (
-    OF_THE_PROCESS,
     Coefficients,
     Layer,
     Options,
@@ -30,6 +29,7 @@ from experiments.training.settings.options import (
     Run,
     Settings,
 )
+from experiments.training.settings.resumption import check_changes, left_out, of_a_run
 from experiments.training.settings.spelling import check_known
 
 DESCRIPTION = """Train a team of agents; every seed and every setting of the grid in one program.
@@ -48,21 +48,13 @@ EXAMPLES = """Examples:
   {run} --env maze --env-option num_per_colour=4 time_limit=60
   {run} --resume runs/happo --total-steps 300000
       go on with a run that was stopped, killed, or is to be longer
+  {run} --env maze --reuse-sigma 0.01 0.1 1 10 --slice 0/4 --out runs/s/0 --resume-or-start
+      the first of four jobs, the same line each time that it starts
   {run} --env maze --eval-every 10
       evaluated on the way; the best policies play once more at the end
   {run} --env maze --algorithm oatrpo --help
       the options and defaults of another algorithm
 """
-
-CHANGEABLE = OF_THE_PROCESS - {"out", "preset"} | {
-    "total_steps",
-    "schedule_steps",
-    "checkpoint_every",
-    "keep_checkpoints",
-    "env_devices",
-    "log",
-}
-"""Options that change nothing about the updates already done."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +63,8 @@ class _Choice:
     algorithm: str | None = None
     preset: Path | None = None
     resume: Path | None = None
+    out: Path | None = None
+    resume_or_start: bool = False
 
 
 def parse(argv: Sequence[str], others: Sequence[str] = ()) -> Options:
@@ -93,18 +87,32 @@ def parse(argv: Sequence[str], others: Sequence[str] = ()) -> Options:
     )
     if choice.algorithm is not None:
         _check_algorithm(choice.algorithm)
-    if choice.resume is None:
+    directory = _directory_to_resume(choice)
+    if directory is None:
         defaults = _defaults(choice, given)
         settings = _typed_over(Settings(**_groups(defaults)), argv)
         return dataclasses.replace(defaults, **_groups(settings), given=given, argv=tuple(argv))
-    if choice.preset is not None:
+    stored = stored_options(directory)
+    settings = of_a_run(directory, _typed_over(Settings(**_groups(stored)), argv))
+    check_changes(stored, settings, directory, left_out(directory, settings.run, given))
+    return dataclasses.replace(stored, **_groups(settings), given=given, argv=tuple(argv))
+
+
+def _directory_to_resume(choice: _Choice) -> Path | None:
+    """Returns where the run is that goes on; None for a new one."""
+    if choice.resume is not None and choice.preset is not None:
         raise UsageError(
             "preset: expected only for a new run, got it beside --resume; leave it out"
         )
-    stored = stored_options(choice.resume)
-    settings = _typed_over(Settings(**_groups(stored)), argv)
-    _check_changes(stored, settings, choice.resume)
-    return dataclasses.replace(stored, **_groups(settings), given=given, argv=tuple(argv))
+    if not choice.resume_or_start:
+        return choice.resume
+    if choice.resume is not None or choice.out is None:
+        got = "it without" if choice.resume is None else "it beside --resume"
+        raise UsageError(
+            "resume_or_start: expected beside --out DIR, which says where the run is or will be, "
+            f"got {got}; name a directory with --out alone"
+        )
+    return choice.out if (choice.out / "config.json").exists() else None
 
 
 def _meanings() -> dict[str, str]:
@@ -174,30 +182,3 @@ def _typed_over(defaults: Settings, argv: Sequence[str]) -> Settings:
         raise
     # All that a preset says is in the other options.
     return dataclasses.replace(settings, run=dataclasses.replace(settings.run, preset=None))
-
-
-def _check_changes(stored: Settings, settings: Settings, directory: Path) -> None:
-    """Raises a UsageError if an option differs that must not, naming it.
-
-    A coefficient that has one value may get another one, for the updates to come.
-    """
-    before, after = stored.by_name(), settings.by_name()
-    wrong = [
-        name
-        for name, value in after.items()
-        if value != before[name]
-        and name not in CHANGEABLE
-        and not (name in settings.coefficients and len(value) == len(before[name]) == 1)
-    ]
-    if wrong:
-        changes = "; ".join(
-            f"{name} was {_as_typed(before[name])}, got {_as_typed(after[name])}" for name in wrong
-        )
-        raise UsageError(
-            f"resume: the run in {directory} cannot go on with other settings: {changes}. Leave "
-            f"{'it' if len(wrong) == 1 else 'them'} out, or start a new run with --out"
-        )
-
-
-def _as_typed(value: Any) -> str:
-    return (" ".join(map(str, value)) or "not given") if isinstance(value, tuple) else str(value)

@@ -18,8 +18,10 @@ import oatrpo_jax
 from envs.importing import absolute
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import json_bytes
+from experiments.training.settings.checks import seed_numbers
 from experiments.training.settings.experiment import Experiment
-from experiments.training.settings.options import OF_THE_PROCESS, Run
+from experiments.training.settings.grid import make_points
+from experiments.training.settings.options import OF_THE_PROCESS, Options, Run
 from experiments.training.settings.reuse_matrix import reuse_rows
 from oatrpo_jax.devices import ENVS, LANES
 from oatrpo_jax.env_spec import EnvSpec
@@ -68,6 +70,7 @@ def describe_experiment(
         "schedule_updates": experiment.schedule_updates,
         "points": list(experiment.points),
         "swept": list(experiment.swept),
+        **_whole(options),
         **({} if options.sweep is None else {"sweep": dict(options.sweep)}),
         "reads": sorted(experiment.reads),
         "versions": versions(),
@@ -99,7 +102,8 @@ def describe_resumption(
     changed = {k: {"from": old.get(k), "to": v} for k, v in new.items() if v != old.get(k)}
     this = {name: now[name] for name in (*OF_PROCESS, "total_steps")}
     entry = {"after_update": num_updates, **this, "changed": changed}
-    return {**now, **of_first, "resumed": [*before.get("resumed", []), entry]}
+    origin = {"joined": before["joined"]} if "joined" in before else {}
+    return {**now, **of_first, **origin, "resumed": [*before.get("resumed", []), entry]}
 
 
 def _changeable(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,6 +158,15 @@ def _warn(differences: Iterable[str]) -> None:
 def _differences(before: Any, now: Mapping[str, Any]) -> Iterable[str]:
     known = before if isinstance(before, dict) else {}
     return (f"{k} {known[k]}, now {v}" for k, v in now.items() if known.get(k, v) != v)
+
+
+def _whole(options: Options) -> dict[str, Any]:
+    """Returns the points and seeds of the grid that a run is a slice of, if it is one."""
+    run = options.run
+    if run.slice is None:
+        return {}
+    points, _ = make_points(options)
+    return {"whole": {"points": list(points), "seeds": list(seed_numbers(run.seed, run.seeds))}}
 
 
 def _reuse_rows(run: Run, env: Any) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def stored_options(directory: Path) -> Options:
             return options
         points = (
             typed_layer({}, {}, {name: point[name] for name in content["swept"]}).coefficients
-            for point in content["points"]
+            for point in content.get("whole", content)["points"]
         )
         return dataclasses.replace(
             options,

@@ -16,6 +16,7 @@ from experiments.training.settings.checks import (
     check_evaluation,
     check_log,
     check_saving,
+    check_submission,
     seed_numbers,
 )
 from experiments.training.settings.grid import Point, make_points
@@ -23,6 +24,7 @@ from experiments.training.settings.labels import name_points
 from experiments.training.settings.options import Options
 from experiments.training.settings.reading import without_unread, without_unread_matrix
 from experiments.training.settings.reuse_matrix import parse_reuse
+from experiments.training.settings.slices import cut
 from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
 from oatrpo_jax.config import Config
 from oatrpo_jax.hyperparams import ENDS, Hyperparams
@@ -42,8 +44,8 @@ class Experiment:
         env_options: keyword arguments of the environment.
         env_source: the file of somebody's that has made it, and its digest; None for the library's.
         trainer: environment, algorithm and config joined.
-        points: the grid, P of them.
-        swept: names of the coefficients that differ between points.
+        points: the grid or its slice, P of them.
+        swept: names of the coefficients that differ between points of the grid.
         seeds: the number of each seed, K of them.
     """
 
@@ -123,6 +125,7 @@ def _build(options: Options) -> Experiment:
     seeds = seed_numbers(run.seed, run.seeds)
     check_saving(run)
     check_log(run)
+    check_submission(run)
     config = make_config(options.program, run.total_steps)
     check_evaluation(options, config.num_updates)
     check_env_devices(run, config)
@@ -147,7 +150,8 @@ def _build(options: Options) -> Experiment:
         seeds=seeds,
     )
     _ = experiment.hparams  # Checks the ranges.
-    return experiment
+    points, seeds = cut(run.slice, points, seeds)
+    return dataclasses.replace(experiment, points=points, seeds=seeds)
 
 
 def make_config(program: Mapping[str, Any], total_steps: int) -> Config:

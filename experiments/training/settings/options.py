@@ -17,7 +17,8 @@ from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.rollout import MAX_EPISODE_STEPS
 
 OF_THE_PROCESS = frozenset(
-    {"out", "resume", "preset", "dry_run", "compilation_cache", "lenient", "devices", "distributed"}
+    {"out", "resume", "resume_or_start", "preset", "dry_run", "compilation_cache", "lenient"}
+    | {"devices", "distributed", "submit", "submit_option"}
 )
 """Options that are no part of a run: another process may go on with it under others."""
 
@@ -69,9 +70,17 @@ class Run:
             devices, as SLURM, Open MPI, Kubernetes or a Cloud TPU starts them; or give each
             JAX_COORDINATOR_ADDRESS=HOST:PORT, JAX_NUM_PROCESSES and JAX_PROCESS_ID. Uses all their
             devices unless --devices says otherwise. See docs/scaling.md
+        slice: train part i of n of the grid, numbered from 0, or of its seeds if it has one point;
+            each job of an array trains one, and join puts them together
         preset: settings that a sweep found; what stands beside it counts more
         resume: go on with the run in DIR as if it had never stopped; everything is as it was there,
             but --total-steps may be raised
+        resume_or_start: go on with the run in --out DIR if there is one, and else start it there,
+            so that a job that is started again needs no other line
+        submit: train so many slices, each as a job that submitit hands to SLURM, or to this machine
+            where there is none; a job that is preempted or out of time is queued again, and goes on
+        submit_option: parameters of submitit, such as timeout_min=60 slurm_partition=gpu
+            gpus_per_node=1; a wrong name lists all
         lenient: warn of options that the algorithm does not read, in place of refusing them
         dry_run: say how large the run is, and what memory its program needs; train nothing
         compilation_cache: keep compiled programs, 1 GB at most, in the user's cache folder
@@ -99,8 +108,12 @@ class Run:
     ] = None
     env_devices: int = 1
     distributed: bool = False
+    slice: Annotated[str | None, _shown_as("I/N", "all of it")] = None
     preset: Annotated[Path | None, _shown_as("FILE")] = None
     resume: Annotated[Path | None, _shown_as("DIR")] = None
+    resume_or_start: bool = False
+    submit: Annotated[int | None, _shown_as("N", "train here")] = None
+    submit_option: Annotated[tuple[str, ...], _shown_as("NAME=VALUE [NAME=VALUE ...]", "none")] = ()
     lenient: bool = False
     dry_run: bool = False
     compilation_cache: bool = True

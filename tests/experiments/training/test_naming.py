@@ -25,7 +25,7 @@ def test_where_there_is_no_clone_programs_are_commands_whoever_started_them(tmp_
 
 
 @pytest.mark.parametrize(
-    "name", ["run", "sweep", "evaluate", "export", "compare", "reproduce", "bench"]
+    "name", ["run", "sweep", "join", "evaluate", "export", "compare", "reproduce", "bench"]
 )
 def test_no_text_of_a_program_names_a_script_where_the_command_was_typed(name, monkeypatch, capsys):
     monkeypatch.setenv(STARTED_BY, "oatrpo")
