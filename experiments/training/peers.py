@@ -7,9 +7,10 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Client, Connection, Listener, wait
+from pathlib import Path
 from typing import Any, NoReturn
 
 from experiments.training.naming import command
@@ -30,17 +31,15 @@ WAIT_SECONDS = 300
 class Peers:
     """The other processes, as this one sees them: the first sees all, each other sees the first."""
 
-    def __init__(
-        self, number: int, connections: Mapping[Connection, int], clear: Callable[[], None]
-    ) -> None:
+    def __init__(self, number: int, connections: Mapping[Connection, int], folder: Path) -> None:
         """Begins to watch.
 
         Args:
             number: of this process.
             connections: to the others, with their numbers.
-            clear: what is to be done before this process ends because of another.
+            folder: of this process alone, removed if it ends because of another.
         """
-        self._number, self._connections, self._clear = number, connections, clear
+        self._number, self._connections, self._folder = number, connections, folder
         self._first_code, self._is_ending = 0, False
         self._stderr, self._lock = sys.stderr, threading.Lock()
         self._watch = threading.Thread(target=self._wait_for_all, name="peers", daemon=True)
@@ -97,12 +96,15 @@ class Peers:
     def _end_after(self, connection: Connection, what: str) -> NoReturn:
         if self._is_ending:
             sys.exit()  # The thread alone: the process has more to say.
-        self._clear()
+        # In haste, as JAX notices as well, and aborts with no word that users understand.
+        sys.setswitchinterval(1e-6)
         print(
             f"Process {self._connections[connection]} {what}, so process {self._number} ends as "
             f"well. {command('run')} --resume goes on from the newest checkpoint.",
             file=self._stderr,
+            flush=True,
         )
+        os.posix_spawnp("rm", ["rm", "-rf", str(self._folder)], os.environ)
         exit_at_once(1)
 
 
@@ -113,13 +115,13 @@ def exit_at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
-def connect(joined: Any, said: str, clear: Callable[[], None]) -> tuple[Peers, str]:
+def connect(joined: Any, said: str, folder: Path) -> tuple[Peers, str]:
     """Connects each process with the first: the system tells at once if one of them dies.
 
     Args:
         joined: JAX's state of the processes, which have joined.
         said: a text of this process.
-        clear: see `Peers`.
+        folder: see `Peers`.
 
     Returns:
         the others, and the text of the first process.
@@ -131,10 +133,10 @@ def connect(joined: Any, said: str, clear: Callable[[], None]) -> tuple[Peers, s
         with Listener(address, backlog=joined.num_processes, authkey=secret.encode()) as listener:
             store.key_value_set(key, f"{secret} {listener.address[1]} {said}")
             accepted = [listener.accept() for _ in range(1, joined.num_processes)]
-        return Peers(0, {each: int(each.recv_bytes()) for each in accepted}, clear), said
+        return Peers(0, {each: int(each.recv_bytes()) for each in accepted}, folder), said
     text = store.blocking_key_value_get(key, 1000 * WAIT_SECONDS)
     secret, port, said_by_first = text.split(" ", 2)
     host = joined.coordinator_address.rpartition(":")[0].strip("[]")
     first = Client((host, int(port)), authkey=secret.encode())
     first.send_bytes(str(number).encode())
-    return Peers(number, {first: 0}, clear), said_by_first
+    return Peers(number, {first: 0}, folder), said_by_first

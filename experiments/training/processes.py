@@ -11,7 +11,9 @@ import dataclasses
 import os
 import shlex
 import shutil
+import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -25,6 +27,9 @@ from experiments.training.signals import StopRequest
 
 HEARTBEAT_SECONDS = 60
 """Time until JAX itself gives a silent process up, later than `peers`: it says why to no user."""
+
+SOON_SECONDS = 10
+"""After how long it is said that others are waited for."""
 
 GIVEN = ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 """What JAX does not read by itself, other than JAX_COORDINATOR_ADDRESS."""
@@ -49,13 +54,16 @@ def together(
     """
     if not options.run.distributed:
         return action(options)
-    joined, peers = _join(), None
+    peers = None
+    with _patience():
+        joined = _join()
     folder = tempfile.TemporaryDirectory(prefix="oatrpo_jax-", ignore_cleanup_errors=True)
     try:
         with folder:
             beginning = "from the beginning" if options.run.resume is None else "going on"
             said = f"{shlex.join(arguments)} ({beginning})"
-            peers, said_by_first = connect(joined, said, folder.cleanup)
+            with _patience():
+                peers, said_by_first = connect(joined, said, Path(folder.name))
             if said != said_by_first:
                 raise UsageError(
                     f"distributed: expected the same in all processes, got {said} in process "
@@ -74,6 +82,32 @@ def together(
     return peers.end(code)
 
 
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Says that the others are waited for; ends this process if they never come."""
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def give_up() -> None:
+        say(
+            f"Usage error: distributed: expected all processes within {WAIT_SECONDS} s, got too "
+            "few; start all of them, and see that they reach the first one's address"
+        )
+        exit_at_once(2)
+
+    waiting = f"waiting for the other processes, {WAIT_SECONDS} s at most ..."
+    timers = [threading.Timer(SOON_SECONDS, say, [waiting]), threading.Timer(WAIT_SECONDS, give_up)]
+    for timer in timers:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield
+    finally:
+        for timer in timers:
+            timer.cancel()
+
+
 def _join() -> Any:
     """Joins the processes that a launcher has started; returns JAX's state of them."""
     import jax
@@ -83,7 +117,10 @@ def _join() -> Any:
     try:
         count, number = (int(os.environ[name]) if name in os.environ else None for name in GIVEN)
         jax.distributed.initialize(
-            num_processes=count, process_id=number, heartbeat_timeout_seconds=HEARTBEAT_SECONDS
+            num_processes=count,
+            process_id=number,
+            initialization_timeout=2 * WAIT_SECONDS,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
         )
     except (ValueError, RuntimeError) as error:
         raise UsageError(

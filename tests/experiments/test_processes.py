@@ -14,6 +14,7 @@ import pytest
 
 from experiments import run
 from experiments.analysis import finish
+from experiments.training import processes
 from oatrpo_jax.checkpoint import to_host
 from tests.experiments.trained_run import STEPS, TINY, read_checkpoint, shared_programs
 from tests.probe_envs import tree_equal
@@ -67,6 +68,12 @@ def wait_for_rows(both: Started, directory: Path, number: int) -> None:
         time.sleep(0.05)
 
 
+def wait_for_joined(both: Started) -> None:
+    """Waits until each process watches the other."""
+    while "tracing" not in both.said(0):
+        time.sleep(0.05)
+
+
 def test_two_processes_leave_what_one_does_and_one_goes_on(tmp_path):
     parts = tmp_path / "parts"
     both = train(tmp_path / "two", *LANES, *steps(2), "--out", str(parts))
@@ -95,6 +102,15 @@ def test_nobody_to_join_is_a_usage_error():
     assert done.returncode == 2
     assert "distributed: expected one of several processes that SLURM" in said
     assert "start them so, or leave out --distributed" in said
+
+
+@pytest.mark.thorough
+def test_nobody_waits_for_ever(tmp_path):
+    patient = "import tests.experiments.test_processes as us; us.wait_one_second()"
+    with started(tmp_path / "two", ["-c", patient, *LANES, *steps(1)], ["-c", ""]) as both:
+        assert both.wait() == [2, 0]
+    assert "waiting for the other processes, 1 s at most" in both.said(0)
+    assert "expected all processes within 1 s, got too few" in both.said(0)
 
 
 @pytest.mark.thorough
@@ -198,22 +214,27 @@ def test_ten_kills_lose_and_double_no_row(tmp_path):
     """Either process dies at any time; the other ends by itself, and both are started again."""
     out, num_updates, draw = tmp_path / "run", 400, random.Random(0)
     first = (*LANES, *steps(num_updates), "--checkpoint-every", "5", "--out", str(out))
-    done = []
     for number in range(10):
-        has_begun = (out / "config.json").exists()
+        has_begun, killed = (out / "config.json").exists(), draw.randrange(2)
+        other, before = 1 - killed, num_rows(out)
         options = ("--resume", str(out)) if has_begun else first
-        killed = draw.randrange(2)
         with two(tmp_path / f"two-{number}", *options) as both:
-            time.sleep(draw.uniform(5, 40))
-            assert both.processes[killed].poll() is None, "The run is too short for ten kills."
+            if number % 2:
+                wait_for_joined(both)
+                time.sleep(draw.uniform(0, 5))
+            else:
+                wait_for_rows(both, out, before + 4 * draw.randrange(1, 40))
             both.processes[killed].kill()
-            assert both.wait()[1 - killed] == 1
-        other = 1 - killed
+            assert both.wait()[other] == 1, both.said(other)
         assert f"Process {killed} has ended early, {LINE.format(other)}" in both.said(other)
-        done.append(num_rows(out))
-    assert max(done) > 1 and done[-1] < 1 + 4 * num_updates
     train(tmp_path / "last", "--resume", str(out))
     assert_equal(whole(tmp_path / "whole", num_updates, "--checkpoint-every", "5"), out)
+
+
+def wait_one_second() -> None:
+    """Trains, impatiently."""
+    processes.WAIT_SECONDS, processes.SOON_SECONDS = 1, 0.1
+    run.main([*sys.argv[1:], "--distributed"])
 
 
 if __name__ == "__main__":

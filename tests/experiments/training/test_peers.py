@@ -37,10 +37,10 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def test_all_wait_for_each_other_and_return_the_code_of_the_first(ended):
+def test_all_wait_for_each_other_and_return_the_code_of_the_first(ended, tmp_path):
     pairs = [Pipe() for _ in range(2)]
-    first = Peers(0, {pair[0]: number for number, pair in enumerate(pairs, 1)}, lambda: None)
-    others = [Peers(number, {pair[1]: 0}, lambda: None) for number, pair in enumerate(pairs, 1)]
+    first = Peers(0, {pair[0]: number for number, pair in enumerate(pairs, 1)}, tmp_path)
+    others = [Peers(number, {pair[1]: 0}, tmp_path) for number, pair in enumerate(pairs, 1)]
     codes: list[int] = []
     threads = [
         threading.Thread(target=lambda other=other: codes.append(other.end(0))) for other in others
@@ -56,33 +56,34 @@ def test_all_wait_for_each_other_and_return_the_code_of_the_first(ended):
 
 
 @pytest.mark.parametrize("number", [0, 2])
-def test_a_process_that_has_ended_ends_those_that_see_it(ended, monkeypatch, number):
+def test_a_process_that_has_ended_ends_those_that_see_it(ended, monkeypatch, number, tmp_path):
     monkeypatch.setattr(sys, "stderr", errors := io.StringIO())
     here, there = Pipe()
-    cleared: list[bool] = []
+    (folder := tmp_path / "own").mkdir()
     me = 1 if number == 0 else 0
-    Peers(me, {here: number}, lambda: cleared.append(True))
+    Peers(me, {here: number}, folder)
     there.close()
     until(lambda: ended)
-    assert ended == [1] and cleared == [True]
+    assert ended == [1]
+    until(lambda: not folder.exists())
     assert errors.getvalue().startswith(
         f"Process {number} has ended early, so process {me} ends as well. python experiments/run.py"
     )
 
 
-def test_a_process_that_is_silent_is_given_up(ended, monkeypatch):
+def test_a_process_that_is_silent_is_given_up(ended, monkeypatch, tmp_path):
     monkeypatch.setattr(peers, "SILENT_SECONDS", 1.0)
     monkeypatch.setattr(sys, "stderr", errors := io.StringIO())
     here, there = Pipe()
-    Peers(0, {here: 1}, lambda: None)
+    Peers(0, {here: 1}, tmp_path)
     until(lambda: ended)
     assert errors.getvalue().startswith("Process 1 has been silent for 1 s, so process 0 ends")
     assert there.recv_bytes() == b""  # It was heard of meanwhile.
 
 
-def test_an_error_here_ends_the_others(ended, monkeypatch):
+def test_an_error_here_ends_the_others(ended, monkeypatch, tmp_path):
     here, there = Pipe()
-    first, other = Peers(0, {here: 1}, lambda: None), Peers(1, {there: 0}, lambda: None)
+    first, other = Peers(0, {here: 1}, tmp_path), Peers(1, {there: 0}, tmp_path)
     assert other is not first
     first.end_early()
     until(lambda: len(ended) == 1)
