@@ -144,6 +144,7 @@ def train(
             position.num_updates = update
             if evaluator.is_due(update) and not has_lost:
                 instruments.evaluate(position)
+                is_stopping = agree_to_stop(stop)
             position.run_seconds = time.perf_counter() - began
             if has_lost or is_stopping:
                 break
