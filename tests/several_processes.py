@@ -35,13 +35,16 @@ class Started:
 
 
 @contextmanager
-def started(folder: Path, *of_each: Sequence[str], quickly: bool = True) -> Iterator[Started]:
+def started(
+    folder: Path, *of_each: Sequence[str], quickly: bool = True, **variables: str
+) -> Iterator[Started]:
     """Runs Python with these arguments, a process for each; those that still run at the end die.
 
     Args:
         folder: a new one, for what they print and for temporary files.
         of_each: the arguments of each process.
         quickly: compile as other tests do, and not as users' programs are compiled.
+        variables: further ones of their environment.
     """
     (folder / "tmp").mkdir(parents=True)
     job = _free_job()
@@ -57,6 +60,7 @@ def started(folder: Path, *of_each: Sequence[str], quickly: bool = True) -> Iter
                 "SLURM_NTASKS": str(len(of_each)),
                 "SLURM_PROCID": str(number),
                 "SLURM_LOCALID": str(number),
+                **variables,
             }
             if not quickly:
                 del env["XLA_FLAGS"]

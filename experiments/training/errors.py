@@ -72,9 +72,9 @@ def _exit_code_of(action: Callable[[], int | None], program: str, advice: str) -
         return action() or 0
     except (UsageError, NotInstalled) as error:
         fail(str(error), program)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("Interrupted.", file=sys.stderr)
-        return 130
+        return exit_code_for(error)
     except OSError as error:
         where = error.filename or "the results"
         print(

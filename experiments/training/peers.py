@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import secrets
+import socket
 import sys
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from multiprocessing.connection import Client, Connection, Listener, wait
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NoReturn
 
+from experiments.training.errors import UsageError
 from experiments.training.naming import command
+from experiments.training.signals import aside
 
 BEAT_SECONDS = 2.0
 """How often a process is heard of."""
@@ -21,11 +25,15 @@ BEAT_SECONDS = 2.0
 SILENT_SECONDS = 20.0
 """How long it may be silent until it is given up: its machine or the network is gone."""
 
-EARLY = b"early"
-"""What a process says that ends by an error; one that was killed says nothing."""
+GREETING_SECONDS = 10.0
+"""How long one that connects may take to say who it is."""
 
 WAIT_SECONDS = 300
 """How long one waits for another at the start, and while a run is copied."""
+
+BEAT, DONE, FAILED, GONE = b"beat", b"done", b"failed", b"gone"
+"""What processes tell each other: that they are there; an exit code; that of an error, and whose;
+which other one is gone."""
 
 
 class Peers:
@@ -40,78 +48,100 @@ class Peers:
             folder: of this process alone, removed if it ends because of another.
         """
         self._number, self._connections, self._folder = number, connections, folder
-        self._first_code, self._is_ending = 0, False
-        self._stderr, self._lock = sys.stderr, threading.Lock()
-        self._watch = threading.Thread(target=self._wait_for_all, name="peers", daemon=True)
+        self._first_code, self._is_failing = 0, False
+        self._stderr, self._lock, self._has_told = sys.stderr, threading.Lock(), threading.Event()
+        self._watch = threading.Thread(target=self._listen, name="peers", daemon=True)
         self._watch.start()
+        threading.Thread(target=self._beat, name="beats", daemon=True).start()
 
     def end(self, code: int) -> int:
         """Waits until all others have come to their end as well; returns the first one's code."""
-        self._send(str(code).encode())
+        self._tell(DONE, code)
+        self._has_told.set()
         self._watch.join()
         return self._first_code if self._number else code
 
-    def end_early(self) -> None:
+    def fail(self, code: int, may_follow: bool) -> None:
         """Ends the others after an error of this process.
 
-        If one of them had ended before, the error followed from that, and this process ends here.
+        Args:
+            code: with which it exits.
+            may_follow: whether the error may follow from the end of another, which then is what is
+                said, and ends this process here.
         """
-        time.sleep(1.0)
-        self._is_ending = True
-        self._send(EARLY)
+        if may_follow:
+            time.sleep(1.0)
+        self._is_failing = True
+        self._tell(FAILED, code, self._number)
 
-    def _wait_for_all(self) -> None:
-        """Goes on until each other process has told how it ends; sends beats meanwhile."""
-        heard, sent = dict.fromkeys(self._connections, time.monotonic()), 0.0
+    def _beat(self) -> None:
+        while not self._has_told.wait(BEAT_SECONDS):
+            self._tell(BEAT)
+
+    def _listen(self) -> None:
+        """Goes on until each other process has told that it is done."""
+        heard = dict.fromkeys(self._connections, time.monotonic())
         while heard:
             for connection in wait([*heard], BEAT_SECONDS):
                 assert isinstance(connection, Connection)
                 heard[connection] = time.monotonic()
-                if text := self._receive(connection):
+                if self._hear(connection):
                     del heard[connection]
-                    self._first_code = int(text)
-            now = time.monotonic()
-            if now - sent >= BEAT_SECONDS:
-                self._send(b"")
-                sent = now
             for connection, at in heard.items():
-                if now - at > SILENT_SECONDS:
-                    self._end_after(connection, f"has been silent for {SILENT_SECONDS:.0f} s")
+                if time.monotonic() - at > SILENT_SECONDS:
+                    self._end_without(self._connections[connection], "has fallen silent")
 
-    def _receive(self, connection: Connection) -> bytes:
-        """Returns a beat, which is empty, or an exit code."""
+    def _hear(self, connection: Connection) -> bool:
+        """Returns whether a process is done, given what it tells."""
+        sender = self._connections[connection]
         try:
-            text = connection.recv_bytes()
+            kind, *numbers = connection.recv_bytes().split()
         except (EOFError, OSError):
-            text = EARLY
-        if text == EARLY:
-            self._end_after(connection, "has ended early")
-        return text
+            self._end_without(sender)
+        if kind == FAILED:
+            code, who = map(int, numbers)
+            self._end(
+                f"Process {who} has ended by an error, which it tells", code, FAILED, code, who
+            )
+        if kind == GONE:
+            self._end_without(int(*numbers))
+        if kind == DONE and sender == 0:
+            self._first_code = int(*numbers)
+        return kind == DONE
 
-    def _send(self, text: bytes) -> None:
+    def _tell(self, kind: bytes, *numbers: int) -> None:
+        text = b" ".join([kind, *(b"%d" % number for number in numbers)])
         for connection in self._connections:
-            with self._lock, suppress(OSError):  # It is noticed where one listens.
+            with self._lock, suppress(OSError):  # Whoever listens there notices.
                 connection.send_bytes(text)
 
-    def _end_after(self, connection: Connection, what: str) -> NoReturn:
-        if self._is_ending:
-            sys.exit()  # The thread alone: the process has more to say.
-        # In haste, as JAX notices as well, and aborts with no word that users understand.
+    def _end_without(self, number: int, what: str = "has ended early") -> NoReturn:
+        """Ends all after a process that cannot say why it is gone."""
+        advice = f"{command('run')} --resume goes on from the newest checkpoint"
+        self._end(f"Process {number} {what}; {advice}", 1, GONE, number)
+
+    def _end(self, reason: str, code: int, kind: bytes, *numbers: int) -> NoReturn:
+        """Says why, to the others as well, and ends this process.
+
+        In haste, as JAX notices soon, too, and aborts.
+        """
+        if self._is_failing:
+            sys.exit()  # The thread alone: the process has an error of its own to show.
         sys.setswitchinterval(1e-6)
-        print(
-            f"Process {self._connections[connection]} {what}, so process {self._number} ends as "
-            f"well. {command('run')} --resume goes on from the newest checkpoint.",
-            file=self._stderr,
-            flush=True,
-        )
-        os.posix_spawnp("rm", ["rm", "-rf", str(self._folder)], os.environ)
-        exit_at_once(1)
+        try:
+            self._tell(kind, *numbers)
+            text = f"{reason}. Process {self._number} ends as well."
+            aside(lambda: print(text, file=self._stderr, flush=True))
+            os.posix_spawnp("rm", ["rm", "-rf", str(self._folder)], os.environ)
+        finally:
+            exit_at_once(code)
 
 
 def exit_at_once(code: int) -> NoReturn:
     """Ends this process without waiting for anything."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)
 
 
@@ -125,18 +155,64 @@ def connect(joined: Any, said: str, folder: Path) -> tuple[Peers, str]:
 
     Returns:
         the others, and the text of the first process.
+
+    Raises:
+        UsageError: if the first one cannot be reached.
     """
     number, store, key = joined.process_id, joined.client, "oatrpo_jax/first"
     if number == 0:
-        bound = os.environ.get("JAX_COORDINATOR_BIND_ADDRESS", ":").rpartition(":")[0]
-        address, secret = (bound.strip("[]"), 0), secrets.token_hex()
-        with Listener(address, backlog=joined.num_processes, authkey=secret.encode()) as listener:
-            store.key_value_set(key, f"{secret} {listener.address[1]} {said}")
-            accepted = [listener.accept() for _ in range(1, joined.num_processes)]
-        return Peers(0, {each: int(each.recv_bytes()) for each in accepted}, folder), said
-    text = store.blocking_key_value_get(key, 1000 * WAIT_SECONDS)
-    secret, port, said_by_first = text.split(" ", 2)
-    host = joined.coordinator_address.rpartition(":")[0].strip("[]")
-    first = Client((host, int(port)), authkey=secret.encode())
-    first.send_bytes(str(number).encode())
+        secret, bound = secrets.token_bytes(16), os.environ.get("JAX_COORDINATOR_BIND_ADDRESS", ":")
+        with _listen_at(_host(bound)) as server:
+            store.key_value_set(key, f"{secret.hex()} {server.getsockname()[1]} {said}")
+            connections: dict[int, Connection] = {}
+            while len(connections) < joined.num_processes - 1:
+                connections |= _accept(server, secret)
+        for connection in connections.values():
+            connection.send_bytes(BEAT)  # All are here.
+        return Peers(0, {each: place for place, each in connections.items()}, folder), said
+    secret, port, said_by_first = store.blocking_key_value_get(key, 1000 * WAIT_SECONDS).split(
+        " ", 2
+    )
+    address = _host(joined.coordinator_address), int(port)
+    try:
+        link = socket.create_connection(address, WAIT_SECONDS)
+        link.sendall(bytes.fromhex(secret) + number.to_bytes(4))
+        link.settimeout(None)
+        first = Connection(link.detach())
+        first.recv_bytes()
+    except (OSError, EOFError) as error:
+        raise UsageError(
+            f"distributed: expected to reach the first process at {address[0]}, port {port}, got "
+            f"{error or 'no answer'}; let the machines of a run reach each other on every port"
+        ) from error
     return Peers(number, {first: 0}, folder), said_by_first
+
+
+def _host(address: str) -> str:
+    """Returns the host of an address.
+
+    >>> _host("[::1]:1234"), _host("node-1:1234"), _host(":1234")
+    ('::1', 'node-1', '')
+    """
+    return address.rpartition(":")[0].strip("[]")
+
+
+def _listen_at(host: str) -> socket.socket:
+    """Returns a socket that listens at a free port; an empty host, or ``::``, means all."""
+    if host in ("", "::") and socket.has_dualstack_ipv6():
+        return socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, 0), family=family)
+
+
+def _accept(server: socket.socket, secret: bytes) -> dict[int, Connection]:
+    """Returns the connection to the next process that knows the secret; none to a stranger."""
+    link, _ = server.accept()
+    link.settimeout(GREETING_SECONDS)
+    with suppress(OSError):
+        greeting = link.recv(len(secret) + 4, socket.MSG_WAITALL)
+        if hmac.compare_digest(greeting[:-4], secret):
+            link.settimeout(None)
+            return {int.from_bytes(greeting[-4:]): Connection(link.detach())}
+    link.close()
+    return {}

@@ -6,6 +6,7 @@ through its block of them alone.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -123,6 +124,12 @@ def place(
             "--devices and --env-devices"
         )
     there_are = jax.process_count()
+    of_each = Counter(device.process_index for device in jax.devices())
+    if len(set(of_each.values())) > 1:
+        raise UsageError(
+            "distributed: expected as many devices in each process, got "
+            f"{', '.join(map(str, of_each.values()))}; give all as many, or leave processes out"
+        )
     used = len({device.process_index for device in mesh.devices.flat})
     if used < there_are:
         raise UsageError(

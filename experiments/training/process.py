@@ -21,12 +21,13 @@ from experiments.training.folder.metrics import Log, Rows, make_logs
 from experiments.training.grouping import save_grouping
 from experiments.training.loop import Instruments, Position, RunState, save_first, train
 from experiments.training.placement import hint
-from experiments.training.processes import agree_to_stop, check_alike
+from experiments.training.processes import agree_to_stop, alike
 from experiments.training.settings.config_file import (
     compare_meshes,
     compare_versions,
     describe_experiment,
     describe_resumption,
+    in_common,
 )
 from experiments.training.settings.documents import read_config
 from experiments.training.settings.experiment import Experiment, build
@@ -42,12 +43,12 @@ def run(options: Options, finish: Finish, on_chunk: OnChunk | None = None) -> in
     """Trains what the options ask for, from the beginning or on, and returns the exit code."""
     check_logs(options.run.log)
     begin = start if options.run.resume is None else resume
-    # One process is enough for what is made of files alone.
-    own_finish = finish if jax.process_index() == 0 else lambda *_: {}
-    return begin(options, own_finish, make_console(), on_chunk)
+    # Of several processes the first is enough for what people see.
+    seen = (finish, on_chunk) if jax.process_index() == 0 else (lambda *_: {}, None)
+    return begin(options, make_console(), *seen)
 
 
-def start(options: Options, finish: Finish, console: Console, on_chunk: OnChunk | None) -> int:
+def start(options: Options, console: Console, finish: Finish, on_chunk: OnChunk | None) -> int:
     """Checks everything, makes the directory and trains from the beginning."""
     name = f"{options.run.env}-{options.run.algorithm}"
     check_out(options.run.out, name)
@@ -58,18 +59,19 @@ def start(options: Options, finish: Finish, console: Console, on_chunk: OnChunk 
     with locked(directory), stop_on_signals() as stop:
         check_is_empty(directory)  # Another process may have been there since.
         config = describe_experiment(experiment, traced.placement.mesh.shape)
+        alike("config.json", in_common(config))
         write_json(directory / "config.json", config)
         part = Part(experiment, traced, directory, console, on_chunk)
         return part.execute(None, config, stop, finish)
 
 
-def resume(options: Options, finish: Finish, console: Console, on_chunk: OnChunk | None) -> int:
+def resume(options: Options, console: Console, finish: Finish, on_chunk: OnChunk | None) -> int:
     """Goes on with a run from its newest checkpoint, as if it had never stopped."""
     directory = options.run.resume
     assert directory is not None
     with locked(directory):
         experiment = build(options)
-        if is_finished(experiment, directory):
+        if alike("summary.json", is_finished(experiment, directory)):
             print(f"Nothing is left to do in {directory}; a higher --total-steps trains on.")
             return 0
         config = read_config(directory)
@@ -79,10 +81,10 @@ def resume(options: Options, finish: Finish, console: Console, on_chunk: OnChunk
         part = Part(experiment, traced, directory, console, on_chunk)
         restored = part.find_checkpoint()
         done = 0 if restored is None else restored.num_updates
-        check_alike(done)
         now = describe_resumption(config, experiment, done, traced.placement.mesh.shape)
-        of_all = f"{done} of {experiment.config.num_updates}"
-        console.print(f"resuming {directory} after update {of_all}", soft_wrap=True)
+        alike("checkpoint and config.json", in_common(now))
+        place = f"after update {done} of {experiment.config.num_updates}"
+        console.print(f"resuming {directory} {place}", soft_wrap=True)
         say_schedules(experiment, console)
         with stop_on_signals() as stop:
             return part.execute(restored, now, stop, finish)
@@ -122,9 +124,7 @@ class Part:
         self.evaluator = Evaluator(experiment, traced, directory)
 
     def find_checkpoint(self) -> Restored | None:
-        """Returns the newest checkpoint that can be loaded; None if none was saved before a kill.
-
-        Changes nothing.
+        """Returns the newest checkpoint that can be loaded, or None; changes nothing.
 
         Raises:
             UsageError: if there is none, if a log does not reach that far, or is not the one that

@@ -14,13 +14,17 @@ import shutil
 import sys
 import tempfile
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from signal import Signals
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from experiments.training.errors import UsageError, exit_code_for
+from experiments.training.folder.files import json_bytes
 from experiments.training.peers import WAIT_SECONDS, connect, exit_at_once
 from experiments.training.settings.options import Options
 from experiments.training.signals import StopRequest
@@ -31,6 +35,8 @@ HEARTBEAT_SECONDS = 60
 SOON_SECONDS = 10
 """After how long it is said that others are waited for."""
 
+Value = TypeVar("Value")
+
 GIVEN = ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 """What JAX does not read by itself, other than JAX_COORDINATOR_ADDRESS."""
 
@@ -40,7 +46,8 @@ def together(
 ) -> int:
     """Returns the exit code of what all processes do; the first one's counts for all.
 
-    Where one ends early, whatever the reason, the others end within a second, with code 1.
+    Where one ends early, whatever the reason, the others end within seconds: with the code of its
+    error, or with 1 if it could tell none.
 
     Args:
         action: what each of them does, given its own options: the first has the run's directory,
@@ -54,30 +61,32 @@ def together(
     """
     if not options.run.distributed:
         return action(options)
-    peers = None
     with _patience():
         joined = _join()
-    folder = tempfile.TemporaryDirectory(prefix="oatrpo_jax-", ignore_cleanup_errors=True)
+    peers = None
     try:
-        with folder:
+        with tempfile.TemporaryDirectory(prefix="oatrpo_jax-", ignore_cleanup_errors=True) as name:
             beginning = "from the beginning" if options.run.resume is None else "going on"
             said = f"{shlex.join(arguments)} ({beginning})"
             with _patience():
-                peers, said_by_first = connect(joined, said, Path(folder.name))
+                peers, said_by_first = connect(joined, said, Path(name))
             if said != said_by_first:
                 raise UsageError(
                     f"distributed: expected the same in all processes, got {said} in process "
                     f"{joined.process_id} and {said_by_first} in the first; start all alike, and "
                     "where a run goes on let all of them see its directory"
                 )
-            own = _own(options, joined, Path(folder.name) / "run")
+            with _patience():
+                own = _own(options, joined, Path(name) / "run")
             with _heard(joined.process_id == 0):
                 code = action(own)
     except BaseException as error:
+        code = exit_code_for(error)
         if peers is not None:
-            peers.end_early()
+            # What JAX raises may follow from the end of another process.
+            peers.fail(code, may_follow=isinstance(error, RuntimeError | ValueError))
         # Before what JAX has left to do at exit, which would wait for the others for minutes.
-        atexit.register(exit_at_once, exit_code_for(error))
+        atexit.register(exit_at_once, code)
         raise
     return peers.end(code)
 
@@ -152,10 +161,10 @@ def _own(options: Options, joined: Any, copy: Path) -> Options:
     if joined.process_id:
         own = {"log": ("csv",), "out": copy}
         if run.resume is not None:
-            ignored = shutil.ignore_patterns(".*", "tensorboard", "wandb")
+            ignored = shutil.ignore_patterns(".*", "*.gif", "*.png", "tensorboard", "wandb")
             own = {"log": ("csv",), "resume": shutil.copytree(run.resume, copy, ignore=ignored)}
     # The first one changes nothing before the others have copied.
-    joined.client.wait_at_barrier("oatrpo_jax/own", 1000 * WAIT_SECONDS)
+    joined.client.wait_at_barrier("oatrpo_jax/own", 2000 * WAIT_SECONDS)
     return dataclasses.replace(options, run=dataclasses.replace(run, **own))
 
 
@@ -166,24 +175,35 @@ def of_the_first(number: int) -> int:
     return int(broadcast_one_to_all(number))
 
 
-def largest(number: int) -> int:
-    """Returns the largest of the numbers that the processes have."""
-    from jax.experimental.multihost_utils import process_allgather
-
-    return int(process_allgather(number).max())
-
-
-def check_alike(num_updates: int) -> None:
-    """Raises a UsageError unless all processes go on after the same number of updates."""
-    if (fewest := -largest(-num_updates)) < (most := largest(num_updates)):
-        raise UsageError(
-            f"resume: expected the same checkpoint in all processes, got those of updates {fewest} "
-            f"to {most}; wait until the run's directory is the same on all machines"
-        )
-
-
 def agree_to_stop(stop: StopRequest) -> bool:
     """Returns, in all processes, whether any of them has been asked to stop."""
-    if number := largest(stop.signal or 0):
+    if number := max(_of_all(stop.signal or 0)):
         stop.signal = Signals(number)
     return bool(stop)
+
+
+def alike(what: str, value: Value) -> Value:
+    """Returns a value that all processes have to have alike.
+
+    Args:
+        what: what it is.
+        value: as JSON may hold it.
+
+    Raises:
+        UsageError: if another process has another one.
+    """
+    found = _of_all(zlib.crc32(json_bytes({what: value})) >> 1)
+    if differ := [place for place, each in enumerate(found) if each != found[0]]:
+        raise UsageError(
+            f"distributed: expected the same {what} in all processes, got another one in process "
+            f"{differ[0]} than in the first; give all the same versions, settings and files, and "
+            "wait until all see the same in the run's directory"
+        )
+    return value
+
+
+def _of_all(number: int) -> list[int]:
+    """Returns a number of each process, in all of them."""
+    from jax.experimental.multihost_utils import process_allgather
+
+    return process_allgather(np.array([number], np.int32)).ravel().tolist()

@@ -52,7 +52,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
         if len(numbers) > 1:
             _end(number)
         request.signal = signal.Signals(number)
-        _aside(lambda: print(STOPPING_SOON, file=sys.stderr))
+        aside(lambda: print(STOPPING_SOON, file=sys.stderr))
 
     with _heard_by(hear, STOPPING, handler=lambda *_: None):
         yield request
@@ -74,7 +74,7 @@ def interrupted_at_once() -> Iterator[None]:
 
 def _end(number: int) -> None:
     """Ends the process; no file is left half written, as all are put in place when whole."""
-    _aside(_show_cursor)
+    aside(_show_cursor)
     os._exit(128 + number)
 
 
@@ -83,7 +83,7 @@ def _show_cursor() -> None:
         os.write(sys.stdout.fileno(), b"\x1b[?25h\n")  # What moves there has hidden it.
 
 
-def _aside(action: Callable[[], None]) -> None:
+def aside(action: Callable[[], None]) -> None:
     """Does something that may block, such as writing where nobody reads; waits a moment for it."""
     thread = threading.Thread(target=action, daemon=True)
     thread.start()

@@ -7,22 +7,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from experiments import run
+from experiments import run, sweep
 from experiments.analysis import finish
 from experiments.training import processes
 from oatrpo_jax.checkpoint import to_host
 from tests.experiments.trained_run import STEPS, TINY, read_checkpoint, shared_programs
 from tests.probe_envs import tree_equal
-from tests.several_processes import ROOT, Started, started
+from tests.several_processes import LIMIT_SECONDS, ROOT, Started, started
 
 EVALUATED = ("--eval-every", "2", "--eval-episodes", "3", "--log", "csv")
 LANES = (*TINY, "--seeds", "2", "--actor-lr", "1e-3", "1e-2", "--algorithm", "happo", *EVALUATED)
-LINE = "so process {} ends as well. python experiments/run.py --resume goes on from the newest"
+LINE = "; python experiments/run.py --resume goes on from the newest checkpoint. Process {} ends"
 
 
 def steps(num_updates: int) -> tuple[str, str]:
@@ -33,13 +33,13 @@ def command(*options: str) -> list[str]:
     return ["-m", __name__, *options, "--distributed"]
 
 
-def two(folder: Path, *options: str):
-    return started(folder, command(*options), command(*options))
+def two(folder: Path, *options: str, **variables: str):
+    return started(folder, command(*options), command(*options), **variables)
 
 
-def train(folder: Path, *options: str) -> Started:
+def train(folder: Path, *options: str, **variables: str) -> Started:
     """Two processes train to the end; they leave nothing but the run."""
-    with two(folder, *options) as both:
+    with two(folder, *options, **variables) as both:
         assert both.wait() == [0, 0], (both.said(0), both.said(1))
     assert both.left_over() == []
     return both
@@ -61,17 +61,18 @@ def num_rows(directory: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
+def until(condition: Callable[[], object], both: Started) -> None:
+    """Waits for what processes do; fails if they end, or do not do it."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not condition():
+        assert all(process.poll() is None for process in both.processes), both.said(0)
+        assert time.monotonic() < deadline, both.said(0)
+        time.sleep(0.05)
+
+
 def wait_for_rows(both: Started, directory: Path, number: int) -> None:
     """Waits until a run has so many lines in metrics.csv."""
-    while num_rows(directory) < number:
-        assert all(process.poll() is None for process in both.processes), both.said(0)
-        time.sleep(0.05)
-
-
-def wait_for_joined(both: Started) -> None:
-    """Waits until each process watches the other."""
-    while "tracing" not in both.said(0):
-        time.sleep(0.05)
+    until(lambda: num_rows(directory) >= number, both)
 
 
 def test_two_processes_leave_what_one_does_and_one_goes_on(tmp_path):
@@ -117,9 +118,9 @@ def test_nobody_waits_for_ever(tmp_path):
 def test_other_options_in_another_process_are_refused(tmp_path):
     options = (*LANES, *steps(1), "--out", str(tmp_path / "none"))
     with started(tmp_path / "two", command(*options), command(*options, "--seed", "1")) as both:
-        assert both.wait() == [1, 2]
+        assert both.wait() == [2, 2]
     assert "distributed: expected the same in all processes" in both.said(1)
-    assert f"Process 1 has ended early, {LINE.format(0)}" in both.said(0)
+    assert "Process 1 has ended by an error, which it tells. Process 0 ends" in both.said(0)
     assert not (tmp_path / "none").exists()
 
 
@@ -137,7 +138,7 @@ def test_other_options_in_another_process_are_refused(tmp_path):
 def test_what_does_not_fit_the_processes_is_refused(tmp_path, options, expected):
     seeds = () if "--seeds" in options else ("--seeds", "3")
     with two(tmp_path / "two", *TINY, *seeds, *options, *steps(1)) as both:
-        assert 2 in both.wait()
+        assert both.wait() == [2, 2]
     assert expected in both.said(0) + both.said(1)
 
 
@@ -147,6 +148,27 @@ def test_two_processes_go_on_where_one_was(tmp_path):
     train(tmp_path / "two", "--resume", str(parts), *steps(4))
     assert_equal(whole(tmp_path / "whole", 4), parts)
     assert json.loads((parts / "config.json").read_text())["resumed"][0]["processes"] == 2
+
+
+@pytest.mark.slow
+def test_each_process_may_have_several_devices(tmp_path):
+    apart = tmp_path / "apart"
+    train(tmp_path / "two", *LANES, *steps(2), "--out", str(apart), JAX_NUM_CPU_DEVICES="2")
+    assert_equal(whole(tmp_path / "whole", 2), apart)
+    assert json.loads((apart / "config.json").read_text())["mesh"] == {"lanes": 4, "envs": 1}
+
+
+@pytest.mark.slow
+def test_a_slice_of_a_sweep_is_started_and_finished_by_one_line(tmp_path):
+    out = tmp_path / "slice"
+    line = [*TINY, "--seeds", "2", "--algorithm", "happo", "--search", "actor_lr=1e-3,1e-2"]
+    line += ["--log", "csv", *steps(2), "--slice", "1/2", "--out", str(out), "--resume-or-start"]
+    train(tmp_path / "first", *line)
+    config, summary = ((out / name).read_bytes() for name in ("config.json", "summary.json"))
+    assert len(json.loads(config)["points"]) == 1 and json.loads(summary)["completed"]
+    again = train(tmp_path / "again", *line)
+    assert "Nothing is left to do" in again.said(0)
+    assert (out / "config.json").read_bytes() == config
 
 
 @pytest.mark.slow
@@ -206,13 +228,13 @@ def test_a_process_that_says_nothing_any_more_is_given_up(tmp_path, stopped):
         wait_for_rows(both, out, 5)
         both.processes[stopped].send_signal(signal.SIGSTOP)
         assert both.processes[other].wait(60) == 1
-    assert f"Process {stopped} has been silent for 20 s, {LINE.format(other)}" in both.said(other)
+    assert f"Process {stopped} has fallen silent{LINE.format(other)}" in both.said(other)
 
 
 @pytest.mark.slow
 def test_ten_kills_lose_and_double_no_row(tmp_path):
     """Either process dies at any time; the other ends by itself, and both are started again."""
-    out, num_updates, draw = tmp_path / "run", 400, random.Random(0)
+    out, num_updates, draw = tmp_path / "run", 600, random.Random(0)
     first = (*LANES, *steps(num_updates), "--checkpoint-every", "5", "--out", str(out))
     for number in range(10):
         has_begun, killed = (out / "config.json").exists(), draw.randrange(2)
@@ -220,13 +242,13 @@ def test_ten_kills_lose_and_double_no_row(tmp_path):
         options = ("--resume", str(out)) if has_begun else first
         with two(tmp_path / f"two-{number}", *options) as both:
             if number % 2:
-                wait_for_joined(both)
+                until(lambda both=both: "tracing" in both.said(0), both)
                 time.sleep(draw.uniform(0, 5))
             else:
                 wait_for_rows(both, out, before + 4 * draw.randrange(1, 40))
             both.processes[killed].kill()
             assert both.wait()[other] == 1, both.said(other)
-        assert f"Process {killed} has ended early, {LINE.format(other)}" in both.said(other)
+        assert f"Process {killed} has ended early{LINE.format(other)}" in both.said(other)
     train(tmp_path / "last", "--resume", str(out))
     assert_equal(whole(tmp_path / "whole", num_updates, "--checkpoint-every", "5"), out)
 
@@ -242,4 +264,4 @@ if __name__ == "__main__":
         signal.SIGINT, signal.default_int_handler
     )  # A shell in the background ignores it.
     finish.draw = lambda *_: None  # Pictures say nothing of processes.
-    sys.exit(run.main(sys.argv[1:]))
+    sys.exit((sweep if "--search" in sys.argv else run).main(sys.argv[1:]))

@@ -106,6 +106,12 @@ def describe_resumption(
     return {**now, **of_first, **origin, "resumed": [*before.get("resumed", []), entry]}
 
 
+def in_common(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the part of config.json that processes which train together have in common."""
+    run = {name: value for name, value in config["run"].items() if name != "log"}
+    return {**config, "run": run, "git_commit": None}
+
+
 def _changeable(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what may change for the updates to come; older runs did not say all of it."""
     run = config["run"]

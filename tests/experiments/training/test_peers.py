@@ -37,7 +37,8 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def test_all_wait_for_each_other_and_return_the_code_of_the_first(ended, tmp_path):
+def test_all_wait_for_each_other_and_return_the_code_of_the_first(ended, monkeypatch, tmp_path):
+    monkeypatch.setattr(peers, "SILENT_SECONDS", 1.0)
     pairs = [Pipe() for _ in range(2)]
     first = Peers(0, {pair[0]: number for number, pair in enumerate(pairs, 1)}, tmp_path)
     others = [Peers(number, {pair[1]: 0}, tmp_path) for number, pair in enumerate(pairs, 1)]
@@ -47,8 +48,8 @@ def test_all_wait_for_each_other_and_return_the_code_of_the_first(ended, tmp_pat
     ]
     for thread in threads:
         thread.start()
-    time.sleep(0.2)
-    assert codes == []  # They beat, and the first one goes on.
+    time.sleep(3 * peers.SILENT_SECONDS)
+    assert codes == []  # The first one has more to do, and is heard of.
     assert first.end(3) == 3
     for thread in threads:
         thread.join(30)
@@ -67,8 +68,9 @@ def test_a_process_that_has_ended_ends_those_that_see_it(ended, monkeypatch, num
     assert ended == [1]
     until(lambda: not folder.exists())
     assert errors.getvalue().startswith(
-        f"Process {number} has ended early, so process {me} ends as well. python experiments/run.py"
+        f"Process {number} has ended early; python experiments/run.py --resume goes on"
     )
+    assert errors.getvalue().endswith(f"newest checkpoint. Process {me} ends as well.\n")
 
 
 def test_a_process_that_is_silent_is_given_up(ended, monkeypatch, tmp_path):
@@ -77,13 +79,27 @@ def test_a_process_that_is_silent_is_given_up(ended, monkeypatch, tmp_path):
     here, there = Pipe()
     Peers(0, {here: 1}, tmp_path)
     until(lambda: ended)
-    assert errors.getvalue().startswith("Process 1 has been silent for 1 s, so process 0 ends")
-    assert there.recv_bytes() == b""  # It was heard of meanwhile.
+    assert errors.getvalue().startswith("Process 1 has fallen silent; ")
+    assert there.recv_bytes() == b"beat"  # It was heard of meanwhile.
 
 
-def test_an_error_here_ends_the_others(ended, monkeypatch, tmp_path):
-    here, there = Pipe()
-    first, other = Peers(0, {here: 1}, tmp_path), Peers(1, {there: 0}, tmp_path)
-    assert other is not first
-    first.end_early()
-    until(lambda: len(ended) == 1)
+@pytest.mark.parametrize("ends", ["early", "by an error"])
+def test_what_ends_one_is_told_to_all(ended, monkeypatch, tmp_path, ends):
+    """Process 2 of three; process 1 sees process 0 alone, which tells what it has seen."""
+    monkeypatch.setattr(sys, "stderr", errors := io.StringIO())
+    pairs = [Pipe() for _ in range(2)]
+    Peers(0, {pair[0]: number for number, pair in enumerate(pairs, 1)}, tmp_path)
+    Peers(1, {pairs[0][1]: 0}, tmp_path)
+    if ends == "early":
+        pairs[1][1].close()
+    else:
+        Peers(2, {pairs[1][1]: 0}, tmp_path).fail(2, may_follow=False)
+    until(lambda: len(ended) == 2)
+    assert ended == [1, 1] if ends == "early" else [2, 2]
+    told = "by an error, which it tells" if ends != "early" else "early; "
+    assert errors.getvalue().count(f"Process 2 has ended {told}") == 2
+    assert [f"Process {number} ends as well" in errors.getvalue() for number in (0, 1, 2)] == [
+        True,
+        True,
+        False,
+    ]
