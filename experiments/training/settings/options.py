@@ -79,8 +79,9 @@ class Run:
             so that a job that is started again needs no other line
         submit: train so many slices, each as a job that submitit hands to SLURM, or to this machine
             where there is none; a job that is preempted or out of time is queued again, and goes on
+            (slices that are finished, or being trained, get none)
         submit_option: parameters of submitit, such as timeout_min=60 slurm_partition=gpu
-            gpus_per_node=1; a wrong name lists all
+            gpus_per_node=1; a wrong name lists those of every cluster
         lenient: warn of options that the algorithm does not read, in place of refusing them
         dry_run: say how large the run is, and what memory its program needs; train nothing
         compilation_cache: keep compiled programs, 1 GB at most, in the user's cache folder
