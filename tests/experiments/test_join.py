@@ -2,11 +2,9 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -165,11 +163,16 @@ def test_a_point_that_diverged_in_a_slice_is_the_one_of_the_whole(slices: list[P
 
 def test_a_join_that_was_killed_is_done_again(slices: list[Path], joined: Path, tmp_path):
     out = tmp_path / "run"
+
+    def die(*_: Any) -> None:
+        (unfinished,) = out.glob(".joining-*")
+        shutil.copytree(unfinished, out / ".joining-killed")  # Which nothing tidies up.
+        raise KeyboardInterrupt
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(joining, "save_first", Mock(side_effect=KeyboardInterrupt))
-        patch.setattr(tempfile.TemporaryDirectory, "cleanup", lambda _: None)
+        patch.setattr(joining, "save_first", die)
         assert join_all(slices, out) == 130
-    assert {path.name[:9] for path in out.iterdir()} == {".lock", ".joining-"}
+    assert {path.name for path in out.iterdir()} == {".lock", ".joining-killed"}
     assert join_all(slices, out) == 0
     assert_same(out, joined)
     assert {path.name for path in out.iterdir()} == {path.name for path in joined.iterdir()}
@@ -178,7 +181,7 @@ def test_a_join_that_was_killed_is_done_again(slices: list[Path], joined: Path, 
 def test_a_joined_run_is_compared_and_exported(joined: Path, tmp_path):
     picture = tmp_path / "both.png"
     assert compare.main([str(joined), "--out", str(picture)]) == 0 and picture.exists()
-    assert export.main([str(joined), "--out", str(tmp_path / "team")]) == 0
+    assert export.main([str(joined), "--out", str(tmp_path / "team.zip")]) == 0
 
 
 def test_a_joined_team_is_evaluated(joined: Path):
@@ -252,7 +255,7 @@ def test_rows_that_a_lost_slice_had_are_not_replaced(slices: list[Path], tmp_pat
     for name, kept in (("metrics.csv", 5), ("matrices.csv", 3), ("evaluation.csv", 1)):
         (lost / name).write_bytes(b"".join(logs[name][:kept]))
     assert join_all([slices[0], lost], tmp_path / "run") == 0
-    for name, kept, update in (("metrics.csv", 4, 2), ("matrices.csv", 2, 2)):
+    for name, kept, update in (("metrics.csv", 4, 2), ("matrices.csv", 2, 1)):
         content = (lost / name).read_bytes()
         (lost / name).write_bytes(b"".join(logs[name][:kept]))
         errors = refused([slices[0], lost], tmp_path / "other", capfd)
