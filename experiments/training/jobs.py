@@ -44,7 +44,7 @@ class Training:
 
     Attributes:
         process: that runs it.
-        is_stopping: whether that has been told to stop, for once: it takes a second time literally.
+        is_stopping: whether that has been told to stop; told again, it would end without saving.
     """
 
     process: subprocess.Popen[bytes] | None = None

@@ -145,7 +145,7 @@ def _settings(config: Mapping[str, Any], num_slices: int) -> dict[str, Any]:
         **{name: value for name, value in config["config"].items() if name != "num_updates"},
         **config["hyperparameters"],
         **{name: value for name, value in config.items() if name not in OF_ONE_SLICE},
-        "whole": config["whole"],
+        "whole": config["whole"],  # Which all have to have.
         "what changed on the way": [
             (one["after_update"], one["changed"]) for one in resumed if one["changed"]
         ],

@@ -194,6 +194,7 @@ def test_a_joined_team_is_evaluated(joined: Path):
 def test_seeds_in_slices_are_the_whole_to_the_bit(tmp_path, capfd):
     whole = tmp_path / "whole"
     line = [*SMALL, "--seeds", "3", *EVALUATED, *steps(3)]
+    line += ["--actor-lr-end", "1e-5", "--num-epochs", "2"]  # A schedule, and a program of its own.
     assert run.main([*line, "--out", str(whole)]) == 0
     parts = train(tmp_path, 2, run, *line)
     assert join_all(parts, tmp_path / "run") == 0
@@ -229,6 +230,9 @@ def test_a_slice_of_which_no_point_is_left_has_empty_cells(tmp_path, capfd):
     for number, (part, code) in enumerate(zip(parts, (1, 0), strict=True)):
         argv = [*search, "--slice", f"{number}/2", "--out", str(part)]
         assert sweep.main(argv) == code
+    errors = capfd.readouterr().err
+    assert "Join the slices" in errors and "start all of them anew" in errors
+    assert "--resume" not in errors  # With other coefficients it would be none of these slices.
     assert join_all(parts, tmp_path / "run") == 0
     result = read_result(tmp_path / "run")
     assert result.is_complete and result.diverged == {0: 1}

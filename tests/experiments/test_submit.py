@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,7 +40,6 @@ BAD = {
     "its type": (["--submit-option", "name=1"], 'submit_option: Parameter "name"'),
     "a time in words": (["--submit-option", "slurm_time=4:00:00"], "got 4:00:00; give timeout_min"),
     "half a minute": (["--submit-option", "timeout_min=0.5"], "whole number for timeout_min"),
-    "a log": (["--log", "wandb"], "wandb"),
     "no pair": (["--submit-option", "soon"], "submit_option: expected NAME=VALUE, got 'soon'"),
 }
 
@@ -92,12 +92,16 @@ def test_it_has_to_be_said_where_and_what_is_there_stays(submitted, tmp_path, mo
     assert not submitted and len(list(tmp_path.iterdir())) == 1
 
 
-def test_without_submitit_it_is_said_what_to_install(monkeypatch, tmp_path, capfd):
-    monkeypatch.setitem(sys.modules, "submitit", None)
-    monkeypatch.setattr("oatrpo_jax.installation.find_spec", lambda name: None)
-    argv = [*LINE, "--submit=2", "--out", str(tmp_path / "out")]
+@pytest.mark.parametrize(("package", "extra"), [("submitit", "submit"), ("wandb", "wandb")])
+def test_it_is_said_what_to_install(package, extra, submitted, monkeypatch, tmp_path, capfd):
+    def find(name: str) -> object:
+        return None if name == package else find_spec(name)
+
+    monkeypatch.setattr("oatrpo_jax.installation.find_spec", find)
+    argv = [*LINE[:-1], "wandb", "--submit=2", "--out", str(tmp_path / "out")]
     errors = refused(capfd, lambda: run.main(argv))
-    assert "the package submitit, which is not installed" in errors and "[submit]" in errors
+    assert f"the package {package}, which is not installed" in errors and f"[{extra}]" in errors
+    assert not submitted and not list(tmp_path.iterdir())
 
 
 def test_each_job_has_a_line_of_its_own_and_the_join_is_said(submitted, tmp_path, capfd):
