@@ -67,9 +67,9 @@ def submit(options: Options) -> int:
     """Submits a job for each slice of a run; returns the exit code."""
     from experiments.training import submission
     from experiments.training.console import make_console
-    from experiments.training.settings.experiment import build
+    from experiments.training.settings.experiment import Experiment, build
 
-    def check(line: Sequence[str]) -> object:
+    def check(line: Sequence[str]) -> Experiment:
         start_jax()
         return build(read(line))
 

@@ -114,10 +114,11 @@ def submit(arguments: Sequence[str], options: Options) -> int:
     """Submits a job for each slice of a sweep; returns the exit code."""
     from experiments.training import submission
     from experiments.training.console import make_console
+    from experiments.training.settings.experiment import Experiment, build
 
-    def check(line: Sequence[str]) -> object:
+    def check(line: Sequence[str]) -> Experiment:
         start_jax()
-        return with_points(*read(line))
+        return build(with_points(*read(line)))
 
     return submission.submit("sweep", arguments, options.run, check, make_console())
 

@@ -11,7 +11,7 @@ from typing import IO, NamedTuple
 
 from experiments.training.errors import UsageError
 from experiments.training.folder.metrics import INDEX_COLUMNS, Rows, compare_columns, read_head
-from experiments.training.slices import Slices, Trained
+from experiments.training.trained_slices import Slices, TrainedSlice
 
 
 def logs_of(slices: Slices) -> dict[str, Rows]:
@@ -26,11 +26,19 @@ def logs_of(slices: Slices) -> dict[str, Rows]:
 
 
 class _Source(NamedTuple):
-    """A slice's log, open, and the number of the slice's first point in the whole."""
+    """A slice's log.
 
-    part: Trained
+    Attributes:
+        part: the slice.
+        file: open.
+        first_point: the number of the slice's first point in the whole.
+        num_updates: of how many updates it has to hold the rows.
+    """
+
+    part: TrainedSlice
     file: IO[bytes]
     first_point: int
+    num_updates: int
 
 
 def join_log(slices: Slices, name: str, rows: Rows, out: Path) -> None:
@@ -47,7 +55,7 @@ def join_log(slices: Slices, name: str, rows: Rows, out: Path) -> None:
     """
     with ExitStack() as stack, (out / name).open("wb") as file:
         sources = [
-            _Source(part, stack.enter_context(_open(part, name)), first)
+            _Source(part, stack.enter_context(_open(part, name)), first, _num_updates(part, name))
             for part, first in zip(slices.parts, slices.first_points, strict=True)
         ]
         try:
@@ -62,7 +70,12 @@ def join_log(slices: Slices, name: str, rows: Rows, out: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _open(part: Trained, name: str) -> IO[bytes]:
+def _num_updates(part: TrainedSlice, name: str) -> int:
+    """Returns of how many updates a log has the rows: what is lost is logged, but not evaluated."""
+    return part.training["num_updates"] - (part.is_lost and name == "evaluation.csv")
+
+
+def _open(part: TrainedSlice, name: str) -> IO[bytes]:
     """Returns a slice's log; one that stopped early may have none."""
     path = part.directory / name
     return io.BytesIO() if part.is_lost and not path.exists() else path.open("rb")
@@ -91,7 +104,7 @@ def _rows_of(source: _Source, steps: int, update: int, num_commas: int) -> Itera
     part, num_points = source.part, source.part.lanes[0]
     for index in Rows(num_points, part.config["seeds"], steps).index([update]):
         line, known = source.file.readline(), f"{','.join(index)},".encode()
-        if not line and part.is_lost:
+        if not line and update > source.num_updates:
             line = known + b"," * (num_commas - len(INDEX_COLUMNS)) + b"\n"
         is_whole = line.count(b",") == num_commas and line.endswith(b"\n")
         if not (line.startswith(known) and is_whole):

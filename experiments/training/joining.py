@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,20 @@ from experiments.training.folder.checkpoints import Checkpoints, restore
 from experiments.training.folder.directory import check_is_empty, check_out, make_directory
 from experiments.training.folder.files import locked, read_json, write_json
 from experiments.training.joined_logs import join_log, logs_of
-from experiments.training.loop import RunState
+from experiments.training.loop import Position, RunState, save_first
 from experiments.training.program import abstract_state
 from experiments.training.settings.config_file import OF_PROCESS
-from experiments.training.slices import Slices, Trained, read_slices
+from experiments.training.slice_surroundings import warn_of_differences
+from experiments.training.stopping import NonFinite
+from experiments.training.trained_slices import Slices, TrainedSlice, compare, read_slices
 from oatrpo_jax.checkpoint import Arrays, to_host
 from oatrpo_jax.types import PyTree
+
+UNFINISHED = ".joining-"
+"""How a folder's name begins in which a run is made; with that alone a directory is still empty."""
+
+LAST = ("config.json", "training.json")
+"""Without the first of these two it is no run, without the second none that has ended."""
 
 
 def join(
@@ -47,35 +55,33 @@ def join(
     check_out(out, out.name)
     with status(console, "comparing the slices ..."):
         slices = read_slices(directories)
-    like = RunState.like(abstract_state(slices.whole), slices.whole)
+    warn_of_differences(slices.parts)
     with status(console, "reading the checkpoints ..."):
-        arrays = join_states(slices, like)
+        position = join_positions(slices)
     make_directory(out, out.name)
     with locked(out):
         check_is_empty(out)
-        with _all_or_nothing(out):
-            for name, rows in logs_of(slices).items():
-                with status(console, f"joining {name} ..."):
-                    join_log(slices, name, rows, out)
-            save_clusters(slices, out)
-            with status(console, "saving the checkpoint ..."):
-                save_state(slices, arrays, like, out)
-            # Without the first of these two it is no run, without the second none that has ended.
-            write_json(out / "config.json", describe_whole(slices))
-            write_json(out / "training.json", describe_training(slices))
+        for killed in out.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(killed)
+        with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=out) as folder:
+            build(slices, position, Path(folder), console)
+            files = [path.name for path in Path(folder).iterdir() if path.name not in LAST]
+            for name in (*files, *LAST):
+                (Path(folder) / name).rename(out / name)
         summary = finish(out, console)
     return int(summary.get("best_score", 0.0) is None)
 
 
-@contextmanager
-def _all_or_nothing(directory: Path) -> Iterator[None]:
-    """Removes what was made in a directory, which was empty, if not all of it could be made."""
-    try:
-        yield
-    except BaseException:
-        for path in directory.glob("[!.]*"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        raise
+def build(slices: Slices, position: Position, folder: Path, console: Console) -> None:
+    """Makes all that a run has when its training has ended, in an empty folder."""
+    for name, rows in logs_of(slices).items():
+        with status(console, f"joining {name} ..."):
+            join_log(slices, name, rows, folder)
+    save_clusters(slices, folder)
+    with status(console, "saving the checkpoint ..."), Checkpoints(folder) as checkpoints:
+        save_first(position, checkpoints)
+    write_json(folder / "config.json", describe_whole(slices))
+    write_json(folder / "training.json", describe_training(slices, position))
 
 
 def describe_whole(slices: Slices) -> dict[str, Any]:
@@ -95,29 +101,32 @@ def describe_whole(slices: Slices) -> dict[str, Any]:
     return {**kept, **first["whole"], "run": run, "joined": joined}
 
 
-def describe_training(slices: Slices) -> dict[str, Any]:
+def describe_training(slices: Slices, position: Position) -> dict[str, Any]:
     """Returns training.json of the whole; times are those of all slices together."""
     return {
-        **facts_of(slices),
+        **position.facts(),
         "completed": True,
         "compile_seconds": sum(part.training["compile_seconds"] for part in slices.parts),
         "absolute": join_absolute(slices),
     }
 
 
-def facts_of(slices: Slices) -> dict[str, Any]:
-    """Returns what the checkpoint of the whole says beside its arrays."""
+def join_positions(slices: Slices) -> Position:
+    """Returns where the whole stands; a UsageError names a slice whose checkpoint is missing."""
     numbered = zip(slices.parts, slices.first_points, strict=True)
-    return {
-        "num_updates": slices.whole.config.num_updates,
-        "run_seconds": sum(part.training["run_seconds"] for part in slices.parts),
-        "diverged": [
-            {**one, "point": first + one["point"]}
-            for part, first in numbered
-            for one in part.training["diverged"]
-        ],
-        "evaluated_ends": slices.sound_part.training["evaluated_ends"],
-    }
+    diverged = [
+        NonFinite(**{**one, "point": first + one["point"]})
+        for part, first in numbered
+        for one in part.training["diverged"]
+    ]
+    state: Any = join_states(slices)  # Arrays by name, as they are saved.
+    return Position(
+        state,
+        slices.whole.config.num_updates,
+        run_seconds=sum(part.training["run_seconds"] for part in slices.parts),
+        diverged={one.point: one for one in diverged},
+        evaluated_ends=tuple(slices.sound_part.training["evaluated_ends"]),
+    )
 
 
 def join_absolute(slices: Slices) -> list[dict[str, Any] | None] | None:
@@ -139,16 +148,13 @@ def join_absolute(slices: Slices) -> list[dict[str, Any] | None] | None:
     return [{**of_seeds[0], "updates": updates, "per_seed": per_seed}]
 
 
-def join_states(slices: Slices, like: PyTree) -> Arrays:
-    """Returns the arrays ``[P, K, ...]`` of the whole's newest checkpoint, by name.
-
-    Args:
-        slices: of each of them the newest checkpoint is read.
-        like: shapes and dtypes of the whole's.
+def join_states(slices: Slices) -> Arrays:
+    """Returns the arrays ``[P, K, ...]`` of the slices' newest checkpoints, by name.
 
     Raises:
         UsageError: if one is missing or damaged.
     """
+    like = RunState.like(abstract_state(slices.whole), slices.whole)
     states = [_read_state(part, like, slices.whole.config.num_updates) for part in slices.parts]
     # One array after the other, so that there are never two of everything.
     return {
@@ -157,7 +163,7 @@ def join_states(slices: Slices, like: PyTree) -> Arrays:
     }
 
 
-def _read_state(part: Trained, like: PyTree, num_updates: int) -> Arrays:
+def _read_state(part: TrainedSlice, like: PyTree, num_updates: int) -> Arrays:
     lanes = part.lanes
     of_part = jax.tree.map(lambda x: jax.ShapeDtypeStruct((*lanes, *x.shape[2:]), x.dtype), like)
     restored = restore(part.directory, of_part)
@@ -169,22 +175,20 @@ def _read_state(part: Trained, like: PyTree, num_updates: int) -> Arrays:
     return to_host(restored.state)
 
 
-def save_state(slices: Slices, arrays: Arrays, like: PyTree, out: Path) -> None:
-    """Saves the checkpoint of the whole, and reads it back."""
-    facts = facts_of(slices)
-    left_out = {one["point"] for one in facts["diverged"]}
-    with Checkpoints(out) as checkpoints:
-        checkpoints.save(arrays, facts["num_updates"], facts, left_out)
-        if not checkpoints.wait():
-            raise UsageError("out: nothing can be saved there; make room, or choose another one")
-        checkpoints.read_back(like)
-
-
 def save_clusters(slices: Slices, out: Path) -> None:
-    """Leaves clusters.json if the slices have it: SEPS groups agents per seed, before training."""
+    """Leaves clusters.json if the slices have it: SEPS groups agents per seed, before training.
+
+    Raises:
+        UsageError: if slices of other points have grouped the agents of a seed otherwise.
+    """
     paths = [part.directory / grouping.FILE for part in slices.parts]
     if not paths[0].exists():
         return
     found = [read_json(path) for path in paths]
-    seeds = [seed for each in found for seed in each["seeds"]] if slices.axis else found[0]["seeds"]
-    write_json(out / grouping.FILE, {**found[0], "seeds": seeds})
+    if slices.axis:
+        seeds = [seed for each in found for seed in each["seeds"]]
+        write_json(out / grouping.FILE, {**found[0], "seeds": seeds})
+        return
+    for other, each in zip(slices.parts[1:], found[1:], strict=True):
+        compare(slices.parts[0], other, found[0], each)
+    write_json(out / grouping.FILE, found[0])

@@ -79,17 +79,22 @@ def describe_diverged(experiment: Experiment, one: NonFinite) -> str:
 def advice(experiment: Experiment, directory: Path) -> str:
     """Returns what can be done: only a coefficient of one value may change on resuming.
 
+    A slice of which that was changed would be none of the others' any more.
+
     What an active agent draws that has no legal action has no log-probability (`Learner.act`).
     """
     reads, swept = experiment.reads, experiment.swept
     names = [name for name in CALMING if name in reads and name not in swept]
+    calmer = f"anew with lower values of {' or '.join([*swept, *names])}"
+    if experiment.options.run.slice is not None:
+        return f"Join the slices if others have points left, or start all of them {calmer}. {MASKS}"
     if len(experiment.points) == 1:
         return (
             f"Lower {' or '.join(names)}: {command('run')} --resume {shown(directory)} with "
             f"another value of {'it' if len(names) == 1 else 'one'} goes on from that checkpoint. "
             f"{MASKS}"
         )
-    return f"Start anew with lower values of {' or '.join([*swept, *names])}. {MASKS}"
+    return f"Start {calmer}. {MASKS}"
 
 
 def is_finished(experiment: Experiment, directory: Path) -> bool:

@@ -1,19 +1,10 @@
-"""The slices of a run as an array of jobs: submitit hands them to SLURM, or to this machine.
-
-A job that has to make room is stopped, which saves where it stands, and goes on when it is started
-again: to the bit, as its line says ``--resume-or-start``.
-"""
+"""The slices of a run as an array of jobs: those that are neither finished nor trained now."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,112 +13,63 @@ from rich.console import Console
 from envs.options import parse_options
 from experiments.training.errors import UsageError, check_counts, shown, typed_names
 from experiments.training.folder.directory import check_is_empty, make_directory
+from experiments.training.folder.files import is_locked
+from experiments.training.folder.loggers import check_logs
+from experiments.training.jobs import hand_over, make_executor
 from experiments.training.naming import command
+from experiments.training.settings.experiment import Experiment
 from experiments.training.settings.options import Run
+from experiments.training.stopping import is_finished
 from oatrpo_jax.installation import ROOT, check_packages
 
 PARAMETERS = {"timeout_min": 24 * 60, "name": "oatrpo"}
 """What submitit is told unless ``--submit-option`` says otherwise; its own limit is minutes."""
 
-MAX_TIMEOUTS = 1000
-"""How often a job may run out of its time: each time it comes further, and three is its default."""
-
-PATIENCE = 20.0
-"""Seconds for a run to save and end: fewer than there are between the first signal and SIGKILL."""
-
-SUBMITIT_LOG = "SUBMITIT_LOG_LEVEL"
-"""Environment variable that says what submitit does to `logging`."""
-
-HEAR_INTERRUPTS_ALONE = """import os, sys
-from signal import *
-for each in (SIGTERM, SIGUSR1, SIGUSR2):
-    signal(each, SIG_IGN)
-signal(SIGINT, SIG_DFL)
-os.execvp(sys.argv[1], sys.argv[1:])"""
-"""Starts a program.  A scheduler may signal all processes of a job; submitit alone answers it."""
-
-OF_THE_ARRAY = frozenset({"submit", "submit_option", "out"})
-"""Options that stand on no job's line, or otherwise."""
-
-
-class Training:
-    """A command line as what submitit runs.  It is pickled by value: a job imports nothing of ours.
-
-    Attributes:
-        process: that runs it.
-    """
-
-    process: subprocess.Popen[bytes] | None = None
-
-    def __call__(self, line: Sequence[str]) -> None:
-        """Waits for the end of the program; raises unless it succeeds."""
-        self.process = subprocess.Popen([sys.executable, "-ISc", HEAR_INTERRUPTS_ALONE, *line])
-        try:
-            code = self.process.wait()
-        except BaseException:
-            self.process.kill()
-            raise
-        if code:
-            raise subprocess.CalledProcessError(code, line)
-
-    def checkpoint(self, line: Sequence[str]) -> Any:
-        """Stops the program, which saves where it stands, and returns what starts it again.
-
-        submitit calls it from a signal's handler, in the midst of `Popen.wait`, which has a lock.
-        """
-        from submitit.helpers import DelayedSubmission
-
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            if self.process is not None and self.process.returncode is None:
-                pid, end = self.process.pid, time.monotonic() + PATIENCE
-                os.kill(pid, signal.SIGINT)
-                look = os.WEXITED | os.WNOWAIT | os.WNOHANG
-                while os.waitid(os.P_PID, pid, look) is None and time.monotonic() < end:
-                    time.sleep(0.1)
-                os.kill(pid, signal.SIGKILL)
-        return DelayedSubmission(type(self)(), line)
+NOT_ON_A_JOBS_LINE = frozenset({"submit", "submit_option", "out"})
+"""Options of the line that submits which stand on no job's, or otherwise."""
 
 
 def submit(
     program: str,
     arguments: Sequence[str],
     run: Run,
-    check: Callable[[Sequence[str]], object],
+    check: Callable[[Sequence[str]], Experiment],
     console: Console,
 ) -> int:
-    """Submits a job for each slice, and says how they are joined; returns the exit code.
+    """Submits a job for each slice that needs one, says how they are joined; returns the exit code.
 
-    The same line submitted again goes on with what is not finished.
+    The same line submitted again goes on with what is neither finished nor running.
 
     Args:
         program: run or sweep.
         arguments: its command line, with ``--submit``.
         run: what that says.
-        check: raises a UsageError unless a slice's command line makes sense.
+        check: returns what a slice's command line describes; a UsageError says that it is nothing.
         console: where to say it.
 
     Raises:
         UsageError: if anything makes no sense; nothing is submitted then.
     """
     check_packages(("submitit",), "submit", "submit")
+    check_logs(run.log)
     out, count = _check(run)
     parameters = PARAMETERS | _parse(run.submit_option)
     with tempfile.TemporaryDirectory() as folder:
-        _make_executor(Path(folder), parameters)
-    check(slice_line(arguments, 0, count, out))
-    for number in range(count):
-        if (out / str(number) / "config.json").exists():
-            check(slice_line(arguments, number, count, out))
-        else:
-            check_is_empty(out / str(number))
-    logs = make_directory(out, "slices").absolute() / "logs"
-    executor = _make_executor(logs, parameters)
+        make_executor(Path(folder), parameters)
+    lines = [slice_line(arguments, number, count, out) for number in range(count)]
+    left_out = _check_slices(lines, out, check)
+    for number, reason in left_out.items():
+        console.print(f"slice {number}/{count} {reason}: no job", soft_wrap=True)
     start = [sys.executable, "-u", str(ROOT / "experiments" / f"{program}.py")]
-    lines = [[*start, *slice_line(arguments, number, count, out)] for number in range(count)]
-    jobs = _hand_over(executor, lines)
-    where = "SLURM" if executor.cluster == "slurm" else f"this machine ({executor.cluster})"
-    console.print(f"{count} jobs for {where}: {' '.join(jobs)}", soft_wrap=True)
-    console.print(f"logs: {logs}", soft_wrap=True)
+    if wanted := [[*start, *line] for number, line in enumerate(lines) if number not in left_out]:
+        logs = make_directory(out, "slices").absolute() / "logs"
+        executor = make_executor(logs, parameters)
+        jobs = hand_over(executor, wanted)
+        where = "SLURM" if executor.cluster == "slurm" else f"this machine ({executor.cluster})"
+        console.print(f"{len(jobs)} jobs for {where}: {' '.join(jobs)}", soft_wrap=True)
+        console.print(f"logs: {logs}", soft_wrap=True)
+    else:
+        console.print("Nothing is left to submit.")
     joining = f"{command('join')} {shown(out)}/[0-9]* --out {shown(out / 'joined')}"
     console.print(f"once they are done: {joining}", soft_wrap=True)
     return 0
@@ -140,7 +82,7 @@ def slice_line(arguments: Sequence[str], number: int, count: int, out: Path) -> 
     ['--env', 'maze', '--slice', '0/2']
     """
     own = ["--slice", f"{number}/{count}", "--out", str((out / str(number)).absolute())]
-    return [*_without(arguments, OF_THE_ARRAY), *own, "--resume-or-start"]
+    return [*_without(arguments, NOT_ON_A_JOBS_LINE), *own, "--resume-or-start"]
 
 
 def _without(arguments: Sequence[str], names: frozenset[str]) -> Iterator[str]:
@@ -151,6 +93,27 @@ def _without(arguments: Sequence[str], names: frozenset[str]) -> Iterator[str]:
             is_left_out = typed_names([token])[0] in names
         if not is_left_out:
             yield token
+
+
+def _check_slices(
+    lines: Sequence[Sequence[str]], out: Path, check: Callable[[Sequence[str]], Experiment]
+) -> dict[int, str]:
+    """Returns, by number, why slices need no job; a UsageError says why one cannot be trained.
+
+    Those that begin differ in nothing that is checked: the first of them stands for all.
+    """
+    left_out: dict[int, str] = {}
+    for number, line in enumerate(lines):
+        directory = out / str(number)
+        is_there = (directory / "config.json").exists()
+        if not is_there:
+            check_is_empty(directory)
+        experiment = check(line) if is_there or number == 0 else None
+        if is_locked(directory):
+            left_out[number] = "is being trained"
+        elif is_there and experiment is not None and is_finished(experiment, directory):
+            left_out[number] = "is finished"
+    return left_out
 
 
 def _check(run: Run) -> tuple[Path, int]:
@@ -172,48 +135,15 @@ def _check(run: Run) -> tuple[Path, int]:
 
 
 def _parse(assignments: Sequence[str]) -> dict[str, Any]:
+    """Returns the parameters; submitit itself would take a time in words, and fail in the jobs."""
     try:
-        return parse_options(assignments, "submit_option")
+        parameters = parse_options(assignments, "submit_option")
     except ValueError as error:
         raise UsageError(str(error)) from error
-
-
-def _make_executor(folder: Path, parameters: Mapping[str, Any]) -> Any:
-    """Returns what submits; a UsageError says which parameter it does not take."""
-    with _quiet_import():
-        import submitit
-
-    executor = submitit.AutoExecutor(
-        folder, slurm_max_num_timeout=MAX_TIMEOUTS, local_max_num_timeout=MAX_TIMEOUTS
-    )
-    try:
-        executor.update_parameters(**parameters)
-    except (NameError, TypeError, ValueError, AssertionError) as error:
-        raise UsageError(f"submit_option: {error}") from error
-    return executor
-
-
-@contextlib.contextmanager
-def _quiet_import() -> Iterator[None]:
-    """Keeps submitit from closing all handlers of `logging` when it is imported; jobs still log."""
-    before = os.environ.get(SUBMITIT_LOG)
-    os.environ[SUBMITIT_LOG] = "NOCONFIG"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[SUBMITIT_LOG]
-        else:
-            os.environ[SUBMITIT_LOG] = before
-
-
-def _hand_over(executor: Any, lines: Sequence[Sequence[str]]) -> list[str]:
-    """Returns the ids of the jobs of an array; a UsageError says why they are not taken."""
-    import cloudpickle
-    from submitit.core.utils import FailedJobError
-
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    try:
-        return [job.job_id for job in executor.map_array(Training(), lines)]
-    except FailedJobError as error:
-        raise UsageError(f"submit: the jobs were not taken: {error}") from error
+    for name, value in parameters.items():
+        if name.endswith(("time", "timeout_min")) and (type(value) is not int or value < 1):
+            raise UsageError(
+                f"submit_option: expected a whole number for {name}, got {value}; give timeout_min "
+                "in minutes"
+            )
+    return parameters

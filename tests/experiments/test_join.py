@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import evaluate, join, run, sweep
+from experiments import compare, evaluate, export, join, run, sweep
 from experiments.analysis.results import read_result
+from experiments.training import joining
 from experiments.training.folder.checkpoints import find_checkpoints
 from oatrpo_jax.checkpoint import to_host
-from tests.experiments.faults import damage
+from tests.experiments.faults import damage, lost_numbers
 from tests.experiments.made_up_runs import change_json
 from tests.experiments.trained_run import (
     STEPS,
@@ -120,28 +121,67 @@ def test_a_slice_is_a_run_that_ranks_its_own_points(slices: list[Path], whole: P
     assert evaluate.main([str(slices[1]), "--episodes", "2"]) == 0
 
 
-def test_a_joined_run_goes_on_like_the_whole(joined: Path, whole: Path, tmp_path):
-    longer = [shutil.copytree(each, tmp_path / each.parent.name) for each in (joined, whole)]
-    for each in longer:
-        assert run.main(["--resume", str(each), *steps(4)]) == 0
-    for name in FILES:
-        assert (longer[0] / name).read_bytes() == (longer[1] / name).read_bytes(), name
-    states = (to_host(read_checkpoint(each).state) for each in longer)
-    assert tree_equal(*states)
-    config = read_json(longer[0] / "config.json")
+@pytest.fixture(scope="module")
+def longer_whole(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sweep with an update more."""
+    out = shutil.copytree(whole, tmp_path_factory.mktemp("longer") / "run")
+    assert run.main(["--resume", str(out), *steps(4)]) == 0
+    return out
+
+
+def test_a_joined_run_goes_on_like_the_whole(joined: Path, longer_whole: Path, tmp_path):
+    longer = shutil.copytree(joined, tmp_path / "run")
+    assert run.main(["--resume", str(longer), *steps(4)]) == 0
+    assert_same(longer, longer_whole, [*FILES, "table.md"])
+    config = read_json(longer / "config.json")
     assert config["joined"] == read_json(joined / "config.json")["joined"]
 
 
 def test_a_slice_goes_on_alone_and_its_points_are_not_drawn_again(
-    slices: list[Path], tmp_path, monkeypatch
+    slices: list[Path], longer_whole: Path, tmp_path, monkeypatch
 ):
     parts = [shutil.copytree(each, tmp_path / each.name) for each in slices]
     monkeypatch.delattr("experiments.training.settings.search.search_points")
     for part in parts:
         assert run.main(["--resume", str(part), *steps(4)]) == 0
     assert join_all(parts, tmp_path / "run") == 0
+    assert_same(tmp_path / "run", longer_whole, [*FILES, "table.md"])
     assert read_json(tmp_path / "run" / "training.json")["evaluated_ends"] == [3, 4]
     assert read_result(tmp_path / "run").evaluation_log.updates.tolist() == [2, 3, 4]
+
+
+def test_a_point_that_diverged_in_a_slice_is_the_one_of_the_whole(slices: list[Path], tmp_path):
+    line = [*SEARCH, *LINE, *steps(3)]
+    with lost_numbers(2, 1, 0):
+        assert sweep.main([*line, "--out", str(tmp_path / "whole")]) == 0
+        argv = [*line, "--slice", "0/2", "--out", str(tmp_path / "0")]
+        assert sweep.main(argv) == 0
+    assert join_all([tmp_path / "0", slices[1]], tmp_path / "run") == 0
+    assert_same(tmp_path / "run", tmp_path / "whole", [*FILES, "table.md", "preset.json"])
+    assert read_result(tmp_path / "run").diverged == {1: 2}
+
+
+def test_a_join_that_was_killed_is_done_again(slices: list[Path], joined: Path, tmp_path):
+    out = tmp_path / "run"
+
+    def die(*_: Any) -> None:
+        (unfinished,) = out.glob(".joining-*")
+        shutil.copytree(unfinished, out / ".joining-killed")  # Which nothing tidies up.
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joining, "save_first", die)
+        assert join_all(slices, out) == 130
+    assert {path.name for path in out.iterdir()} == {".lock", ".joining-killed"}
+    assert join_all(slices, out) == 0
+    assert_same(out, joined)
+    assert {path.name for path in out.iterdir()} == {path.name for path in joined.iterdir()}
+
+
+def test_a_joined_run_is_compared_and_exported(joined: Path, tmp_path):
+    picture = tmp_path / "both.png"
+    assert compare.main([str(joined), "--out", str(picture)]) == 0 and picture.exists()
+    assert export.main([str(joined), "--out", str(tmp_path / "team.zip")]) == 0
 
 
 def test_a_joined_team_is_evaluated(joined: Path):
@@ -154,6 +194,7 @@ def test_a_joined_team_is_evaluated(joined: Path):
 def test_seeds_in_slices_are_the_whole_to_the_bit(tmp_path, capfd):
     whole = tmp_path / "whole"
     line = [*SMALL, "--seeds", "3", *EVALUATED, *steps(3)]
+    line += ["--actor-lr-end", "1e-5", "--num-epochs", "2"]  # A schedule, and a program of its own.
     assert run.main([*line, "--out", str(whole)]) == 0
     parts = train(tmp_path, 2, run, *line)
     assert join_all(parts, tmp_path / "run") == 0
@@ -166,7 +207,7 @@ def test_seeds_in_slices_are_the_whole_to_the_bit(tmp_path, capfd):
 
 
 @pytest.mark.thorough
-def test_groups_of_agents_are_joined_with_their_seeds(tmp_path):
+def test_groups_of_agents_are_joined_with_their_seeds(tmp_path, capfd):
     line = [*SMALL, "--seeds", "2", *steps(1), "--algorithm", "seps", "--grouping-epochs", "1"]
     line += ["--grouping-steps", "256"]
     for options in ((), ("--actor-lr", "1e-3", "1e-2")):
@@ -175,6 +216,12 @@ def test_groups_of_agents_are_joined_with_their_seeds(tmp_path):
         assert join_all(train(folder, 2, run, *line, *options), folder / "run") == 0
         told = [(folder / each / "clusters.json").read_bytes() for each in ("run", "whole")]
         assert told[0] == told[1]
+    # Slices of points have the same seeds, and so the same groups.
+    parts = [folder / "0", folder / "1"]
+    groups = read_json(parts[1] / "clusters.json")
+    groups["seeds"][0]["labels"] = ["other"]
+    change_json(parts[1] / "clusters.json", **groups)
+    assert "got seeds [{" in refused(parts, folder / "other", capfd)
 
 
 def test_a_slice_of_which_no_point_is_left_has_empty_cells(tmp_path, capfd):
@@ -183,6 +230,9 @@ def test_a_slice_of_which_no_point_is_left_has_empty_cells(tmp_path, capfd):
     for number, (part, code) in enumerate(zip(parts, (1, 0), strict=True)):
         argv = [*search, "--slice", f"{number}/2", "--out", str(part)]
         assert sweep.main(argv) == code
+    errors = capfd.readouterr().err
+    assert "Join the slices" in errors and "start all of them anew" in errors
+    assert "--resume" not in errors  # With other coefficients it would be none of these slices.
     assert join_all(parts, tmp_path / "run") == 0
     result = read_result(tmp_path / "run")
     assert result.is_complete and result.diverged == {0: 1}
@@ -198,6 +248,23 @@ def test_a_slice_of_which_no_point_is_left_has_empty_cells(tmp_path, capfd):
     change_json(parts[1] / "training.json", **read_json(parts[0] / "training.json"))
     errors = refused(parts, tmp_path / "lost", capfd)
     assert "no point of the run is left" in errors and "in update 1, seed 3" in errors
+
+
+def test_rows_that_a_lost_slice_had_are_not_replaced(slices: list[Path], tmp_path, capfd):
+    # All of slice 1 is lost in update 2: it has the rows of two updates, and no evaluation.
+    lost = shutil.copytree(slices[1], tmp_path / "lost")
+    one = {"point": 0, "update": 2, "seed": 3, "metric": "critic/loss"}
+    change_json(lost / "training.json", diverged=[one], num_updates=2, absolute=None)
+    logs = {name: (lost / name).read_bytes().splitlines(True) for name in FILES}
+    for name, kept in (("metrics.csv", 5), ("matrices.csv", 3), ("evaluation.csv", 1)):
+        (lost / name).write_bytes(b"".join(logs[name][:kept]))
+    assert join_all([slices[0], lost], tmp_path / "run") == 0
+    for name, kept, update in (("metrics.csv", 4, 2), ("matrices.csv", 2, 1)):
+        content = (lost / name).read_bytes()
+        (lost / name).write_bytes(b"".join(logs[name][:kept]))
+        errors = refused([slices[0], lost], tmp_path / "other", capfd)
+        assert f"{name}: slice 1/2" in errors and f"the rows of update {update}" in errors
+        (lost / name).write_bytes(content)
 
 
 def refused(directories: Sequence[Path], out: Path, capfd: Any) -> str:
@@ -218,7 +285,6 @@ def test_what_is_no_whole_set_of_slices_is_refused(slices, whole, tmp_path, capf
     cases = [
         ([], "got none"),
         ([second], "slice 0/2 is missing"),
-        ([first, second, second], "slice 1/2 in"),
         ([first, second, second], "is given twice, also in"),
         ([first, whole], "holds a run of its own; leave it out"),
         ([first, tmp_path / "nothing"], "holds no run"),
@@ -294,11 +360,16 @@ def test_a_directory_that_holds_files_is_refused(slices, tmp_path, capfd):
 
 def test_slices_of_other_machines_are_joined_with_a_warning(slices, joined, tmp_path, capfd):
     other = shutil.copytree(slices[1], tmp_path / "other")
-    changed(other, "config.json", "versions", "jax", value="0.4.1")
-    changed(other, "config.json", "device", "kind", value="abacus")
+    config = read_json(other / "config.json")
+    later = {"device": {**config["device"], "kind": "abacus"}, "mesh": {"lanes": 7, "envs": 2}}
+    later |= {"versions": {**config["versions"], "jax": "0.4.1"}, "git_commit": "abc"}
+    resumed = [{"after_update": 1, "changed": {}, **later}] * 2
+    changed(other, "config.json", "resumed", value=resumed)
     assert join_all([slices[0], other], tmp_path / "run") == 0
     errors = " ".join(capfd.readouterr().err.split())
-    assert "jax 0.10" in errors and ", 0.4.1" in errors and "kind cpu, abacus" in errors
+    for expected in ("jax 0.10", " and 0.4.1", "kind cpu and abacus", "devices for envs 1 and 2"):
+        assert errors.count(expected) == 1 and "rounded otherwise" in errors, errors
+    assert errors.count(" and abc") == 1 and "lanes" not in errors
     assert (tmp_path / "run" / "metrics.csv").read_bytes() == (joined / "metrics.csv").read_bytes()
 
 

@@ -8,17 +8,22 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import cloudpickle
 import pytest
 
 from experiments import join, run, sweep
-from experiments.training import submission
+from experiments.training import jobs, submission
 from experiments.training.folder.checkpoints import find_checkpoints
-from tests.experiments.trained_run import STEPS, TINY
+from experiments.training.folder.files import locked
+from oatrpo_jax.installation import ROOT
+from tests.experiments.trained_run import STEPS, TINY, contents, shared_programs
+
+submitit = pytest.importorskip("submitit")
+cloudpickle = pytest.importorskip("cloudpickle")
 
 LINE = [*TINY, "--seeds", "2", "--total-steps", str(2 * STEPS), "--log", "csv"]
 SEARCH = ["--search", "actor_lr=log:1e-4:1e-2", "--points", "3"]
@@ -30,10 +35,21 @@ BAD = {
     "a slice": (["--slice", "0/2"], "slice: expected without --submit"),
     "a run": (["--resume-or-start"], "resume_or_start: expected without --submit"),
     "no such parameter": (["--submit-option", "colour=red"], "need to be prefixed"),
+    "no GPUs here": (["--submit-option", "gpus_per_node=1"], "use --devices in one run"),
     "no such one of SLURM": (["--submit-option", "slurm_colour=1"], "Unknown argument 'colour'"),
-    "its type": (["--submit-option", "timeout_min=soon"], 'submit_option: Parameter "timeout_min"'),
+    "its type": (["--submit-option", "name=1"], 'submit_option: Parameter "name"'),
+    "a time in words": (["--submit-option", "slurm_time=4:00:00"], "got 4:00:00; give timeout_min"),
+    "half a minute": (["--submit-option", "timeout_min=0.5"], "whole number for timeout_min"),
     "no pair": (["--submit-option", "soon"], "submit_option: expected NAME=VALUE, got 'soon'"),
 }
+
+
+@pytest.fixture(autouse=True)
+def no_slurm(request: pytest.FixtureRequest, monkeypatch) -> None:
+    """Lets this machine be none of SLURM's, whatever it is."""
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    if "slurm" not in request.fixturenames:
+        monkeypatch.setattr(submitit.SlurmExecutor, "affinity", classmethod(lambda _: -1))
 
 
 @pytest.fixture
@@ -45,7 +61,7 @@ def submitted(monkeypatch) -> list[Any]:
         lines.extend(each)
         return [f"7_{number}" for number in range(len(each))]
 
-    monkeypatch.setattr(submission, "_hand_over", hand_over)
+    monkeypatch.setattr(submission, "hand_over", hand_over)
     return lines
 
 
@@ -76,12 +92,16 @@ def test_it_has_to_be_said_where_and_what_is_there_stays(submitted, tmp_path, mo
     assert not submitted and len(list(tmp_path.iterdir())) == 1
 
 
-def test_without_submitit_it_is_said_what_to_install(monkeypatch, tmp_path, capfd):
-    monkeypatch.setitem(sys.modules, "submitit", None)
-    monkeypatch.setattr("oatrpo_jax.installation.find_spec", lambda name: None)
-    argv = [*LINE, "--submit=2", "--out", str(tmp_path / "out")]
+@pytest.mark.parametrize(("package", "extra"), [("submitit", "submit"), ("wandb", "wandb")])
+def test_it_is_said_what_to_install(package, extra, submitted, monkeypatch, tmp_path, capfd):
+    def find(name: str) -> object:
+        return None if name == package else find_spec(name)
+
+    monkeypatch.setattr("oatrpo_jax.installation.find_spec", find)
+    argv = [*LINE[:-1], "wandb", "--submit=2", "--out", str(tmp_path / "out")]
     errors = refused(capfd, lambda: run.main(argv))
-    assert "the package submitit, which is not installed" in errors and "[submit]" in errors
+    assert f"the package {package}, which is not installed" in errors and f"[{extra}]" in errors
+    assert not submitted and not list(tmp_path.iterdir())
 
 
 def test_each_job_has_a_line_of_its_own_and_the_join_is_said(submitted, tmp_path, capfd):
@@ -99,26 +119,49 @@ def test_each_job_has_a_line_of_its_own_and_the_join_is_said(submitted, tmp_path
     )
 
 
+def test_what_is_finished_or_being_trained_gets_no_job(submitted, tmp_path, capfd):
+    out = tmp_path / "out"
+    argv = [*SEARCH, *LINE, "--submit", "3", "--out", str(out)]
+    with shared_programs():
+        assert sweep.main(submission.slice_line(argv, 0, 3, out)) == 0
+    before = contents(out)
+    (out / "1").mkdir()
+    with locked(out / "1"):
+        assert sweep.main(argv) == 0
+    (line,) = submitted
+    assert line[line.index("--slice") + 1] == "2/3"
+    text = capfd.readouterr().out
+    assert "slice 0/3 is finished: no job" in text and "slice 1/3 is being trained: no job" in text
+    submitted.clear()
+    with locked(out / "1"), shared_programs():
+        assert sweep.main(submission.slice_line(argv, 2, 3, out)) == 0
+        assert sweep.main(argv) == 0
+    assert not submitted and "Nothing is left to submit" in capfd.readouterr().out
+    assert before.items() <= contents(out).items()
+
+
 def test_a_job_needs_nothing_of_ours_to_be_imported():
-    jobs: list[Any] = []
-    executor = SimpleNamespace(map_array=lambda job, _: jobs.append(cloudpickle.dumps(job)) or [])
-    submission._hand_over(executor, [["true"]])
+    pickles: list[Any] = []
+    executor = SimpleNamespace(
+        map_array=lambda job, _: pickles.append(cloudpickle.dumps(job)) or []
+    )
+    jobs.hand_over(executor, [["true"]])
     code = "import sys, pickle; sys.modules['experiments'] = None\n"
     code += "pickle.loads(bytes.fromhex(sys.argv[1]))(['true'])"
-    subprocess.run([sys.executable, "-c", code, jobs[0].hex()], check=True)
+    subprocess.run([sys.executable, "-c", code, pickles[0].hex()], check=True)
 
 
 def test_a_job_fails_with_its_program():
     with pytest.raises(subprocess.CalledProcessError):
-        submission.Training()(["false"])
+        jobs.Training()(["false"])
 
 
 @pytest.mark.parametrize(
     ("trap", "ending"), [("", signal.SIGINT), ("trap '' INT; ", signal.SIGKILL)]
 )
 def test_a_job_that_makes_room_ends_its_program_and_is_the_same_again(trap, ending, monkeypatch):
-    monkeypatch.setattr(submission, "PATIENCE", 0.5)
-    line, job = ["sh", "-c", f"{trap}exec sleep 60"], submission.Training()
+    monkeypatch.setattr(jobs, "PATIENCE", 0.5)
+    line, job = ["sh", "-c", f"{trap}exec sleep 60"], jobs.Training()
     with ThreadPoolExecutor(1) as thread:
         end = thread.submit(job, line)
         process = wait_for(lambda: job.process)
@@ -127,6 +170,28 @@ def test_a_job_that_makes_room_ends_its_program_and_is_the_same_again(trap, endi
         assert isinstance(end.exception(), subprocess.CalledProcessError)
     assert process.returncode == -ending
     assert again.args == (line,) and again.function.process is None
+
+
+def test_a_job_of_slurm_that_is_told_to_end_saves_and_waits_for_its_end(tmp_path):
+    # What ends by itself in the time between SIGTERM and SIGKILL may not be queued again.
+    trap = f"trap 'echo saved > {tmp_path}/saved; exit 130' INT; echo ready; "
+    line = ["sh", "-c", f"{trap} while :; do sleep 0.1; done"]
+    code = f"from experiments.training.jobs import Training; Training()({line!r})"
+    job = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "SLURM_JOB_ID": "1", "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        assert job.stdout is not None and job.stdout.readline() == b"ready\n"
+        job.terminate()
+        wait_for((tmp_path / "saved").exists)
+        job.terminate()
+        with pytest.raises(subprocess.TimeoutExpired):
+            job.wait(0.5)
+    finally:
+        job.kill()
+        job.wait()
 
 
 def said(*command: str) -> list[str]:
@@ -146,15 +211,15 @@ def wait_for(condition: Callable[[], Any], seconds: float = 240) -> Any:
 def test_jobs_of_this_machine_go_on_after_a_preemption_and_join_to_the_bit(
     tmp_path, monkeypatch, capfd
 ):
-    jobs: list[Any] = []
-    hand_over = submission._hand_over
+    started: list[Any] = []
+    hand_over = submission.hand_over
 
     def watched(executor: Any, lines: Any) -> list[str]:
         map_array = executor.map_array
-        executor.map_array = lambda *each: jobs.extend(map_array(*each)) or jobs
+        executor.map_array = lambda *each: started.extend(map_array(*each)) or started
         return hand_over(executor, lines)
 
-    monkeypatch.setattr(submission, "_hand_over", watched)
+    monkeypatch.setattr(submission, "hand_over", watched)
     long = [*TINY, "--seeds", "2", "--total-steps", str(3000 * STEPS), "--log", "csv"]
     long += ["--search", "actor_lr=1e-3,1e-4", "--method", "grid"]
     out = tmp_path / "out"
@@ -162,12 +227,12 @@ def test_jobs_of_this_machine_go_on_after_a_preemption_and_join_to_the_bit(
     # submitit's local controller hears no signal for a preemption; its task, a child, does.
     first = out / "0" / "metrics.csv"
     wait_for(lambda: first.exists() and first.stat().st_size)
-    (task,) = said("pgrep", "-P", str(jobs[0]._process.pid))
+    (task,) = said("pgrep", "-P", str(started[0]._process.pid))
     os.kill(int(task), signal.SIGUSR2)
-    wait_for(lambda: all(job.done() for job in jobs))
-    logs = [job.stdout() or "" for job in jobs]
-    assert "Requeued job" in (jobs[0].stderr() or "") + logs[0] and "resuming" in logs[0], logs
-    assert [job.result() for job in jobs] == [None, None]
+    wait_for(lambda: all(job.done() for job in started))
+    logs = [job.stdout() or "" for job in started]
+    assert "Requeued job" in (started[0].stderr() or "") + logs[0] and "resuming" in logs[0], logs
+    assert [job.result() for job in started] == [None, None]
     assert join.main([str(out / "0"), str(out / "1"), "--out", str(out / "joined")]) == 0
     assert sweep.main([*long, "--out", str(tmp_path / "whole")]) == 0
     for name in ("metrics.csv", "matrices.csv", "table.md"):
@@ -176,8 +241,7 @@ def test_jobs_of_this_machine_go_on_after_a_preemption_and_join_to_the_bit(
     assert find_checkpoints(out / "joined").keys() == {3000}
     # The same line once more has nothing left to do.
     assert sweep.main([*long, "--submit", "2", "--out", str(out)]) == 0
-    wait_for(lambda: all(job.done() for job in jobs))
-    assert all("Nothing is left to do" in (job.stdout() or "") for job in jobs[2:])
+    assert len(started) == 2 and "Nothing is left to submit" in capfd.readouterr().out
 
 
 @pytest.fixture

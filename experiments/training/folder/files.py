@@ -60,6 +60,18 @@ def replace_bytes(path: Path, content: bytes) -> None:
         raise
 
 
+def is_locked(directory: Path) -> bool:
+    """Returns whether a process is in a directory, see `locked`; changes nothing."""
+    if not (path := directory / LOCK).exists():
+        return False
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Keeps other processes out of a directory; the system unlocks it when this one dies.

@@ -128,12 +128,12 @@ def compare_versions(config: Mapping[str, Any]) -> None:
     Raises:
         UsageError: if oatrpo_jax itself differs: what its arrays mean may have changed.
     """
-    differ = [*_differences(config.get("versions"), versions())]
+    differ = [*differences(config.get("versions"), versions())]
     if ours := [difference for difference in differ if difference.startswith("oatrpo_jax ")]:
         raise UsageError(
             f"resume: the run began with {ours[0]}; install the version that it began with"
         )
-    differ += _differences(config.get("device"), device())
+    differ += differences(config.get("device"), device())
     _warn(differ)
 
 
@@ -147,9 +147,13 @@ def compare_meshes(config: Mapping[str, Any], mesh: Mapping[str, int]) -> None:
         mesh: numbers of devices by axis now.
     """
     before = [config, *config.get("resumed", [])][-1].get("mesh") or {LANES: 1, ENVS: 1}
-    deciding = {ENVS} if device()["platform"] == "cpu" else {LANES, ENVS}
-    now = {axis: mesh[axis] for axis in deciding}
-    _warn(f"devices for {text}" for text in _differences(before, now))
+    now = {axis: mesh[axis] for axis in deciding_axes(device()["platform"])}
+    _warn(f"devices for {text}" for text in differences(before, now))
+
+
+def deciding_axes(platform: str) -> tuple[str, ...]:
+    """Returns the axes of a mesh whose numbers of devices decide how numbers are rounded."""
+    return (ENVS,) if platform == "cpu" else (LANES, ENVS)
 
 
 def _warn(differences: Iterable[str]) -> None:
@@ -161,9 +165,10 @@ def _warn(differences: Iterable[str]) -> None:
         )
 
 
-def _differences(before: Any, now: Mapping[str, Any]) -> Iterable[str]:
+def differences(before: Any, now: Mapping[str, Any], joint: str = ", now ") -> Iterable[str]:
+    """Yields in words which of the values known before are others now."""
     known = before if isinstance(before, dict) else {}
-    return (f"{k} {known[k]}, now {v}" for k, v in now.items() if known.get(k, v) != v)
+    return (f"{k} {known[k]}{joint}{v}" for k, v in now.items() if known.get(k, v) != v)
 
 
 def _whole(options: Options) -> dict[str, Any]:

@@ -78,9 +78,10 @@ class Run:
         resume_or_start: go on with the run in --out DIR if there is one, and else start it there,
             so that a job that is started again needs no other line
         submit: train so many slices, each as a job that submitit hands to SLURM, or to this machine
-            where there is none; a job that is preempted or out of time is queued again, and goes on
+            where there is none; a job that is out of time, or that SLURM preempts and requeues,
+            goes on; slices that are finished, or being trained, get none
         submit_option: parameters of submitit, such as timeout_min=60 slurm_partition=gpu
-            gpus_per_node=1; a wrong name lists all
+            gpus_per_node=1; a wrong name lists those of every cluster
         lenient: warn of options that the algorithm does not read, in place of refusing them
         dry_run: say how large the run is, and what memory its program needs; train nothing
         compilation_cache: keep compiled programs, 1 GB at most, in the user's cache folder

@@ -6,10 +6,8 @@ Nothing is changed there.  `experiments.training.joining` makes one run of them.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from experiments.training.settings.resumption import CHANGEABLE
 from experiments.training.settings.slices import Slice, parse_slice
 from experiments.training.stopping import is_finished
 
-OF_ONE = frozenset(
+OF_ONE_SLICE = frozenset(
     {*OF_PROCESS, "points", "seeds", "total_steps_asked", "resumed"}
     | {"run", "config", "hyperparameters"}
 )
@@ -33,41 +31,31 @@ OF_ONE = frozenset(
 MAY_DIFFER = CHANGEABLE - {"schedule_steps", "env_devices"} | {"slice"}
 """Options of a run in which slices may differ: none changes what an update computes."""
 
-Facts = Callable[["Trained"], dict[str, Any]]
-"""(slice) -> what it says, by name."""
-
 MAX_SHOWN = 80
 """Characters of a value that are shown at most."""
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedSlice:
     """A slice that was trained.
 
     Attributes:
         directory: where it lies.
         config: config.json.
         training: training.json; empty where there is none, as the slice is not finished.
+        slice: which one it is.
+        lanes: (P, K), how many points and seeds it has.
+        is_lost: whether it stopped early, as all of its points diverged.
+        settings: what has to be the same in config.json of all slices, by name.
     """
 
     directory: Path
     config: Mapping[str, Any]
     training: Mapping[str, Any]
-
-    @functools.cached_property
-    def slice(self) -> Slice:
-        """Which one it is."""
-        return parse_slice(self.config["run"]["slice"])
-
-    @property
-    def lanes(self) -> tuple[int, int]:
-        """(P, K): how many points and seeds it has."""
-        return len(self.config["points"]), len(self.config["seeds"])
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether it stopped early, as all of its points diverged."""
-        return len(self.training.get("diverged", ())) == len(self.config["points"])
+    slice: Slice
+    lanes: tuple[int, int]
+    is_lost: bool
+    settings: Mapping[str, Any]
 
     def __str__(self) -> str:
         """Returns its name for people."""
@@ -83,7 +71,7 @@ class Slices:
         whole: the experiment that they are parts of.
     """
 
-    parts: tuple[Trained, ...]
+    parts: tuple[TrainedSlice, ...]
     whole: Experiment
 
     @property
@@ -92,7 +80,7 @@ class Slices:
         return int(len(self.whole.points) == 1)
 
     @property
-    def sound_part(self) -> Trained:
+    def sound_part(self) -> TrainedSlice:
         """A slice of which all updates were done."""
         return next(part for part in self.parts if not part.is_lost)
 
@@ -107,8 +95,6 @@ class Slices:
 def read_slices(directories: Sequence[Path]) -> Slices:
     """Returns the slices in these directories, which may be named in any order.
 
-    Says on stderr where they ran with other versions, or on other devices.
-
     Raises:
         UsageError: if they are not the finished slices of one run, each once, saying what to do.
     """
@@ -116,7 +102,7 @@ def read_slices(directories: Sequence[Path]) -> Slices:
         raise UsageError("slices: expected the directories of all slices of a run, got none")
     parts = [_read(directory) for directory in directories]
     for other in parts[1:]:
-        _compare(parts[0], other, _settings)
+        compare(parts[0], other, parts[0].settings, other.settings)
     parts.sort(key=lambda part: part.slice)
     _check_all_are_there(parts)
     options = stored_options(parts[0].directory)
@@ -125,11 +111,10 @@ def read_slices(directories: Sequence[Path]) -> Slices:
     _check_finished(parts, whole)
     slices = Slices(tuple(parts), whole)
     _check_ends(slices)
-    _warn_of_differences(parts)
     return slices
 
 
-def _read(directory: Path) -> Trained:
+def _read(directory: Path) -> TrainedSlice:
     """Returns what lies in a directory; a UsageError says that it is no slice."""
     config, path = read_config(directory), directory / "training.json"
     try:
@@ -138,40 +123,39 @@ def _read(directory: Path) -> Trained:
                 f"slices: expected directories of runs with --slice, got {directory}, which holds "
                 "a run of its own; leave it out"
             )
-        part = Trained(directory, config, read_json(path) if path.exists() else {})
-        _ = part.slice, part.lanes, part.is_lost, _settings(part), config["whole"]["points"]
+        training = read_json(path) if path.exists() else {}
+        part = parse_slice(config["run"]["slice"])
+        lanes = len(config["points"]), len(config["seeds"])
+        is_lost = len(training.get("diverged", ())) == lanes[0]
+        settings = _settings(config, part.count)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UsageError(
             f"slices: {directory} holds no run that can be read ({error!r}); train it again"
         ) from error
-    return part
+    return TrainedSlice(directory, config, training, part, lanes, is_lost, settings)
 
 
-def _settings(part: Trained) -> dict[str, Any]:
+def _settings(config: Mapping[str, Any], num_slices: int) -> dict[str, Any]:
     """Returns what has to be the same in config.json of all slices, by name."""
-    config = part.config
     resumed = config.get("resumed", ())
     return {
         "oatrpo_jax": config["versions"].get("oatrpo_jax"),
-        "the number of slices": part.slice.count,
+        "the number of slices": num_slices,
         **{name: value for name, value in config["run"].items() if name not in MAY_DIFFER},
         **{name: value for name, value in config["config"].items() if name != "num_updates"},
         **config["hyperparameters"],
-        **{name: value for name, value in config.items() if name not in OF_ONE},
+        **{name: value for name, value in config.items() if name not in OF_ONE_SLICE},
+        "whole": config["whole"],  # Which all have to have.
         "what changed on the way": [
             (one["after_update"], one["changed"]) for one in resumed if one["changed"]
         ],
     }
 
 
-def _ends(part: Trained) -> dict[str, Any]:
-    """Returns what has to be the same in training.json of all slices that are sound, by name."""
-    return {"evaluated_ends": part.training.get("evaluated_ends", [])}
-
-
-def _compare(one: Trained, other: Trained, facts: Facts) -> None:
-    """Raises a UsageError that names the first fact in which two slices differ, and both values."""
-    first, second = facts(one), facts(other)
+def compare(
+    one: TrainedSlice, other: TrainedSlice, first: Mapping[str, Any], second: Mapping[str, Any]
+) -> None:
+    """Raises a UsageError that names what differs first of two slices' facts, and both values."""
     for name in [*first, *(second.keys() - first.keys())]:
         if (here := first.get(name)) != (there := second.get(name)):
             raise UsageError(
@@ -186,7 +170,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
-def _check_all_are_there(parts: Sequence[Trained]) -> None:
+def _check_all_are_there(parts: Sequence[TrainedSlice]) -> None:
     """Raises a UsageError that names the slices that are given twice, or missing."""
     for one, other in itertools.pairwise(parts):
         if one.slice == other.slice:
@@ -202,7 +186,7 @@ def _check_all_are_there(parts: Sequence[Trained]) -> None:
         )
 
 
-def _check_finished(parts: Sequence[Trained], whole: Experiment) -> None:
+def _check_finished(parts: Sequence[TrainedSlice], whole: Experiment) -> None:
     """Raises a UsageError that says how those go on that are not finished."""
     late = [
         f"{part} goes on by {command('run')} --resume {shown(part.directory)}"
@@ -226,25 +210,7 @@ def _check_ends(slices: Slices) -> None:
             "coefficients"
         )
     for other in sound[1:]:
-        _compare(sound[0], other, _ends)
-
-
-def _warn_of_differences(parts: Sequence[Trained]) -> None:
-    """Says on stderr in which versions, devices or commits slices differ."""
-    first = parts[0]
-    for name in ("versions", "device", "git_commit", "mesh"):
-        differ = [part for part in parts if part.config.get(name) != first.config.get(name)]
-        if differ:
-            print(
-                f"Warning: {name} of {first} and {differ[0]} differ: "
-                f"{_differences(first.config.get(name), differ[0].config.get(name))}. On other "
-                "hardware or with other packages numbers may be rounded otherwise.",
-                file=sys.stderr,
-            )
-
-
-def _differences(one: Any, other: Any) -> str:
-    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
-        return f"{one}, {other}"
-    names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
-    return "; ".join(f"{name} {one.get(name)}, {other.get(name)}" for name in names)
+        of_both = (
+            {"evaluated_ends": each.training["evaluated_ends"]} for each in (sound[0], other)
+        )
+        compare(sound[0], other, *of_both)
