@@ -41,7 +41,11 @@ class Options:
 
     slices: Annotated[
         Positional[tuple[Path, ...]],
-        arg(metavar="DIR [DIR ...]", help="directories of all slices, each of them finished"),
+        arg(
+            metavar="DIR [DIR ...]",
+            help="directories of all slices, each of them finished",
+            help_behavior_hint="(required)",
+        ),
     ]
     out: Annotated[Path, arg(metavar="DIR", help="new or empty directory for the whole run")]
 
