@@ -26,8 +26,8 @@ from experiments.training.settings.arguments import (
     Point,
     RunDirectory,
     SpreadSeeds,
+    registry,
 )
-from experiments.training.settings.whole_numbers import registry
 from experiments.training.surroundings import check_file, prepare, start_jax
 
 if TYPE_CHECKING:

@@ -26,8 +26,7 @@ from experiments.analysis.paper import figures
 from experiments.analysis.paper.budgets import check_budget
 from experiments.training.errors import UsageError, check_counts, exit_code_of
 from experiments.training.naming import command
-from experiments.training.settings.arguments import SpreadSeeds
-from experiments.training.settings.whole_numbers import registry
+from experiments.training.settings.arguments import SpreadSeeds, registry
 from experiments.training.surroundings import check_file, prepare, start_jax_elsewhere
 
 

@@ -24,9 +24,8 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 from experiments.training.errors import UsageError, check_once, exit_code_of
 from experiments.training.naming import command
 from experiments.training.processes import together
-from experiments.training.settings.command_line import parse
-from experiments.training.settings.resumption import changes_in_words
-from experiments.training.settings.whole_numbers import registry
+from experiments.training.settings.arguments import registry
+from experiments.training.settings.command_line import changes_in_words, parse
 from experiments.training.surroundings import prepare, start_jax
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from experiments.analysis.results import Result
 from experiments.training.settings.defaults import get_preset
-from experiments.training.settings.labels import value_texts
+from experiments.training.settings.points import value_texts
 from oatrpo_jax.algorithms import ALGORITHMS
 from oatrpo_jax.config import Config
 from oatrpo_jax.hyperparams import ENDS, Hyperparams

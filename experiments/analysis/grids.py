@@ -10,7 +10,7 @@ from experiments.analysis.colours import REST, SOLID, STYLES, Look, in_order, lo
 from experiments.analysis.curves import Entries
 from experiments.analysis.results import Result
 from experiments.analysis.summary import best_first
-from experiments.training.settings.labels import value_texts
+from experiments.training.settings.points import value_texts
 
 NUM_BEST = 5
 """How many points of a search have a colour and a name; the others are grey."""

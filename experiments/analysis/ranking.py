@@ -18,8 +18,8 @@ from experiments.analysis.tables import Rows, markdown, print_table
 from experiments.training.errors import shown
 from experiments.training.folder.files import replace_bytes, write_json
 from experiments.training.naming import command
-from experiments.training.settings.documents import OF_A_PRESET
-from experiments.training.settings.labels import value_texts
+from experiments.training.settings.points import value_texts
+from experiments.training.settings.stored import OF_A_PRESET
 
 SHOWN = ("return", "success", "length")
 

@@ -22,7 +22,7 @@ from experiments.analysis.statistics import (
 )
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import read_json
-from experiments.training.settings.labels import name_points
+from experiments.training.settings.points import name_points
 
 LOGS = ("metrics", "matrices", "evaluation")
 

@@ -29,9 +29,9 @@ from experiments.training.settings.config_file import (
     describe_resumption,
     in_common,
 )
-from experiments.training.settings.documents import read_config
 from experiments.training.settings.experiment import Experiment, build
 from experiments.training.settings.options import Options
+from experiments.training.settings.stored import read_config
 from experiments.training.signals import StopRequest, stop_on_signals
 from experiments.training.stopping import Ending, explain, is_finished, say_stopped
 

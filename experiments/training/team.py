@@ -24,8 +24,8 @@ from experiments.training.playing import (
     warn_of_cut_off,
 )
 from experiments.training.program import abstract_state
-from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import Experiment, build
+from experiments.training.settings.stored import stored_options
 from experiments.training.surroundings import Devices
 from oatrpo_jax import run_folder
 from oatrpo_jax.export import with_actors

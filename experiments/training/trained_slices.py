@@ -15,11 +15,11 @@ from typing import Any
 from experiments.training.errors import UsageError, shown
 from experiments.training.folder.files import read_json
 from experiments.training.naming import command
+from experiments.training.settings.command_line import CHANGEABLE
 from experiments.training.settings.config_file import OF_PROCESS
-from experiments.training.settings.documents import read_config, stored_options
 from experiments.training.settings.experiment import Experiment, build
-from experiments.training.settings.resumption import CHANGEABLE
-from experiments.training.settings.slices import Slice, parse_slice
+from experiments.training.settings.points import Slice, parse_slice
+from experiments.training.settings.stored import read_config, stored_options
 from experiments.training.stopping import is_finished
 
 OF_ONE_SLICE = frozenset(

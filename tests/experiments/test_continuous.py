@@ -26,8 +26,8 @@ from experiments.training.places import Place, check_sizes
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment
 from experiments.training.settings.defaults import PRESETS, Preset, get_preset
-from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import build
+from experiments.training.settings.stored import stored_options
 from experiments.training.team import Team, load_team, play_episode
 from oatrpo_jax.checkpoint import to_host
 from oatrpo_jax.keys import Purpose

@@ -14,8 +14,8 @@ from experiments.training.folder.directory import default_directory
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment
 from experiments.training.settings.defaults import get_preset
-from experiments.training.settings.documents import read_preset, stored_options
 from experiments.training.settings.experiment import build
+from experiments.training.settings.stored import read_preset, stored_options
 from experiments.training.team import load_team, save_replay
 from tests.experiments.trained_run import LANES, TINY, make_trained_run
 

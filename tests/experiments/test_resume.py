@@ -19,8 +19,8 @@ from experiments.training.folder.files import LOCK, locked, write_json
 from experiments.training.folder.metrics import as_text
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment, describe_resumption
-from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import build
+from experiments.training.settings.stored import stored_options
 from experiments.training.team import load_team
 from oatrpo_jax.checkpoint import to_host
 from oatrpo_jax.hyperparams import ENDS

@@ -20,8 +20,8 @@ from experiments.training.loop import RunState
 from experiments.training.program import abstract_state, make_keys
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment
-from experiments.training.settings.documents import stored_options
 from experiments.training.settings.experiment import Experiment, build
+from experiments.training.settings.stored import stored_options
 from oatrpo_jax.checkpoint import save_checkpoint, to_host
 from oatrpo_jax.learner import LearnerState
 from oatrpo_jax.train import TrainState

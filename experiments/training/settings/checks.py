@@ -1,9 +1,12 @@
-"""Options of a run that make no sense, whatever it trains: a UsageError says what to change."""
+"""Options that make no sense, or that nothing reads: a UsageError says what to change."""
 
 from __future__ import annotations
 
+import dataclasses
+import sys
+
 from experiments.training.errors import UsageError, check_counts
-from experiments.training.settings.options import Options, Run
+from experiments.training.settings.options import COEFFICIENTS, PROGRAM, Options, Run
 from oatrpo_jax.config import Config
 
 MAX_SEED = 2**31 - 1
@@ -69,3 +72,48 @@ def check_evaluation(options: Options, num_updates: int) -> None:
     for name in ("eval_episodes", "eval_max_steps"):
         if name in options.given and not run.eval_every:
             raise UsageError(f"{name}: expected only with --eval-every, got it without")
+
+
+def without_unread_matrix(options: Options) -> Options:
+    """Returns the options without a reuse matrix that is not read, if that is allowed."""
+    run = options.run
+    if not run.lenient or run.reuse_matrix is None or run.algorithm == "fixed":
+        return options
+    print(
+        f"Warning: reuse_matrix is not read by {run.algorithm}, and changes nothing",
+        file=sys.stderr,
+    )
+    return options.having({"reuse_matrix": None})
+
+
+def without_unread(options: Options, name: str, reads: frozenset[str]) -> Options:
+    """Returns the options without coefficients that the algorithm does not read.
+
+    Args:
+        options: what is asked for.
+        name: the algorithm's.
+        reads: what it reads with these settings, in this environment.
+
+    Raises:
+        UsageError: if such an option was given, unless that is allowed; if one is searched, always.
+    """
+    searched = options.searched
+    ignored = unread(reads, options.given | searched)
+    if not ignored:
+        return options
+    verb, them = ("is", "it") if len(ignored) == 1 else ("are", "them")
+    problem = (
+        f"{', '.join(ignored)} {verb} not read by {name} with these settings in this environment"
+    )
+    if searched & set(ignored) or not options.run.lenient:
+        listed = ", ".join(sorted(reads - {"num_updates"}))
+        lenient = "" if searched else ", or let --lenient warn of that"
+        raise UsageError(f"{problem}; it reads {listed}. Leave {them} out{lenient}.")
+    print(f"Warning: {problem}, and changes nothing", file=sys.stderr)
+    defaults = {each: COEFFICIENTS[each].default for each in ignored if each in COEFFICIENTS}
+    return dataclasses.replace(options.having(defaults), given=options.given.difference(ignored))
+
+
+def unread(reads: frozenset[str], given: frozenset[str]) -> list[str]:
+    """Returns those of the options given that are settings or coefficients and not read."""
+    return sorted(given & ({*PROGRAM, *COEFFICIENTS} - reads))

@@ -7,7 +7,7 @@ stands on the command line: each layer counts more than those before it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -16,21 +16,25 @@ import tyro
 from tyro.conf import OmitArgPrefixes
 
 from envs.choices import check_choice
+from envs.importing import absolute
 from experiments.training.errors import UsageError, typed_names
 from experiments.training.naming import command
-from experiments.training.settings.defaults import CONTINUOUS, AlgorithmName, Preset, get_preset
-from experiments.training.settings.documents import read_preset, stored_options
-from experiments.training.settings.offered import make_registry, shown_names
-from experiments.training.settings.options import (
-    Coefficients,
-    Layer,
-    Options,
-    Program,
-    Run,
-    Settings,
-)
-from experiments.training.settings.resumption import check_changes, left_out, of_a_run
-from experiments.training.settings.spelling import check_known
+from experiments.training.settings.arguments import registry
+from experiments.training.settings.checks import unread
+from experiments.training.settings.defaults import CONTINUOUS, AlgorithmName, get_preset
+from experiments.training.settings.options import COEFFICIENTS, OF_THE_PROCESS, Options, Run
+from experiments.training.settings.parsing import as_declared, check_known
+from experiments.training.settings.stored import read_config, read_preset, stored_options
+
+CHANGEABLE = OF_THE_PROCESS - {"out", "preset"} | {
+    "total_steps",
+    "schedule_steps",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "env_devices",
+    "log",
+}
+"""Options that change nothing about the updates already done."""
 
 DESCRIPTION = """Train a team of agents; every seed and every setting of the grid in one program.
 
@@ -78,24 +82,28 @@ def parse(argv: Sequence[str], others: Sequence[str] = ()) -> Options:
         UsageError: if there is no such option or algorithm, or if a preset or a stored run cannot
             be read, or cannot go on as asked.
     """
-    typed = typed_names(argv)
-    given = frozenset(typed)
-    meanings = _meanings() | dict.fromkeys(others, "")
-    check_known([name for name in typed if name != "help"], meanings)
+    given = frozenset(typed_names(argv))
+    check_known(typed_names(argv), others)
     choice, _ = tyro.cli(
         _Choice, prog=command("run"), args=list(argv), add_help=False, return_unknown_args=True
     )
     if choice.algorithm is not None:
         _check_algorithm(choice.algorithm)
     directory = _directory_to_resume(choice)
+    below = _defaults(choice, given) if directory is None else stored_options(directory)
+    options = dataclasses.replace(_typed_over(below, argv), given=given, argv=tuple(argv))
     if directory is None:
-        defaults = _defaults(choice, given)
-        settings = _typed_over(Settings(**_groups(defaults)), argv)
-        return dataclasses.replace(defaults, **_groups(settings), given=given, argv=tuple(argv))
-    stored = stored_options(directory)
-    settings = of_a_run(directory, _typed_over(Settings(**_groups(stored)), argv))
-    check_changes(stored, settings, directory, left_out(directory, settings.run, given))
-    return dataclasses.replace(stored, **_groups(settings), given=given, argv=tuple(argv))
+        return options
+    options = options.having(
+        {
+            "resume": directory,
+            "resume_or_start": False,
+            "out": None if choice.resume_or_start else options.run.out,
+            "env": absolute(options.run.env),
+        }
+    )
+    check_changes(below, options, directory)
+    return options
 
 
 def _directory_to_resume(choice: _Choice) -> Path | None:
@@ -115,13 +123,6 @@ def _directory_to_resume(choice: _Choice) -> Path | None:
     return choice.out if (choice.out / "config.json").exists() else None
 
 
-def _meanings() -> dict[str, str]:
-    """Returns what each option is for, by name."""
-    declared = (*Program.declared(), *Coefficients.declared())
-    of_run = {each.name: "" for each in dataclasses.fields(Run)}
-    return of_run | {each.name: each.metadata["doc"] for each in declared}
-
-
 def _check_algorithm(name: str) -> None:
     """Raises a UsageError with the nearest names unless there is an algorithm of that name."""
     try:
@@ -130,55 +131,83 @@ def _check_algorithm(name: str) -> None:
         raise UsageError(str(error)) from error
 
 
-def _groups(settings: Settings) -> dict[str, Any]:
-    return {each.name: getattr(settings, each.name) for each in dataclasses.fields(Settings)}
-
-
 def _defaults(choice: _Choice, given: frozenset[str]) -> Options:
     """Returns the layers below the command line of a new run, on which the given options stand."""
-    of_file = Layer() if choice.preset is None else read_preset(choice.preset, choice.env)
-    chosen = Run(
-        **{name: of_file.run[name] for name in ("env", "algorithm") if name in of_file.run}
-    )
-    env, algorithm = choice.env or chosen.env, choice.algorithm or chosen.algorithm
+    of_file = {} if choice.preset is None else read_preset(choice.preset, choice.env)
+    run = Run()
+    env = choice.env or of_file.get("env", run.env)
+    algorithm = choice.algorithm or of_file.get("algorithm", run.algorithm)
     preset = get_preset(env, algorithm)
-    of_env = _layer_of(preset)._replace(run={"total_steps": preset.total_steps})
-    of_choice = Layer({"env": env, "algorithm": algorithm})
-    settings = Settings().with_layer(of_env).with_layer(of_file).with_layer(of_choice)
-    of_continuous, stated = _layer_of(CONTINUOUS), {*of_file.program, *of_file.coefficients, *given}
-    open_yet = Layer(
-        program=_without(of_continuous.program, stated),
-        coefficients=_without(of_continuous.coefficients, stated),
-    )
-    return Options(**_groups(settings), where_continuous=open_yet)
+    of_env = {"total_steps": preset.total_steps, **preset.config, **preset.hyperparams}
+    chosen = {**of_env, **of_file, "env": env, "algorithm": algorithm}
+    continuous = {**CONTINUOUS.config, **CONTINUOUS.hyperparams}
+    open_yet = {k: v for k, v in continuous.items() if k not in {*of_file, *given}}
+    return Options(where_continuous=open_yet).having(chosen)
 
 
-def _layer_of(preset: Preset) -> Layer:
-    coefficients = {
-        name: () if value is None else (value,) for name, value in preset.hyperparams.items()
-    }
-    return Layer(program=preset.config, coefficients=coefficients)
-
-
-def _without(values: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name not in names}
-
-
-def _typed_over(defaults: Settings, argv: Sequence[str]) -> Settings:
-    """Returns the defaults with what was typed in their place; shows help and exits if asked."""
+def _typed_over(below: Options, argv: Sequence[str]) -> Options:
+    """Returns the options with what was typed in their place; shows help and exits if asked."""
+    declared = as_declared(below, argv)
     try:
-        settings = tyro.cli(
-            Settings,
-            default=defaults,
+        read = tyro.cli(
+            type(declared),
+            default=declared,
             prog=command("run"),
             description=DESCRIPTION,
             args=list(argv),
             config=(OmitArgPrefixes,),
-            registry=make_registry(shown_names(defaults.run.algorithm, argv)),
+            registry=registry(),
         )
     except SystemExit as exit_:
         if not exit_.code:
             print(EXAMPLES.format(run=command("run")))
         raise
     # All that a preset says is in the other options.
-    return dataclasses.replace(settings, run=dataclasses.replace(settings.run, preset=None))
+    read = {**vars(read.run), **vars(read.program), **vars(read.coefficients), "preset": None}
+    return below.having(read)
+
+
+def check_changes(stored: Options, options: Options, directory: Path) -> None:
+    """Raises a UsageError if an option of a stored run differs that must not, naming it.
+
+    A coefficient that has one value may get another one, for the updates to come.  What
+    ``--lenient`` has left out is not stored.
+    """
+    run, ignored = options.run, set[str]()
+    if run.lenient:
+        reads = frozenset(read_config(directory).get("reads", ()))
+        ignored = {*unread(reads, options.given)}
+        ignored |= {"reuse_matrix"} if run.algorithm != "fixed" else set()
+    before, after = stored.by_name(), options.by_name()
+    wrong = [
+        name
+        for name, value in after.items()
+        if value != before[name]
+        and name not in CHANGEABLE
+        and name not in ignored
+        and not (name in COEFFICIENTS and len(value) == len(before[name]) == 1)
+    ]
+    if wrong:
+        raise UsageError(
+            f"resume: the run in {directory} cannot go on with other settings: "
+            f"{changes_in_words(wrong, before, after)}. Leave "
+            f"{'it' if len(wrong) == 1 else 'them'} out, or start a new run with --out"
+        )
+
+
+def changes_in_words(
+    names: Sequence[str], before: Mapping[str, Any], after: Mapping[str, Any]
+) -> str:
+    """Returns what each of the names was, and what it is to be.
+
+    >>> changes_in_words(["points"], {"points": (1, 2)}, {"points": 3})
+    'points was 1 2, got 3'
+    """
+    return "; ".join(
+        f"{name} was {_as_typed(before.get(name))}, got {_as_typed(after[name])}" for name in names
+    )
+
+
+def _as_typed(value: Any) -> str:
+    is_list = isinstance(value, tuple | list)
+    return (" ".join(map(str, value)) or "not given") if is_list else str(value)

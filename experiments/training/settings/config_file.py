@@ -20,8 +20,8 @@ from experiments.training.errors import UsageError
 from experiments.training.folder.files import json_bytes
 from experiments.training.settings.checks import seed_numbers
 from experiments.training.settings.experiment import Experiment
-from experiments.training.settings.grid import make_points
 from experiments.training.settings.options import OF_THE_PROCESS, Options, Run
+from experiments.training.settings.points import make_points
 from experiments.training.settings.reuse_matrix import reuse_rows
 from oatrpo_jax.devices import ENVS, LANES
 from oatrpo_jax.env_spec import EnvSpec

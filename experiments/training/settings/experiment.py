@@ -18,13 +18,12 @@ from experiments.training.settings.checks import (
     check_saving,
     check_submission,
     seed_numbers,
+    without_unread,
+    without_unread_matrix,
 )
-from experiments.training.settings.grid import Point, make_points
-from experiments.training.settings.labels import name_points
 from experiments.training.settings.options import Options
-from experiments.training.settings.reading import without_unread, without_unread_matrix
+from experiments.training.settings.points import Point, cut, make_points, name_points
 from experiments.training.settings.reuse_matrix import parse_reuse
-from experiments.training.settings.slices import cut
 from oatrpo_jax.algorithms import Algorithm, fixed_algorithm, get_algorithm
 from oatrpo_jax.config import Config
 from oatrpo_jax.hyperparams import ENDS, Hyperparams
@@ -134,7 +133,7 @@ def _build(options: Options) -> Experiment:
     algorithm = make_algorithm(run.algorithm, run.reuse_matrix, run.env, env.agent_types)
     is_continuous = acts_continuously(env)
     if is_continuous:
-        options = options.with_layer(options.where_continuous)
+        options = options.having(options.where_continuous)
         config = make_config(options.program, run.total_steps)
     reads = algorithm.reads(config, is_continuous)
     options = without_unread(options, algorithm.name, reads)
@@ -211,5 +210,4 @@ def _with_schedule_steps(options: Options, config: Config, reads: Collection[str
             f"schedule_steps: expected from one update of {config.steps_per_update} steps to "
             f"{MAX_COUNT} of them, got {steps} steps"
         )
-    run = dataclasses.replace(run, schedule_steps=steps if has_end else 0)
-    return dataclasses.replace(options, run=run)
+    return options.having({"schedule_steps": steps if has_end else 0})

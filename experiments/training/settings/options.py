@@ -1,4 +1,4 @@
-"""What may be set, as declared types: what a run is, its program, and its coefficients."""
+"""What may be set, by name: of a run, of its program, and its coefficients."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
 from tyro.conf import arg
 
@@ -129,90 +129,67 @@ class Run:
         return self.devices, "devices"
 
 
-class Program(dict[str, Any]):
-    """By name, the fields of `Config` but ``num_updates``."""
+PROGRAM = {each.name: each for each in dataclasses.fields(Config) if each.name != "num_updates"}
+"""The fields of `Config`, but for the number of updates, which follows."""
 
-    @classmethod
-    def declared(cls) -> tuple[dataclasses.Field[Any], ...]:
-        """Returns the fields of `Config`, but for the number of updates, which follows."""
-        return tuple(each for each in dataclasses.fields(Config) if each.name != "num_updates")
-
-
-class Coefficients(dict[str, tuple[float, ...]]):
-    """By name, one or several values of each field of `Hyperparams`; none of a constant's end."""
-
-    @classmethod
-    def declared(cls) -> tuple[dataclasses.Field[Any], ...]:
-        """Returns the fields of `Hyperparams`, but for the updates of schedules: see `Run`."""
-        fields = dataclasses.fields(Hyperparams)
-        return tuple(each for each in fields if each.name != "schedule_updates")
+COEFFICIENTS = {
+    each.name: each for each in dataclasses.fields(Hyperparams) if each.name != "schedule_updates"
+}
+"""The fields of `Hyperparams`, but for the updates of schedules, which follow."""
 
 
-class Layer(NamedTuple):
-    """Some settings by name, in the groups of `Settings`."""
-
-    run: Mapping[str, Any] = {}
-    program: Mapping[str, Any] = {}
-    coefficients: Mapping[str, tuple[float, ...]] = {}
-
-
-def _default_values(default: Any) -> tuple[float, ...]:
-    return () if default is None else (float(default),)
+def _several(value: Any) -> tuple[float, ...]:
+    """Returns a coefficient's values: one, several, or none where a constant has no end."""
+    if value is None:
+        return ()
+    return value if isinstance(value, tuple) else (float(value),)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Everything that can be set, by group; the library's defaults unless said otherwise.
+class Options:
+    """What is asked for, nothing checked yet; the library's defaults unless said otherwise.
 
     Attributes:
-        run: What to run, and where to leave it.
-        program: Shapes and structure: one value each.
-        coefficients: Several values each make a grid: product x seeds.
-    """
-
-    run: Run = field(default_factory=Run)
-    program: Program = field(
-        default_factory=lambda: Program({f.name: f.default for f in Program.declared()})
-    )
-    coefficients: Coefficients = field(
-        default_factory=lambda: Coefficients(
-            {f.name: _default_values(f.default) for f in Coefficients.declared()}
-        )
-    )
-
-    def with_layer(self, layer: Layer) -> Self:
-        """Returns the settings with those of a layer in their place."""
-        return dataclasses.replace(
-            self,
-            run=dataclasses.replace(self.run, **layer.run),
-            program=Program({**self.program, **layer.program}),
-            coefficients=Coefficients({**self.coefficients, **layer.coefficients}),
-        )
-
-    def by_name(self) -> dict[str, Any]:
-        """Returns every setting by name, whatever its group."""
-        run = {each.name: getattr(self.run, each.name) for each in dataclasses.fields(Run)}
-        return run | self.program | self.coefficients
-
-
-@dataclass(frozen=True)
-class Options(Settings):
-    """What is asked for, nothing checked yet.
-
-    Attributes:
+        run: what to run, and where to leave it.
+        program: by name, the fields of `Config`.
+        coefficients: by name, several values of each field of `Hyperparams` make a grid.
         given: names of the options that stood on the command line.
         argv: the command line.
         sweep: how the grid points were found, if they are no product of lists.
         points: those points then, each a value by the name of what is searched.
-        where_continuous: what the defaults are if it turns out that the environment's actions are
+        where_continuous: by name, what holds if it turns out that the environment's actions are
             continuous; nothing of which the command line, a preset file or a stored run says more.
     """
 
+    run: Run = field(default_factory=Run)
+    program: Mapping[str, Any] = field(
+        default_factory=lambda: {name: each.default for name, each in PROGRAM.items()}
+    )
+    coefficients: Mapping[str, tuple[float, ...]] = field(
+        default_factory=lambda: {k: _several(each.default) for k, each in COEFFICIENTS.items()}
+    )
     given: frozenset[str] = frozenset()
     argv: tuple[str, ...] = ()
     sweep: Mapping[str, Any] | None = None
     points: tuple[dict[str, float], ...] = ()
-    where_continuous: Layer = field(default_factory=Layer)
+    where_continuous: Mapping[str, Any] = field(default_factory=dict)
+
+    def having(self, values: Mapping[str, Any]) -> Self:
+        """Returns the options with values, by name, in place of theirs."""
+        run, program, coefficients = (
+            {name: value for name, value in values.items() if name in known}
+            for known in (self.run.__dict__, PROGRAM, COEFFICIENTS)
+        )
+        return dataclasses.replace(
+            self,
+            run=dataclasses.replace(self.run, **run),
+            program={**self.program, **program},
+            coefficients={**self.coefficients, **{k: _several(v) for k, v in coefficients.items()}},
+        )
+
+    def by_name(self) -> dict[str, Any]:
+        """Returns every value by name."""
+        return {**self.run.__dict__, **self.program, **self.coefficients}
 
     @property
     def searched(self) -> frozenset[str]:

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from experiments.training.errors import UsageError
-from experiments.training.settings.options import Coefficients
-from experiments.training.settings.spelling import nearest
+from experiments.training.settings.options import COEFFICIENTS
+from experiments.training.settings.parsing import nearest
 from oatrpo_jax.hints import did_you_mean
 
 MAX_POINTS = 1024
@@ -135,7 +135,7 @@ def parse_search(text: str) -> tuple[str, Space]:
     """Returns a coefficient's name and its range, or the list of its values."""
     typed, equals, space = text.partition("=")
     name = typed.replace("-", "_")
-    known = {field.name: field.metadata["doc"] for field in Coefficients.declared()}
+    known = {name: each.metadata["doc"] for name, each in COEFFICIENTS.items()}
     if not equals:
         raise UsageError(f"search: expected {SYNTAX}, got {text!r}")
     if name not in known:

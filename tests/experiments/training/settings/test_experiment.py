@@ -10,6 +10,7 @@ import pytest
 
 from experiments.training.errors import UsageError, typed_names
 from experiments.training.folder.metrics import INDEX_COLUMNS, flatten
+from experiments.training.settings.checks import unread
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.defaults import AlgorithmName, get_preset
 from experiments.training.settings.experiment import (
@@ -17,8 +18,7 @@ from experiments.training.settings.experiment import (
     build,
     make_config,
 )
-from experiments.training.settings.grid import grid_points
-from experiments.training.settings.reading import unread
+from experiments.training.settings.points import grid_points
 from experiments.training.settings.reuse_matrix import named_matrix
 from oatrpo_jax.algorithms import get_algorithm
 from oatrpo_jax.config import Config

@@ -14,13 +14,11 @@ import typeguard
 import envs
 from experiments.training.errors import UsageError
 from experiments.training.settings.options import (
+    COEFFICIENTS,
     OF_THE_PROCESS,
-    Coefficients,
-    Layer,
+    PROGRAM,
     Options,
-    Program,
     Run,
-    Settings,
 )
 from oatrpo_jax import run_folder
 from oatrpo_jax.config import Config
@@ -52,15 +50,14 @@ def stored_options(directory: Path) -> Options:
     content = read_config(directory)
     try:
         program = {k: v for k, v in content["config"].items() if k != "num_updates"}
-        settings = Settings().with_layer(
-            typed_layer(content["run"], program, content["hyperparameters"])
+        options = Options().having(
+            typed_values(content["run"], program, content["hyperparameters"])
         )
-        _find_environment(settings.run.env, content.get("environment_source"))
-        options = Options(settings.run, settings.program, settings.coefficients)
+        _find_environment(options.run.env, content.get("environment_source"))
         if content.get("sweep") is None:
             return options
         points = (
-            typed_layer({}, {}, {name: point[name] for name in content["swept"]}).coefficients
+            typed_values({}, {}, {name: point[name] for name in content["swept"]})
             for point in content.get("whole", content)["points"]
         )
         return dataclasses.replace(
@@ -96,8 +93,8 @@ def _find_environment(name: str, source: dict[str, str] | None) -> None:
         print(f"Warning: {changed}; nothing else was compared.", file=sys.stderr)
 
 
-def read_preset(path: Path, env: str | None = None) -> Layer:
-    """Returns the settings of a preset file.
+def read_preset(path: Path, env: str | None = None) -> dict[str, Any]:
+    """Returns the settings of a preset file, by name.
 
     Args:
         path: the file.
@@ -120,30 +117,25 @@ def read_preset(path: Path, env: str | None = None) -> Layer:
                 raise ValueError(f"expected {name} to be an object, got {group!r}")
         if unknown := sorted(content.keys() - set(OF_A_PRESET)):
             raise ValueError(_not_a_setting(unknown, OF_A_PRESET))
-        return typed_layer(content, program, coefficients)
+        return typed_values(content, program, coefficients)
     except ValueError as error:
         raise UsageError(f"preset: {path}: {error}") from error
 
 
-def typed_layer(
+def typed_values(
     run: Mapping[str, Any], program: Mapping[str, Any], coefficients: Mapping[str, Any]
-) -> Layer:
-    """Returns settings that JSON holds, in the types of Python.
+) -> dict[str, Any]:
+    """Returns settings that JSON holds, by name, in the types of Python.
 
     Raises:
         ValueError: if there is no setting of a name, or a value is not of its type.
     """
     of_run = [each.name for each in dataclasses.fields(Run) if each.name not in OF_THE_PROCESS]
-    of_program = [each.name for each in Program.declared()]
-    of_coefficients = [each.name for each in Coefficients.declared()]
-    for group, known in ((run, of_run), (program, of_program), (coefficients, of_coefficients)):
+    for group, known in ((run, of_run), (program, PROGRAM), (coefficients, COEFFICIENTS)):
         if unknown := sorted(group.keys() - set(known)):
             raise ValueError(_not_a_setting(unknown, known))
-    return Layer(
-        _typed(run, get_type_hints(Run)),
-        _typed(program, get_type_hints(Config)),
-        {name: _numbers(name, value) for name, value in coefficients.items()},
-    )
+    numbers = {name: _numbers(name, value) for name, value in coefficients.items()}
+    return _typed({**run, **program}, get_type_hints(Run) | get_type_hints(Config)) | numbers
 
 
 def _typed(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str, Any]:
