@@ -13,15 +13,13 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 
     sys.exit(start("run"))
 
-from experiments.training.errors import UsageError, check_once, exit_code_of
-from experiments.training.naming import command
-from experiments.training.processes import together
+from experiments.training.errors import UsageError
+from experiments.training.launch import launch
 from experiments.training.settings.command_line import parse
-from experiments.training.surroundings import prepare, start_jax
+from experiments.training.settings.options import Options
 
 if TYPE_CHECKING:
     from experiments.training.folder.loggers import OnChunk
-    from experiments.training.settings.options import Options
 
 
 def main(argv: Sequence[str] | None = None, on_chunk: OnChunk | None = None) -> int:
@@ -33,27 +31,11 @@ def main(argv: Sequence[str] | None = None, on_chunk: OnChunk | None = None) -> 
             about once a second and after each evaluation.
     """
     arguments = sys.argv[1:] if argv is None else argv
-    advice, program = "--resume goes on from there.", command("run")
-
-    def start() -> int:
-        options = read(arguments)
-        if options.run.submit is not None:
-            return submit(options)
-        return together(lambda own: train(own, on_chunk), options, arguments)
-
-    return exit_code_of(start, program, advice)
-
-
-def read(arguments: Sequence[str]) -> Options:
-    """Returns what a command line asks for; shows help or a usage error and exits if need be."""
-    prepare()
-    check_once(arguments, command("run"))
-    return parse(arguments)
+    return launch("run", arguments, parse, lambda options: train(options, on_chunk))
 
 
 def train(options: Options, on_chunk: OnChunk | None = None) -> int:
     """Trains what the options ask for, or says how large it is; returns the exit code."""
-    start_jax(*options.run.devices_asked)
     # Slow to import; help and mistakes that tyro finds do not wait for them.
     from experiments.analysis.finish import finish
     from experiments.training import process
@@ -61,19 +43,6 @@ def train(options: Options, on_chunk: OnChunk | None = None) -> int:
     if options.run.dry_run:
         return describe_size(options)
     return process.run(options, finish, on_chunk)
-
-
-def submit(options: Options) -> int:
-    """Submits a job for each slice of a run; returns the exit code."""
-    from experiments.training import submission
-    from experiments.training.console import make_console
-    from experiments.training.settings.experiment import Experiment, build
-
-    def check(line: Sequence[str]) -> Experiment:
-        start_jax()
-        return build(read(line))
-
-    return submission.submit("run", options.argv, options.run, check, make_console())
 
 
 def describe_size(options: Options) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -76,9 +76,9 @@ class ProgressLine:
         if self._task is not None:
             self._progress.stop()
 
-    def show(self, metrics: Mapping[str, np.ndarray], done: int) -> None:
-        """Shows where the run stands after ``done`` updates, the last of which gave the metrics."""
-        total = self._experiment.config.num_updates
+    def show(self, metrics: Mapping[str, np.ndarray], updates: Sequence[int]) -> None:
+        """Shows where the run stands after these updates, whose metrics are ``[U, P, K, ...]``."""
+        done, total = updates[-1], self._experiment.config.num_updates
         self._look_at(metrics)
         line = self._line(done, total)
         if self._task is not None:

@@ -12,18 +12,18 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from experiments.training import grouping
 from experiments.training.console import status
 from experiments.training.errors import UsageError
+from experiments.training.folder import clusters
 from experiments.training.folder.checkpoints import Checkpoints, restore
 from experiments.training.folder.directory import check_is_empty, check_out, make_directory
 from experiments.training.folder.files import locked, read_json, write_json
 from experiments.training.joined_logs import join_log, logs_of
-from experiments.training.loop import Position, RunState, save_first
+from experiments.training.loop import save_first
+from experiments.training.position import NonFinite, Position, RunState
 from experiments.training.program import abstract_state
 from experiments.training.settings.config_file import OF_PROCESS
 from experiments.training.slice_surroundings import warn_of_differences
-from experiments.training.stopping import NonFinite
 from experiments.training.trained_slices import Slices, TrainedSlice, compare, read_slices
 from oatrpo_jax.checkpoint import Arrays, to_host
 from oatrpo_jax.types import PyTree
@@ -77,7 +77,7 @@ def build(slices: Slices, position: Position, folder: Path, console: Console) ->
     for name, rows in logs_of(slices).items():
         with status(console, f"joining {name} ..."):
             join_log(slices, name, rows, folder)
-    save_clusters(slices, folder)
+    join_clusters(slices, folder)
     with status(console, "saving the checkpoint ..."), Checkpoints(folder) as checkpoints:
         save_first(position, checkpoints)
     write_json(folder / "config.json", describe_whole(slices))
@@ -175,20 +175,20 @@ def _read_state(part: TrainedSlice, like: PyTree, num_updates: int) -> Arrays:
     return to_host(restored.state)
 
 
-def save_clusters(slices: Slices, out: Path) -> None:
+def join_clusters(slices: Slices, out: Path) -> None:
     """Leaves clusters.json if the slices have it: SEPS groups agents per seed, before training.
 
     Raises:
         UsageError: if slices of other points have grouped the agents of a seed otherwise.
     """
-    paths = [part.directory / grouping.FILE for part in slices.parts]
+    paths = [part.directory / clusters.FILE for part in slices.parts]
     if not paths[0].exists():
         return
     found = [read_json(path) for path in paths]
     if slices.axis:
         seeds = [seed for each in found for seed in each["seeds"]]
-        write_json(out / grouping.FILE, {**found[0], "seeds": seeds})
+        write_json(out / clusters.FILE, {**found[0], "seeds": seeds})
         return
     for other, each in zip(slices.parts[1:], found[1:], strict=True):
         compare(slices.parts[0], other, found[0], each)
-    write_json(out / grouping.FILE, found[0])
+    write_json(out / clusters.FILE, found[0])

@@ -1,175 +1,231 @@
-"""The training loop: chunks of updates, between which the host logs, evaluates and saves."""
+"""The training of a run: chunks of updates, between which the host logs, evaluates and saves."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import jax
+from rich.console import Console
 
+from experiments.training import program
 from experiments.training.chunks import Chunk, Device
-from experiments.training.console import ProgressLine
+from experiments.training.console import ProgressLine, status
 from experiments.training.errors import UsageError
-from experiments.training.evaluation import Best, Evaluator, no_best
-from experiments.training.folder.checkpoints import Checkpoints, Restored
-from experiments.training.folder.loggers import OnChunk
-from experiments.training.folder.metrics import Log
+from experiments.training.evaluation import Evaluator, no_best
+from experiments.training.folder.checkpoints import Checkpoints, Restored, restore, set_aside
+from experiments.training.folder.clusters import save_clusters
+from experiments.training.folder.files import write_json
+from experiments.training.folder.loggers import OnChunk, open_loggers
+from experiments.training.folder.metrics import Log, Rows, make_logs
+from experiments.training.position import Position, RunState, find_diverged
 from experiments.training.processes import agree_to_stop
-from experiments.training.program import Program
+from experiments.training.program import Program, Traced
 from experiments.training.settings.experiment import Experiment
 from experiments.training.signals import StopRequest
-from experiments.training.stopping import NonFinite, find_diverged
-from oatrpo_jax.train import TrainState
+from experiments.training.stopping import explain, say_stopped
+
+Finish = Callable[[Path, Console], Mapping[str, Any]]
+"""(directory, console) -> summary.json: what is made of a run's files once training has ended."""
 
 
-class RunState(NamedTuple):
-    """What a checkpoint holds; arrays have leading axes ``[P, K]``.
-
-    Attributes:
-        train: the state of training.
-        best: the policies that did best when evaluated; None where nothing is evaluated.
-    """
-
-    train: TrainState
-    best: Best | None
-
-    @classmethod
-    def like(cls, train: TrainState, experiment: Experiment) -> RunState:
-        """Returns the shapes and dtypes of a run's state, given those of its training."""
-        is_evaluated = experiment.options.run.eval_every > 0
-        return cls(train, jax.eval_shape(no_best, train.learner) if is_evaluated else None)
-
-
-@dataclass
-class Position:
-    """Where a run stands, as of the last update after which the host held its state.
+class Training:
+    """A run as this process trains it; the directory is its own while it does.
 
     Attributes:
-        state: of the run.
-        num_updates: updates done.
-        run_seconds: what they took, in all processes together.
-        diverged: by grid point, the first number that was not finite.
-        evaluated_ends: updates that were evaluated as the last ones, until more were asked for.
+        position: where it stands, as soon as it has begun.
     """
 
-    state: RunState
-    num_updates: int
-    run_seconds: float
-    diverged: dict[int, NonFinite]
-    evaluated_ends: tuple[int, ...] = ()
+    position: Position
 
-    @classmethod
-    def of(cls, restored: Restored) -> Position:
-        """Returns where a run stood when it saved that checkpoint."""
-        about = restored.about
-        diverged = {one["point"]: NonFinite(**one) for one in about.get("diverged", ())}
-        seconds = float(about.get("run_seconds", 0.0))
-        ends = tuple(about.get("evaluated_ends", ()))
-        return cls(restored.state, restored.num_updates, seconds, diverged, ends)
+    def __init__(
+        self,
+        experiment: Experiment,
+        traced: Traced,
+        directory: Path,
+        console: Console,
+        on_chunk: OnChunk | None,
+    ) -> None:
+        """Opens nothing yet."""
+        run = experiment.options.run
+        self.experiment, self.traced = experiment, traced
+        self.directory, self.console, self.on_chunk = directory, console, on_chunk
+        rows = Rows(len(experiment.points), experiment.seeds, experiment.config.steps_per_update)
+        self.logs = make_logs(directory, rows, traced.metrics, experiment.matrix_every)
+        self.evaluator = Evaluator(experiment, traced, directory)
+        self.checkpoints = Checkpoints(directory, run.keep_checkpoints, run.checkpoint_every)
 
-    def facts(self) -> dict[str, Any]:
-        """Returns what a checkpoint says beside its arrays."""
-        diverged = [one._asdict() for one in self.diverged.values()]
-        return {
-            "num_updates": self.num_updates,
-            "run_seconds": self.run_seconds,
-            "diverged": diverged,
-            "evaluated_ends": list(self.evaluated_ends),
-        }
+    def find_checkpoint(self) -> Restored | None:
+        """Returns the newest checkpoint that can be loaded, or None; changes nothing.
 
+        Raises:
+            UsageError: if there is none, if a log does not reach that far, or is not the one that
+                would be written, or if more updates are done than are wanted.
+        """
+        restored = restore(self.directory, RunState.like(self.traced.state, self.experiment))
+        if restored is None:
+            if any(log.path.exists() and log.path.stat().st_size for log in self.logs):
+                raise UsageError(
+                    f"resume: {self.directory} has metrics but no checkpoint to go on from; "
+                    "nothing was changed. Start anew with --out"
+                )
+            return None
+        done, config = restored.num_updates, self.experiment.config
+        if done > config.num_updates:
+            raise UsageError(
+                f"total_steps: {done * config.steps_per_update} steps are done already, got "
+                f"{self.experiment.total_steps}; ask for more than that"
+            )
+        self.evaluator.evaluated_ends = Position.of(restored).evaluated_ends
+        for log in self._all_logs():
+            log.size_of(done)
+        return restored
 
-@dataclass(frozen=True)
-class Instruments:
-    """What records a run while it goes on."""
+    def execute(
+        self,
+        restored: Restored | None,
+        config: Mapping[str, Any],
+        stop: StopRequest,
+        finish: Finish,
+    ) -> int:
+        """Trains from a checkpoint on, or from the beginning; returns the exit code.
 
-    logs: Sequence[Log]
-    loggers: Sequence[OnChunk]
-    checkpoints: Checkpoints
-    evaluator: Evaluator
-    line: ProgressLine
+        Args:
+            restored: the checkpoint.
+            config: what config.json says as soon as a first update can be done, and not before.
+            stop: asks for an early end.
+            finish: makes something of the run's files once training has ended.
+        """
+        with self.checkpoints:
+            with status(self.console, "compiling ..."):
+                compiled = program.compile_program(self.traced)
+                self.evaluator.compile()
+            if restored is None:
+                self.position = self._first_position(compiled)
+                save_first(self.position, self.checkpoints)
+            else:
+                self.position = Position.of(restored)
+                self.position.state = self.traced.placement.spread(self.position.state)
+            if agree_to_stop(stop):
+                say_stopped(stop, "no update was done in", self.directory)
+                return stop.exit_code
+            self._take_up(restored, config)
+            first = self.position.num_updates + 1
+            opened = open_loggers(self.experiment, self.directory, first, self.on_chunk)
+            with opened as loggers, ProgressLine(self.experiment, self.console, first - 1) as line:
+                self.train(compiled, stop, loggers, line)
+            is_saved = self.checkpoints.wait()
+        self._leave(compiled.compile_seconds + self.evaluator.compile_seconds)
+        summary = finish(self.directory, self.console)
+        # A sweep in which no point has a score has failed.
+        has_failed = summary.get("best_score", 0.0) is None
+        code = explain(self.experiment, self.position, is_saved, stop, self.directory)
+        return code or int(has_failed)
 
-    def record(self, chunk: Chunk) -> None:
-        """Logs and shows what a chunk did."""
-        for log in self.logs:
-            log.append(chunk.metrics, chunk.updates)
-        for write in self.loggers:
-            write(chunk.metrics, chunk.updates)
-        self.line.show(chunk.metrics, chunk.updates[-1])
+    def _all_logs(self) -> tuple[Log, ...]:
+        return (*self.logs, *self.evaluator.logs)
 
-    def evaluate(self, position: Position) -> None:
-        """Evaluates where a run stands, and keeps the best policies there."""
-        state, update = position.state, position.num_updates
+    def _first_position(self, compiled: Program) -> Position:
+        """Returns the beginning, and leaves how agents were grouped if they are."""
+        with status(self.console, "making the first state ..."):
+            state, grouping = compiled.init()
+        if grouping is not None:
+            save_clusters(self.experiment, grouping, self.directory, self.console)
+        best = no_best(state.learner) if self.evaluator.every else None
+        return Position(RunState(state, best), 0, 0.0, {})
+
+    def _take_up(self, restored: Restored | None, config: Mapping[str, Any]) -> None:
+        """Makes the folder that of the run as it now goes on: what is of later updates, goes.
+
+        config.json first: what it asks for tells that training.json is of before.
+        """
+        write_json(self.directory / "config.json", config)
+        (self.directory / "training.json").unlink(missing_ok=True)
+        if restored is None:
+            return
+        for log in self._all_logs():
+            log.cut(log.size_of(restored.num_updates))
+        set_aside(restored.passed_over)
+
+    def train(
+        self, compiled: Program, stop: StopRequest, loggers: tuple[OnChunk, ...], line: ProgressLine
+    ) -> None:
+        """Does all updates, or as many as it can.
+
+        The device does the next chunk while the last one is logged, unless the host needs the
+        state: to evaluate, to save, or as the last one.  The position moves with those states
+        alone.
+
+        A grid point that diverged goes on unheeded; training stops when no sound one is left.
+        """
+        position, last = self.position, self.experiment.config.num_updates
+        checkpoints, evaluator = self.checkpoints, self.evaluator
+        began = time.perf_counter() - position.run_seconds
+        every = [number for number in (checkpoints.every, evaluator.every) if number]
+        with Device(compiled, position.num_updates, last, every) as device:
+            if not agree_to_stop(stop):
+                device.start(position.state.train)
+            while (chunk := device.wait()) is not None:
+                is_stopping = agree_to_stop(stop)
+                chunk = self._note_diverged(chunk)
+                update, has_lost = chunk.updates[-1], position.is_lost(self.experiment)
+                is_due = evaluator.is_due(update) or checkpoints.is_due(update)
+                is_held = is_due or update == last or has_lost or is_stopping
+                if not is_held:
+                    device.start(chunk.state)
+                for write in (*(log.append for log in self.logs), *loggers, line.show):
+                    write(chunk.metrics, chunk.updates)
+                if not is_held:
+                    continue
+                position.state = position.state._replace(train=chunk.state)
+                position.num_updates = update
+                if evaluator.is_due(update) and not has_lost:
+                    self._evaluate(loggers)
+                    is_stopping = agree_to_stop(stop)
+                position.run_seconds = time.perf_counter() - began
+                if has_lost or is_stopping:
+                    break
+                if checkpoints.is_due(update):
+                    save(position, checkpoints)
+                device.start(chunk.state)
+        if not position.is_lost(self.experiment):
+            save(position, checkpoints)
+
+    def _note_diverged(self, chunk: Chunk) -> Chunk:
+        """Notes which points diverged; returns the chunk without updates after the last sound."""
+        position, seeds = self.position, self.experiment.seeds
+        new = find_diverged(
+            chunk.metrics, chunk.first_update, seeds, known=position.diverged.keys()
+        )
+        position.diverged |= new
+        if position.is_lost(self.experiment):
+            return chunk.until(max(one.update for one in new.values()))
+        return chunk
+
+    def _evaluate(self, loggers: tuple[OnChunk, ...]) -> None:
+        """Evaluates where the run stands, and keeps the best policies there."""
+        state, update = self.position.state, self.position.num_updates
         best, metrics = self.evaluator.play(state.train.learner, state.best, update)
-        position.state = state._replace(best=best)
-        position.evaluated_ends = self.evaluator.evaluated_ends
-        for write in self.loggers:
+        self.position.state = state._replace(best=best)
+        self.position.evaluated_ends = self.evaluator.evaluated_ends
+        for write in loggers:
             write({name: value[None] for name, value in metrics.items()}, [update])
 
-
-def train(
-    experiment: Experiment,
-    program: Program,
-    position: Position,
-    stop: StopRequest,
-    instruments: Instruments,
-) -> Position:
-    """Returns where a run stands once it has done all updates, or as many as it can.
-
-    The device does the next chunk while the last one is logged, unless the host needs the state:
-    to evaluate, to save, or as the last one.  The position moves with those states alone.
-
-    A grid point that diverged goes on unheeded; training stops when no sound one is left.
-    """
-    checkpoints, evaluator = instruments.checkpoints, instruments.evaluator
-    last = experiment.config.num_updates
-    began = time.perf_counter() - position.run_seconds
-    every = [number for number in (checkpoints.every, evaluator.every) if number]
-    with Device(program, position.num_updates, last, every) as device:
-        if not agree_to_stop(stop):
-            device.start(position.state.train)
-        while (chunk := device.wait()) is not None:
-            is_stopping = agree_to_stop(stop)
-            chunk = note_diverged(chunk, position, experiment)
-            update, has_lost = chunk.updates[-1], is_lost(position, experiment)
-            is_due = evaluator.is_due(update) or checkpoints.is_due(update)
-            is_held = is_due or update == last or has_lost or is_stopping
-            if not is_held:
-                device.start(chunk.state)
-            instruments.record(chunk)
-            if not is_held:
-                continue
-            position.state = position.state._replace(train=chunk.state)
-            position.num_updates = update
-            if evaluator.is_due(update) and not has_lost:
-                instruments.evaluate(position)
-                is_stopping = agree_to_stop(stop)
-            position.run_seconds = time.perf_counter() - began
-            if has_lost or is_stopping:
-                break
-            if checkpoints.is_due(update):
-                save(position, checkpoints)
-            device.start(chunk.state)
-    if not is_lost(position, experiment):
-        save(position, checkpoints)
-    return position
-
-
-def is_lost(position: Position, experiment: Experiment) -> bool:
-    """Returns whether all grid points have diverged."""
-    return len(position.diverged) == len(experiment.points)
-
-
-def note_diverged(chunk: Chunk, position: Position, experiment: Experiment) -> Chunk:
-    """Notes which points diverged; returns the chunk, with no updates after the last sound one."""
-    new = find_diverged(
-        chunk.metrics, chunk.first_update, experiment.seeds, position.diverged.keys()
-    )
-    position.diverged |= new
-    if is_lost(position, experiment):
-        return chunk.until(max(one.update for one in new.values()))
-    return chunk
+    def _leave(self, compile_seconds: float) -> None:
+        """Writes training.json: how far training came, and what the best policies can do."""
+        best, completed = self.position.state.best, self.position.is_complete(self.experiment)
+        absolute = None
+        if completed and best is not None:
+            absolute = self.evaluator.absolute(self.position.state.train.learner, best)
+        content: dict[str, Any] = {
+            **self.position.facts(),
+            "completed": completed,
+            "compile_seconds": compile_seconds,
+            "absolute": absolute,
+        }
+        write_json(self.directory / "training.json", content)
 
 
 def save(position: Position, checkpoints: Checkpoints) -> None:

@@ -1,18 +1,15 @@
-"""Why training stops before its end: a signal, or numbers that are not finite at every point."""
+"""Why training stopped before its end, in words and as an exit code, and what to do then."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
 
 from experiments.training.errors import shown
 from experiments.training.folder.checkpoints import find_checkpoints
 from experiments.training.folder.files import read_json
 from experiments.training.naming import command
+from experiments.training.position import NonFinite, Position
 from experiments.training.settings.experiment import Experiment
 from experiments.training.signals import StopRequest
 
@@ -21,51 +18,6 @@ CALMING = ("actor_lr", "critic_lr", "kl_threshold")
 
 
 MASKS = "An active agent without a legal action makes all numbers NaN, too: look at action_mask."
-
-
-class NonFinite(NamedTuple):
-    """The first quantity of a grid point that is no number any more.
-
-    Attributes:
-        point: number of the grid point.
-        update: in which update.
-        seed: the seed's number.
-        metric: the quantity.
-    """
-
-    point: int
-    update: int
-    seed: int
-    metric: str
-
-
-def find_diverged(
-    metrics: Mapping[str, np.ndarray],
-    first_update: int,
-    seeds: Sequence[int],
-    known: Collection[int] = (),
-) -> dict[int, NonFinite]:
-    """Returns, for each point that diverged, its first non-finite metric by update and seed.
-
-    A mean over episodes is NaN where no episode ended.
-
-    Args:
-        metrics: ``[U, P, K, ...]`` by name.
-        first_update: number of the first of the updates.
-        seeds: numbers, ``[K]``.
-        known: points that diverged before; they are left out.
-    """
-    ended = metrics["episode/count"] > 0
-    found: dict[int, NonFinite] = {}
-    for name, value in metrics.items():
-        is_bad = np.asarray(~np.isfinite(value).reshape(*ended.shape, -1).all(axis=-1))
-        if name.startswith("episode/"):
-            is_bad &= ended | np.isinf(value)
-        for point in sorted(set(np.nonzero(is_bad)[1].tolist()) - set(known)):
-            update, seed = np.argwhere(is_bad[:, point])[0].tolist()
-            new = NonFinite(point, first_update + update, seeds[seed], name)
-            found[point] = min(new, found.get(point, new))
-    return dict(sorted(found.items()))
 
 
 def describe_diverged(experiment: Experiment, one: NonFinite) -> str:
@@ -107,27 +59,22 @@ def is_finished(experiment: Experiment, directory: Path) -> bool:
     return is_whole and max(find_checkpoints(directory), default=0) == experiment.config.num_updates
 
 
-class Ending(NamedTuple):
-    """How the training of a process ended.
+def explain(
+    experiment: Experiment, position: Position, is_saved: bool, stop: StopRequest, directory: Path
+) -> int:
+    """Says on stderr why a run ended early, or is not safe, and returns the exit code.
 
-    Attributes:
-        diverged: by grid point, the first number that was not finite.
+    Args:
+        experiment: what was run.
+        position: where it stands.
         is_saved: whether the state is in a checkpoint, if it is worth one.
-        newest: updates done at the newest checkpoint; None if there is none.
-        completed: whether all updates are done.
+        stop: whether it was asked to stop.
+        directory: of the run.
     """
-
-    diverged: Mapping[int, NonFinite]
-    is_saved: bool
-    newest: int | None
-    completed: bool
-
-
-def explain(experiment: Experiment, ending: Ending, stop: StopRequest, directory: Path) -> int:
-    """Says on stderr why a run ended early, or is not safe, and returns the exit code."""
-    newest = "none" if ending.newest is None else f"of update {ending.newest}"
-    num_points, num_diverged = len(experiment.points), len(ending.diverged)
-    described = "; ".join(describe_diverged(experiment, one) for one in ending.diverged.values())
+    last = max(find_checkpoints(directory), default=None)
+    newest = "none" if last is None else f"of update {last}"
+    num_points, num_diverged = len(experiment.points), len(position.diverged)
+    described = "; ".join(describe_diverged(experiment, one) for one in position.diverged.values())
     if num_diverged and num_points > 1:
         _say(f"{num_diverged} of {num_points} points diverged: {described}.")
     if num_diverged == num_points:
@@ -137,15 +84,16 @@ def explain(experiment: Experiment, ending: Ending, stop: StopRequest, directory
             f"{directory}; the newest checkpoint is {newest}. {advice(experiment, directory)}"
         )
         return 1
-    if stop.signal is not None and not ending.completed:
+    completed = position.is_complete(experiment)
+    if stop.signal is not None and not completed:
         say_stopped(stop, "what was done so far is in", directory)
-    if not ending.is_saved:
+    if not is_saved:
         _say(
             f"The last state could not be saved; the newest checkpoint is {newest}. Make room, "
             f"then {command('run')} --resume {shown(directory)} does the updates since then again."
         )
         return 1
-    return 0 if ending.completed else stop.exit_code
+    return 0 if completed else stop.exit_code
 
 
 def say_stopped(stop: StopRequest, what: str, directory: Path) -> None:

@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from envs.options import parse_options
+from experiments.training.console import make_console
 from experiments.training.errors import UsageError, check_counts, shown, typed_names
 from experiments.training.folder.directory import check_is_empty, make_directory
 from experiments.training.folder.files import is_locked
 from experiments.training.folder.loggers import check_logs
 from experiments.training.jobs import hand_over, make_executor
 from experiments.training.naming import command
-from experiments.training.settings.experiment import Experiment
-from experiments.training.settings.options import Run
+from experiments.training.settings.experiment import build
+from experiments.training.settings.options import Options, Run
 from experiments.training.stopping import is_finished
+from experiments.training.surroundings import start_jax
 from oatrpo_jax.installation import ROOT, check_packages
 
 PARAMETERS = {"timeout_min": 24 * 60, "name": "oatrpo"}
@@ -33,8 +33,7 @@ def submit(
     program: str,
     arguments: Sequence[str],
     run: Run,
-    check: Callable[[Sequence[str]], Experiment],
-    console: Console,
+    read: Callable[[Sequence[str]], Options],
 ) -> int:
     """Submits a job for each slice that needs one, says how they are joined; returns the exit code.
 
@@ -44,20 +43,21 @@ def submit(
         program: run or sweep.
         arguments: its command line, with ``--submit``.
         run: what that says.
-        check: returns what a slice's command line describes; a UsageError says that it is nothing.
-        console: where to say it.
+        read: returns what a slice's command line asks for.
 
     Raises:
         UsageError: if anything makes no sense; nothing is submitted then.
     """
     check_packages(("submitit",), "submit", "submit")
+    console = make_console()
     check_logs(run.log)
     out, count = _check(run)
     parameters = PARAMETERS | _parse(run.submit_option)
     with tempfile.TemporaryDirectory() as folder:
         make_executor(Path(folder), parameters)
     lines = [slice_line(arguments, number, count, out) for number in range(count)]
-    left_out = _check_slices(lines, out, check)
+    start_jax()
+    left_out = _check_slices(lines, out, read)
     for number, reason in left_out.items():
         console.print(f"slice {number}/{count} {reason}: no job", soft_wrap=True)
     start = [sys.executable, "-u", str(ROOT / "experiments" / f"{program}.py")]
@@ -96,7 +96,7 @@ def _without(arguments: Sequence[str], names: frozenset[str]) -> Iterator[str]:
 
 
 def _check_slices(
-    lines: Sequence[Sequence[str]], out: Path, check: Callable[[Sequence[str]], Experiment]
+    lines: Sequence[Sequence[str]], out: Path, read: Callable[[Sequence[str]], Options]
 ) -> dict[int, str]:
     """Returns, by number, why slices need no job; a UsageError says why one cannot be trained.
 
@@ -108,7 +108,7 @@ def _check_slices(
         is_there = (directory / "config.json").exists()
         if not is_there:
             check_is_empty(directory)
-        experiment = check(line) if is_there or number == 0 else None
+        experiment = build(read(line)) if is_there or number == 0 else None
         if is_locked(directory):
             left_out[number] = "is being trained"
         elif is_there and experiment is not None and is_finished(experiment, directory):

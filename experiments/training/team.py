@@ -13,7 +13,6 @@ import numpy as np
 
 from experiments.training.errors import UsageError, shown
 from experiments.training.folder.checkpoints import restore
-from experiments.training.loop import RunState
 from experiments.training.naming import command
 from experiments.training.placement import in_turn, place
 from experiments.training.playing import (
@@ -23,6 +22,7 @@ from experiments.training.playing import (
     short_names,
     warn_of_cut_off,
 )
+from experiments.training.position import RunState
 from experiments.training.program import abstract_state
 from experiments.training.settings.experiment import Experiment, build
 from experiments.training.settings.stored import stored_options

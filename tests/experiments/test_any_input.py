@@ -88,7 +88,7 @@ def test_any_command_line_is_accepted_or_refused_in_words(
     monkeypatch.chdir(tmp_path)
     traced = SimpleNamespace(placement=SimpleNamespace(mesh=SimpleNamespace(shape={})))
     monkeypatch.setattr(process, "trace_program", lambda *_: traced)
-    monkeypatch.setattr(process, "Part", lambda *_: SimpleNamespace(execute=lambda *_: 0))
+    monkeypatch.setattr(process, "Training", lambda *_: SimpleNamespace(execute=lambda *_: 0))
     monkeypatch.setattr(process, "make_console", lambda: console.Console(quiet=True))
     capfd.readouterr()
     try:

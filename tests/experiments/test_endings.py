@@ -15,7 +15,7 @@ import pytest
 from experiments import run
 from experiments.analysis import finish as finish_module
 from experiments.analysis.finish import draw
-from experiments.training import process, program
+from experiments.training import loop, process, program
 from experiments.training.chunks import Device
 from experiments.training.evaluation import Evaluator
 from experiments.training.folder.checkpoints import find_checkpoints
@@ -73,8 +73,8 @@ def send_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 NOTHING, SOMETHING = "no update was done in", "what was done so far is in"
 MOMENTS = {
     "compiling": (program, "compile_program", signal.SIGTERM, NOTHING),
-    "the first state": (process.Part, "_first_position", signal.SIGHUP, NOTHING),
-    "the first save": (process, "save_first", signal.SIGINT, NOTHING),
+    "the first state": (loop.Training, "_first_position", signal.SIGHUP, NOTHING),
+    "the first save": (loop, "save_first", signal.SIGINT, NOTHING),
     "the first update": (Device, "start", signal.SIGTERM, SOMETHING),
 }
 

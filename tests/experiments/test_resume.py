@@ -119,8 +119,8 @@ def test_rows_after_the_last_checkpoint_are_written_again(tmp_path: Path, whole:
     class Killed(Exception):
         pass
 
-    def die(line: console.ProgressLine, metrics: Any, done: int) -> None:
-        if done == 7:
+    def die(line: console.ProgressLine, metrics: Any, updates: Any) -> None:
+        if updates[-1] == 7:
             raise Killed
 
     with monkeypatch.context() as patch:

@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 
 from experiments import run, sweep
-from experiments.training import chunks, console, process
+from experiments.training import chunks, console, loop, process
 from experiments.training.errors import UsageError
 from experiments.training.folder.checkpoints import find_checkpoints
 from experiments.training.folder.files import write_json
@@ -78,7 +78,7 @@ def test_a_job_started_again_goes_on_to_the_bit(whole: Path, tmp_path, monkeypat
     # Before config.json was written, before the first update, and after update 3 of 4.
     killed(monkeypatch, process, "write_json", lambda *_: True, lambda: start(out))
     assert not (out / "config.json").exists()
-    killed(monkeypatch, process, "save_first", lambda *_: True, lambda: start(out))
+    killed(monkeypatch, loop, "save_first", lambda *_: True, lambda: start(out))
     assert (out / "config.json").exists() and not find_checkpoints(out)
     monkeypatch.setattr(chunks, "next_length", lambda *_, **__: 1)
     killed(
@@ -171,7 +171,7 @@ def test_what_lenient_left_out_is_left_out_again(tmp_path, capfd):
 def test_a_sweep_goes_on_as_the_one_that_was_typed(tmp_path, monkeypatch, capfd):
     out = tmp_path / "sweep"
     argv = [*SEARCH, *LINE, "--out", str(out), "--resume-or-start"]
-    killed(monkeypatch, process, "save_first", lambda *_: True, lambda: sweep.main(argv))
+    killed(monkeypatch, loop, "save_first", lambda *_: True, lambda: sweep.main(argv))
     points = read_config(out)["points"]
     drawn_again = Mock(side_effect=AssertionError)
     monkeypatch.setattr("experiments.training.settings.search.search_points", drawn_again)

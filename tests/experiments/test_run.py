@@ -20,10 +20,11 @@ from experiments import run
 from experiments.analysis.finish import draw
 from experiments.training import program
 from experiments.training.errors import typed_names
+from experiments.training.position import NonFinite, Position
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.experiment import build
 from experiments.training.signals import StopRequest
-from experiments.training.stopping import Ending, NonFinite, explain
+from experiments.training.stopping import explain
 from experiments.training.team import load_team
 from tests.experiments.faults import lost_numbers
 from tests.experiments.trained_run import LANES, TINY, shared_programs
@@ -304,8 +305,8 @@ def test_the_advice_after_a_divergence_can_be_followed(argv, expected, unexpecte
     experiment = build(parse([*TINY, *argv]))
     points = range(len(experiment.points))
     diverged = {point: NonFinite(point, 3, 0, "critic/loss") for point in points}
-    ending = Ending(diverged, is_saved=True, newest=2, completed=False)
-    assert explain(experiment, ending, StopRequest(), Path("runs/a")) == 1
+    position = Position(state=None, num_updates=2, run_seconds=0.0, diverged=diverged)  # type: ignore[arg-type]
+    assert explain(experiment, position, True, StopRequest(), Path("runs/a")) == 1
     errors = capfd.readouterr().err
     assert expected in errors and unexpected not in errors
     assert "An active agent without a legal action" in errors

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tyro
 
 from experiments import evaluate, export, run, sweep
 from experiments.analysis.ranking import describe_preset
@@ -72,7 +71,7 @@ def test_a_sweep_that_makes_no_sense_leaves_nothing(argv, expected, tmp_path, mo
 )
 def test_a_sweep_states_which_values_are_the_best(argv, expected):
     command = ["--search", "gamma=0.9,0.95", *argv]
-    options = sweep.with_points(tyro.cli(sweep.Sweep, args=command), parse(WHOLE))
+    options = sweep.read([*WHOLE, *command])
     assert describe_experiment(build(options))["sweep"]["rank_order"] == expected
 
 

@@ -16,7 +16,7 @@ from experiments.training import program
 from experiments.training.evaluation import keep_better, no_best
 from experiments.training.folder.checkpoints import FOLDER, Restored, restore
 from experiments.training.folder.files import LOCK
-from experiments.training.loop import RunState
+from experiments.training.position import RunState
 from experiments.training.program import abstract_state, make_keys
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment

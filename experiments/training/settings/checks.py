@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Mapping
+from typing import Any
+
+import jax
 
 from experiments.training.errors import UsageError, check_counts
 from experiments.training.settings.options import COEFFICIENTS, PROGRAM, Options, Run
 from oatrpo_jax.config import Config
+from oatrpo_jax.types import MultiAgentEnv
 
 MAX_SEED = 2**31 - 1
 MAX_SEEDS = 100_000
@@ -72,6 +77,16 @@ def check_evaluation(options: Options, num_updates: int) -> None:
     for name in ("eval_episodes", "eval_max_steps"):
         if name in options.given and not run.eval_every:
             raise UsageError(f"{name}: expected only with --eval-every, got it without")
+
+
+def check_ranking(sweep: Mapping[str, Any] | None, env: MultiAgentEnv) -> None:
+    """Raises a UsageError if a sweep ranks by an episode metric that the environment has not."""
+    if sweep is None:
+        return
+    _, timestep = jax.eval_shape(env.reset, jax.random.key(0))
+    known = ("return", "length", *timestep.extras)
+    if sweep["rank_by"] not in known:
+        raise UsageError(f"rank_by: expected one of {', '.join(known)}, got {sweep['rank_by']}")
 
 
 def without_unread_matrix(options: Options) -> Options:

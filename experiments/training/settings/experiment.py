@@ -15,6 +15,7 @@ from experiments.training.settings.checks import (
     check_env_devices,
     check_evaluation,
     check_log,
+    check_ranking,
     check_saving,
     check_submission,
     seed_numbers,
@@ -137,6 +138,7 @@ def _build(options: Options) -> Experiment:
         config = make_config(options.program, run.total_steps)
     reads = algorithm.reads(config, is_continuous)
     options = without_unread(options, algorithm.name, reads)
+    check_ranking(options.sweep, env)
     points, swept = make_points(options)
     options = _with_schedule_steps(options, config, reads)
     experiment = Experiment(

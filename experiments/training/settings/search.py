@@ -1,7 +1,8 @@
-"""Which settings a sweep tries."""
+"""Which settings a sweep tries, and how it ranks them."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from experiments.training.errors import UsageError
-from experiments.training.settings.options import COEFFICIENTS
+from experiments.training.naming import command
+from experiments.training.settings.command_line import changes_in_words
+from experiments.training.settings.options import COEFFICIENTS, Options
 from experiments.training.settings.parsing import nearest
 from oatrpo_jax.hints import did_you_mean
 
@@ -28,6 +31,31 @@ Order = Literal["highest", "lowest"]
 """Which values of an episode metric are the best."""
 
 SYNTAX = "NAME=log:LOW:HIGH, NAME=uniform:LOW:HIGH or NAME=A,B,C"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Trains many settings side by side and ranks them; the best is saved as a preset.
+
+    Attributes:
+        search: what to vary: NAME=log:LOW:HIGH, NAME=uniform:LOW:HIGH or NAME=A,B,C.
+        points: how many settings to draw; on a grid, how many values each range gets.
+        method: draw settings at random, or take all combinations.
+        search_seed: makes the drawing repeatable.
+        rank_by: the episode metric that decides.
+        rank_order: whether its highest or its lowest values are the best; if not given, the lowest
+            of length, total_path_length, num_dirty_tiles, ratio_dirty_tiles, conceded, out and
+            lost, the highest of all others.
+        rank_over: the last tenth of the run, or all of it, which favours what learns quickly.
+    """
+
+    search: tuple[str, ...]
+    points: int = 16
+    method: Literal["random", "grid"] = "random"
+    search_seed: int = 0
+    rank_by: str = "return"
+    rank_order: Order | None = None
+    rank_over: Literal["end", "run"] = "end"
 
 
 @dataclass(frozen=True)
@@ -68,6 +96,42 @@ def natural_order(metric: str) -> Order:
 
 Space = Range | list[float]
 """A range, or the values to choose from."""
+
+
+def with_points(sweep: Sweep, options: Options) -> Options:
+    """Returns the options with the points of the sweep in place of a grid.
+
+    Those of a sweep that goes on are what it has stored.
+
+    Raises:
+        UsageError: if a range, a name or a number makes no sense, or if the sweep that goes on is
+            another one.
+    """
+    if "resume" in options.given:
+        raise UsageError(f"resume: a sweep goes on by {command('run')} --resume DIR")
+    if options.run.dry_run:
+        raise UsageError(
+            f"dry_run: a sweep has none; {command('run')} has, with the values as a grid"
+        )
+    sweep = dataclasses.replace(sweep, rank_order=sweep.rank_order or natural_order(sweep.rank_by))
+    if options.run.resume is not None:
+        _check_same(sweep, options)
+        return options
+    points = search_points(sweep.search, sweep.points, sweep.method, sweep.search_seed)
+    return dataclasses.replace(options, sweep=dataclasses.asdict(sweep), points=points)
+
+
+def _check_same(sweep: Sweep, options: Options) -> None:
+    """Raises a UsageError unless a sweep that goes on is the one that is typed, its points too."""
+    directory, before = options.run.resume, options.sweep
+    if before is None:
+        raise UsageError(f"out: expected a sweep in {directory}, got another run; choose another")
+    after = {k: [*v] if isinstance(v, tuple) else v for k, v in dataclasses.asdict(sweep).items()}
+    if differ := [name for name, value in after.items() if value != before.get(name)]:
+        raise UsageError(
+            f"resume_or_start: the sweep in {directory} cannot go on as another one: "
+            f"{changes_in_words(differ, before, after)}. Type it as it was, or choose another --out"
+        )
 
 
 def search_points(

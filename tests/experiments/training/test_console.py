@@ -29,7 +29,7 @@ def lines_of(*updates: dict[str, np.ndarray]) -> list[str]:
     output = io.StringIO()
     with ProgressLine(experiment, Console(file=output, width=120)) as line:
         for number, metrics in enumerate(updates, 1):
-            line.show(metrics, number)
+            line.show(metrics, [number])
     return output.getvalue().splitlines()
 
 

@@ -1,6 +1,6 @@
 """The order of what the host does: the device waits only where its state is needed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,26 +9,31 @@ import pytest
 
 from experiments.training import chunks
 from experiments.training.chunks import Device
-from experiments.training.loop import Position, RunState, train
+from experiments.training.loop import Training
+from experiments.training.position import Position, RunState
 from experiments.training.program import Program
 from experiments.training.signals import StopRequest
 
 NAN = float("nan")
 
 
-class Recorder:
-    """Stands for everything that a run is handed, and lists what was asked of it."""
+class Recorder(Training):
+    """A training of 4 updates of which nothing is written: it lists what is done instead."""
 
     def __init__(self, save_every: int = 0, eval_every: int = 0, lost_at: int = 0) -> None:
         self.events: list[str] = []
+        settings = SimpleNamespace(num_updates=4)
+        self.experiment: Any = SimpleNamespace(config=settings, seeds=(0,), points=("only",))
+        self.position = Position(RunState(0, None), 0, 0.0, {})  # type: ignore[arg-type]
+        self.logs: Any = ()
         self.stop = StopRequest()
         self.on_record: Callable[[int], None] = lambda update: None
-        self.checkpoints = SimpleNamespace(
+        self.checkpoints: Any = SimpleNamespace(
             every=save_every,
             is_due=lambda update: save_every > 0 and update % save_every == 0,
             save=lambda state, update, *_, **__: self.note(f"save {update}", state, update),
         )
-        self.evaluator = SimpleNamespace(
+        self.evaluator: Any = SimpleNamespace(
             every=eval_every, is_due=lambda update: eval_every > 0 and update % eval_every == 0
         )
         self.lost_at = lost_at
@@ -37,12 +42,13 @@ class Recorder:
         assert state.train == update  # The state is the one of that update, and not given away.
         self.events.append(text)
 
-    def evaluate(self, position: Position) -> None:
-        self.note(f"evaluate {position.num_updates}", position.state, position.num_updates)
+    def _evaluate(self, _: Any) -> None:
+        update = self.position.num_updates
+        self.note(f"evaluate {update}", self.position.state, update)
 
-    def record(self, chunk: chunks.Chunk) -> None:
-        self.events.append(f"record {chunk.updates[-1]}")
-        self.on_record(chunk.updates[-1])
+    def show(self, _: Any, updates: Sequence[int]) -> None:
+        self.events.append(f"record {updates[-1]}")
+        self.on_record(updates[-1])
 
     def advance(self, state: int, count: int) -> tuple[int, dict[str, Any]]:
         loss = [NAN if state + 1 + index == self.lost_at else 0.0 for index in range(count)]
@@ -68,12 +74,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[str], Posit
         monkeypatch.setattr(Device, "start", noted)
         monkeypatch.setattr(chunks, "next_length", lambda *_, **__: 1)
         program = Program(lambda: None, recorder.advance, 0.0)  # type: ignore[arg-type, return-value]
-        settings: Any = SimpleNamespace(
-            config=SimpleNamespace(num_updates=4), seeds=(0,), points=("only",)
-        )
-        position = Position(RunState(0, None), 0, 0.0, {})  # type: ignore[arg-type]
-        instruments: Any = recorder
-        return recorder.events, train(settings, program, position, recorder.stop, instruments)
+        line: Any = recorder
+        recorder.train(program, recorder.stop, (), line)
+        return recorder.events, recorder.position
 
     return run
 

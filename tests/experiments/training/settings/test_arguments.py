@@ -8,8 +8,8 @@ from experiments import evaluate, reproduce, sweep
 @pytest.mark.parametrize(
     "number",
     [
-        lambda text: sweep.read(["--search", "gamma=0.9,1", "--points", text])[0].points,
-        lambda text: sweep.read(["--search", "gamma=0.9,1", "--seeds", text])[1].run.seeds,
+        lambda text: sweep.read(["--search", "gamma=0.9,1", "--points", text]).sweep["points"],
+        lambda text: sweep.read(["--search", "gamma=0.9,1", "--seeds", text]).run.seeds,
         lambda text: evaluate.read(["runs/a", "--episodes", text]).episodes,
         lambda text: evaluate.read(["runs/a", "--max-steps", text]).max_steps,
         lambda text: reproduce.read(["figure-3b", "--seeds", text]).seeds,

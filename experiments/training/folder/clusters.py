@@ -15,7 +15,7 @@ from oatrpo_jax.grouping import Grouping
 FILE = "clusters.json"
 
 
-def save_grouping(
+def save_clusters(
     experiment: Experiment, grouping: Grouping, directory: Path, console: Console
 ) -> None:
     """Leaves clusters.json in the directory, and shows who shares a policy.

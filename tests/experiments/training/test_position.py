@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.training.stopping import NonFinite, find_diverged
+from experiments.training.position import NonFinite, find_diverged
 
 
 def make_metrics(**changes: np.ndarray) -> dict[str, np.ndarray]:
