@@ -156,7 +156,7 @@ def describe_export(
         evaluation: what evaluation.json says.
     """
     from envs.importing import without_folder
-    from experiments.training.settings.config_file import git_commit, versions
+    from experiments.training.settings.provenance import git_commit, versions
 
     experiment = team.experiment
     update = int(team.updates[point, seed])

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.training.processes import of_the_first
-from experiments.training.program import CAPACITY, Program
+from experiments.training.program import CAPACITY, Compiled
 from oatrpo_jax.train import TrainState
 
 NUM_EPISODES = "episode/count"
@@ -53,7 +53,7 @@ class Device:
     """
 
     def __init__(
-        self, program: Program, done: int, last_update: int, every: Sequence[int] = ()
+        self, program: Compiled, done: int, last_update: int, every: Sequence[int] = ()
     ) -> None:
         """Starts nothing yet.
 

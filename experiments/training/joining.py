@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from experiments.training.loop import save_first
 from experiments.training.position import NonFinite, Position, RunState
 from experiments.training.program import abstract_state
 from experiments.training.settings.config_file import OF_PROCESS
-from experiments.training.slice_surroundings import warn_of_differences
+from experiments.training.settings.provenance import differences, surroundings
 from experiments.training.trained_slices import Slices, TrainedSlice, compare, read_slices
 from oatrpo_jax.checkpoint import Arrays, to_host
 from oatrpo_jax.types import PyTree
@@ -70,6 +71,23 @@ def join(
                 (Path(folder) / name).rename(out / name)
         summary = finish(out, console)
     return int(summary.get("best_score", 0.0) is None)
+
+
+def warn_of_differences(parts: Sequence[TrainedSlice]) -> None:
+    """Says on stderr which slices ran elsewhere than the first one began, or from other commits."""
+    first = parts[0]
+    here, commit = surroundings(first.config), {"git_commit": first.config.get("git_commit")}
+    for part in parts:
+        ran = [part.config, *part.config.get("resumed", ())]
+        elsewhere = [text for one in ran for text in differences(here, surroundings(one), " and ")]
+        commits = [text for one in ran for text in differences(commit, one, " and ")]
+        if found := dict.fromkeys([*elsewhere, *commits]):
+            whom = f"{part} went on" if part is first else f"{part} ran"
+            rounding = " Numbers may be rounded otherwise." if elsewhere else ""
+            print(
+                f"Warning: {whom} otherwise than {first} began: {', '.join(found)}.{rounding}",
+                file=sys.stderr,
+            )
 
 
 def build(slices: Slices, position: Position, folder: Path, console: Console) -> None:

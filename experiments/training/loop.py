@@ -22,7 +22,7 @@ from experiments.training.folder.loggers import OnChunk, open_loggers
 from experiments.training.folder.metrics import Log, Rows, make_logs
 from experiments.training.position import Position, RunState, find_diverged
 from experiments.training.processes import agree_to_stop
-from experiments.training.program import Program, Traced
+from experiments.training.program import Compiled, Traced
 from experiments.training.settings.experiment import Experiment
 from experiments.training.signals import StopRequest
 from experiments.training.stopping import explain, say_stopped
@@ -127,7 +127,7 @@ class Training:
     def _all_logs(self) -> tuple[Log, ...]:
         return (*self.logs, *self.evaluator.logs)
 
-    def _first_position(self, compiled: Program) -> Position:
+    def _first_position(self, compiled: Compiled) -> Position:
         """Returns the beginning, and leaves how agents were grouped if they are."""
         with status(self.console, "making the first state ..."):
             state, grouping = compiled.init()
@@ -150,7 +150,11 @@ class Training:
         set_aside(restored.passed_over)
 
     def train(
-        self, compiled: Program, stop: StopRequest, loggers: tuple[OnChunk, ...], line: ProgressLine
+        self,
+        compiled: Compiled,
+        stop: StopRequest,
+        loggers: tuple[OnChunk, ...],
+        line: ProgressLine,
     ) -> None:
         """Does all updates, or as many as it can.
 

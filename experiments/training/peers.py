@@ -145,12 +145,12 @@ def exit_at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
-def connect(joined: Any, said: str, folder: Path) -> tuple[Peers, str]:
+def connect(joined: Any, line: str, folder: Path) -> tuple[Peers, str]:
     """Connects each process with the first: the system tells at once if one of them dies.
 
     Args:
         joined: JAX's state of the processes, which have joined.
-        said: a text of this process.
+        line: a text of this process.
         folder: see `Peers`.
 
     Returns:
@@ -163,16 +163,14 @@ def connect(joined: Any, said: str, folder: Path) -> tuple[Peers, str]:
     if number == 0:
         secret, bound = secrets.token_bytes(16), os.environ.get("JAX_COORDINATOR_BIND_ADDRESS", ":")
         with _listen_at(_host(bound)) as server:
-            store.key_value_set(key, f"{secret.hex()} {server.getsockname()[1]} {said}")
+            store.key_value_set(key, f"{secret.hex()} {server.getsockname()[1]} {line}")
             connections: dict[int, Connection] = {}
             while len(connections) < joined.num_processes - 1:
                 connections |= _accept(server, secret)
         for connection in connections.values():
             connection.send_bytes(BEAT)  # All are here.
-        return Peers(0, {each: place for place, each in connections.items()}, folder), said
-    secret, port, said_by_first = store.blocking_key_value_get(key, 1000 * WAIT_SECONDS).split(
-        " ", 2
-    )
+        return Peers(0, {each: place for place, each in connections.items()}, folder), line
+    secret, port, first_line = store.blocking_key_value_get(key, 1000 * WAIT_SECONDS).split(" ", 2)
     address = _host(joined.coordinator_address), int(port)
     try:
         link = socket.create_connection(address, WAIT_SECONDS)
@@ -185,7 +183,7 @@ def connect(joined: Any, said: str, folder: Path) -> tuple[Peers, str]:
             f"distributed: expected to reach the first process at {address[0]}, port {port}, got "
             f"{error or 'no answer'}; let the machines of a run reach each other on every port"
         ) from error
-    return Peers(number, {first: 0}, folder), said_by_first
+    return Peers(number, {first: 0}, folder), first_line
 
 
 def _host(address: str) -> str:

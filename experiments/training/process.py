@@ -15,14 +15,13 @@ from experiments.training.loop import Finish, Training
 from experiments.training.placement import hint
 from experiments.training.processes import alike
 from experiments.training.settings.config_file import (
-    compare_meshes,
-    compare_versions,
     describe_experiment,
     describe_resumption,
     in_common,
 )
 from experiments.training.settings.experiment import Experiment, build
 from experiments.training.settings.options import Options
+from experiments.training.settings.provenance import compare_with_now
 from experiments.training.settings.stored import read_config
 from experiments.training.signals import stop_on_signals
 from experiments.training.stopping import is_finished
@@ -33,8 +32,8 @@ def run(options: Options, finish: Finish, on_chunk: OnChunk | None = None) -> in
     check_logs(options.run.log)
     begin = start if options.run.resume is None else resume
     # Of several processes the first is enough for what people see.
-    seen = (finish, on_chunk) if jax.process_index() == 0 else (lambda *_: {}, None)
-    return begin(options, make_console(), *seen)
+    shown = (finish, on_chunk) if jax.process_index() == 0 else (lambda *_: {}, None)
+    return begin(options, make_console(), *shown)
 
 
 def start(options: Options, console: Console, finish: Finish, on_chunk: OnChunk | None) -> int:
@@ -64,9 +63,8 @@ def resume(options: Options, console: Console, finish: Finish, on_chunk: OnChunk
             print(f"Nothing is left to do in {directory}; a higher --total-steps trains on.")
             return 0
         config = read_config(directory)
-        compare_versions(config)
         traced = trace_program(experiment, console)
-        compare_meshes(config, traced.placement.mesh.shape)
+        compare_with_now(config, traced.placement.mesh.shape)
         training = Training(experiment, traced, directory, console, on_chunk)
         restored = training.find_checkpoint()
         done = 0 if restored is None else restored.num_updates

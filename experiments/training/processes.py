@@ -67,13 +67,13 @@ def together(
     try:
         with tempfile.TemporaryDirectory(prefix="oatrpo_jax-", ignore_cleanup_errors=True) as name:
             beginning = "from the beginning" if options.run.resume is None else "going on"
-            said = f"{shlex.join(arguments)} ({beginning})"
+            line = f"{shlex.join(arguments)} ({beginning})"
             with _patience():
-                peers, said_by_first = connect(joined, said, Path(name))
-            if said != said_by_first:
+                peers, first_line = connect(joined, line, Path(name))
+            if line != first_line:
                 raise UsageError(
-                    f"distributed: expected the same in all processes, got {said} in process "
-                    f"{joined.process_id} and {said_by_first} in the first; start all alike, and "
+                    f"distributed: expected the same in all processes, got {line} in process "
+                    f"{joined.process_id} and {first_line} in the first; start all alike, and "
                     "where a run goes on let all of them see its directory"
                 )
             with _patience():

@@ -77,7 +77,7 @@ class Traced(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Program:
+class Compiled:
     """A run as compiled functions.
 
     Attributes:
@@ -145,7 +145,7 @@ def trace(experiment: Experiment) -> Traced:
     return Traced(init, advance, hparams, keys, placement, time.perf_counter() - start)
 
 
-def compile_program(traced: Traced) -> Program:
+def compile_program(traced: Traced) -> Compiled:
     """Returns the run's compiled functions."""
     start = time.perf_counter()
     init = traced.init.lower().compile()
@@ -154,7 +154,7 @@ def compile_program(traced: Traced) -> Program:
     counts, num_seeds = traced.placement.counts, len(traced.keys)
     of_seeds = dataclasses.replace(traced.placement, num_lanes=num_seeds).counts
     keys, hparams = traced.placement.spread((traced.keys, traced.hparams))
-    return Program(
+    return Compiled(
         init=lambda: init(of_seeds, keys),
         advance=lambda state, count: advance(state, hparams, counts, np.int32(count)),
         compile_seconds=seconds,

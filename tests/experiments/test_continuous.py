@@ -312,7 +312,7 @@ def test_a_preset_states_deviations_as_a_number(small: list[str], value: Any, tm
     with pytest.raises(UsageError, match="initial_log_std: expected"):
         parse(["--preset", str(preset), *small])
     preset.write_text(json.dumps({"config": {"initial_log_std": -1}}))
-    taken = parse(["--preset", str(preset), *small]).program["initial_log_std"]
+    taken = parse(["--preset", str(preset), *small]).config["initial_log_std"]
     assert (taken, type(taken)) == (-1.0, float)
 
 

@@ -35,7 +35,7 @@ class Size(NamedTuple):
 def size_of(program: tuple[str, ...]) -> Size:
     """Returns what a run with these options of experiments/run.py takes."""
     options = parse(program)
-    config = options.program
+    config = options.config
     return Size(options.run.total_steps, config["num_envs"], config["rollout_length"])
 
 

@@ -18,8 +18,9 @@ from flax.traverse_util import flatten_dict
 from experiments.training.errors import UsageError
 from experiments.training.folder import files
 from experiments.training.settings.command_line import parse
-from experiments.training.settings.config_file import describe_experiment, versions
+from experiments.training.settings.config_file import describe_experiment
 from experiments.training.settings.experiment import build
+from experiments.training.settings.provenance import versions
 from experiments.training.surroundings import Devices
 
 ROOT = Path(__file__).parents[3]

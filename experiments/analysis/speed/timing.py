@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from rich.table import Table
 
-from experiments.training.settings.config_file import versions
+from experiments.training.settings.provenance import versions
 from oatrpo_jax import Config
 
 Row = dict[str, Any]

@@ -87,7 +87,7 @@ class WandbRuns:
             "env": run.env,
             "algorithm": run.algorithm,
             "seeds": list(experiment.seeds),
-            **experiment.options.program,
+            **experiment.options.config,
             **experiment.points[point],
         }
 

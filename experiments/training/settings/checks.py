@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from experiments.training.errors import UsageError, check_counts
-from experiments.training.settings.options import COEFFICIENTS, PROGRAM, Options, Run
+from experiments.training.settings.options import COEFFICIENTS, SETTINGS, Options, Run
 from oatrpo_jax.config import Config
 from oatrpo_jax.types import MultiAgentEnv
 
@@ -131,4 +131,4 @@ def without_unread(options: Options, name: str, reads: frozenset[str]) -> Option
 
 def unread(reads: frozenset[str], given: frozenset[str]) -> list[str]:
     """Returns those of the options given that are settings or coefficients and not read."""
-    return sorted(given & ({*PROGRAM, *COEFFICIENTS} - reads))
+    return sorted(given & ({*SETTINGS, *COEFFICIENTS} - reads))

@@ -126,7 +126,7 @@ def _build(options: Options) -> Experiment:
     check_saving(run)
     check_log(run)
     check_submission(run)
-    config = make_config(options.program, run.total_steps)
+    config = make_config(options.config, run.total_steps)
     check_evaluation(options, config.num_updates)
     check_env_devices(run, config)
     env_options = parse_options(run.env_option)
@@ -135,7 +135,7 @@ def _build(options: Options) -> Experiment:
     is_continuous = acts_continuously(env)
     if is_continuous:
         options = options.having(options.where_continuous)
-        config = make_config(options.program, run.total_steps)
+        config = make_config(options.config, run.total_steps)
     reads = algorithm.reads(config, is_continuous)
     options = without_unread(options, algorithm.name, reads)
     check_ranking(options.sweep, env)
@@ -155,9 +155,9 @@ def _build(options: Options) -> Experiment:
     return dataclasses.replace(experiment, points=points, seeds=seeds)
 
 
-def make_config(program: Mapping[str, Any], total_steps: int) -> Config:
+def make_config(settings: Mapping[str, Any], total_steps: int) -> Config:
     """Returns the config with as many whole updates as fit in ``total_steps`` per seed."""
-    config = Config(**program, num_updates=1)
+    config = Config(**settings, num_updates=1)
     if total_steps < config.steps_per_update:
         raise UsageError(
             f"total_steps: expected at least one update, num_envs x rollout_length = "

@@ -129,7 +129,7 @@ class Run:
         return self.devices, "devices"
 
 
-PROGRAM = {each.name: each for each in dataclasses.fields(Config) if each.name != "num_updates"}
+SETTINGS = {each.name: each for each in dataclasses.fields(Config) if each.name != "num_updates"}
 """The fields of `Config`, but for the number of updates, which follows."""
 
 COEFFICIENTS = {
@@ -151,7 +151,7 @@ class Options:
 
     Attributes:
         run: what to run, and where to leave it.
-        program: by name, the fields of `Config`.
+        config: by name, the fields of `Config` that shape the program.
         coefficients: by name, several values of each field of `Hyperparams` make a grid.
         given: names of the options that stood on the command line.
         argv: the command line.
@@ -162,8 +162,8 @@ class Options:
     """
 
     run: Run = field(default_factory=Run)
-    program: Mapping[str, Any] = field(
-        default_factory=lambda: {name: each.default for name, each in PROGRAM.items()}
+    config: Mapping[str, Any] = field(
+        default_factory=lambda: {name: each.default for name, each in SETTINGS.items()}
     )
     coefficients: Mapping[str, tuple[float, ...]] = field(
         default_factory=lambda: {k: _several(each.default) for k, each in COEFFICIENTS.items()}
@@ -176,20 +176,20 @@ class Options:
 
     def having(self, values: Mapping[str, Any]) -> Self:
         """Returns the options with values, by name, in place of theirs."""
-        run, program, coefficients = (
+        run, config, coefficients = (
             {name: value for name, value in values.items() if name in known}
-            for known in (self.run.__dict__, PROGRAM, COEFFICIENTS)
+            for known in (self.run.__dict__, SETTINGS, COEFFICIENTS)
         )
         return dataclasses.replace(
             self,
             run=dataclasses.replace(self.run, **run),
-            program={**self.program, **program},
+            config={**self.config, **config},
             coefficients={**self.coefficients, **{k: _several(v) for k, v in coefficients.items()}},
         )
 
     def by_name(self) -> dict[str, Any]:
         """Returns every value by name."""
-        return {**self.run.__dict__, **self.program, **self.coefficients}
+        return {**self.run.__dict__, **self.config, **self.coefficients}
 
     @property
     def searched(self) -> frozenset[str]:

@@ -12,7 +12,7 @@ from tyro.conf import Suppress, arg
 
 from experiments.training.errors import UsageError
 from experiments.training.settings.defaults import CONTINUOUS
-from experiments.training.settings.options import COEFFICIENTS, PROGRAM, Options, Run
+from experiments.training.settings.options import COEFFICIENTS, SETTINGS, Options, Run
 from oatrpo_jax.algorithms import fixed_algorithm, get_algorithm
 from oatrpo_jax.config import Config
 from oatrpo_jax.hints import did_you_mean
@@ -29,16 +29,16 @@ def as_declared(options: Options, argv: Sequence[str]) -> Any:
     `checks.without_unread` has something better to say.
     """
     name = options.run.algorithm
-    shown = {*PROGRAM, *COEFFICIENTS}
+    shown = {*SETTINGS, *COEFFICIENTS}
     if {"-h", "--help"} & set(argv):
         row = fixed_algorithm(allowed_reuse([[True]])) if name == "fixed" else get_algorithm(name)
         widest = Config(divergence="quantile", value_loss="clipped", log_affinity=True)
         shown = row.reads(widest, is_continuous=True)
 
     hints = get_type_hints(Config)
-    program = {
+    settings = {
         name: Annotated[hints[name], arg(help=each.metadata["doc"] + _continuous_default(name))]
-        for name, each in PROGRAM.items()
+        for name, each in SETTINGS.items()
     }
     coefficients = {name: _coefficient_type(each) for name, each in COEFFICIENTS.items()}
 
@@ -48,7 +48,7 @@ def as_declared(options: Options, argv: Sequence[str]) -> Any:
 
     groups = {
         "run": options.run,
-        "program": group("Shapes and structure: one value each.", program, options.program),
+        "program": group("Shapes and structure: one value each.", settings, options.config),
         "coefficients": group(
             "Several values each make a grid: product x seeds.", coefficients, options.coefficients
         ),
@@ -83,7 +83,7 @@ def check_known(typed: Sequence[str], others: Sequence[str]) -> None:
         others: names of a program's own options.
     """
     known = {each.name: each.metadata.get("doc", "") for each in fields(Run)}
-    known |= {name: each.metadata["doc"] for name, each in (PROGRAM | COEFFICIENTS).items()}
+    known |= {name: each.metadata["doc"] for name, each in (SETTINGS | COEFFICIENTS).items()}
     known |= dict.fromkeys(others, "")
     for name in typed:
         if name in known or name == "help":

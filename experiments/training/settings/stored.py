@@ -16,7 +16,7 @@ from experiments.training.errors import UsageError
 from experiments.training.settings.options import (
     COEFFICIENTS,
     OF_THE_PROCESS,
-    PROGRAM,
+    SETTINGS,
     Options,
     Run,
 )
@@ -49,10 +49,8 @@ def stored_options(directory: Path) -> Options:
     """
     content = read_config(directory)
     try:
-        program = {k: v for k, v in content["config"].items() if k != "num_updates"}
-        options = Options().having(
-            typed_values(content["run"], program, content["hyperparameters"])
-        )
+        config = {k: v for k, v in content["config"].items() if k != "num_updates"}
+        options = Options().having(typed_values(content["run"], config, content["hyperparameters"]))
         _find_environment(options.run.env, content.get("environment_source"))
         if content.get("sweep") is None:
             return options
@@ -110,20 +108,20 @@ def read_preset(path: Path, env: str | None = None) -> dict[str, Any]:
             f"preset: {path}: env: expected an environment of the library, as a preset runs no "
             f"code, got {theirs!r}; if that is yours, give --env {theirs} beside it"
         )
-    program, coefficients = (content.pop(name, {}) for name in ("config", "hyperparameters"))
+    settings, coefficients = (content.pop(name, {}) for name in ("config", "hyperparameters"))
     try:
-        for name, group in (("config", program), ("hyperparameters", coefficients)):
+        for name, group in (("config", settings), ("hyperparameters", coefficients)):
             if not isinstance(group, dict):
                 raise ValueError(f"expected {name} to be an object, got {group!r}")
         if unknown := sorted(content.keys() - set(OF_A_PRESET)):
             raise ValueError(_not_a_setting(unknown, OF_A_PRESET))
-        return typed_values(content, program, coefficients)
+        return typed_values(content, settings, coefficients)
     except ValueError as error:
         raise UsageError(f"preset: {path}: {error}") from error
 
 
 def typed_values(
-    run: Mapping[str, Any], program: Mapping[str, Any], coefficients: Mapping[str, Any]
+    run: Mapping[str, Any], config: Mapping[str, Any], coefficients: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Returns settings that JSON holds, by name, in the types of Python.
 
@@ -131,11 +129,15 @@ def typed_values(
         ValueError: if there is no setting of a name, or a value is not of its type.
     """
     of_run = [each.name for each in dataclasses.fields(Run) if each.name not in OF_THE_PROCESS]
-    for group, known in ((run, of_run), (program, PROGRAM), (coefficients, COEFFICIENTS)):
+    for group, known in (
+        (run, of_run),
+        (config, SETTINGS),
+        (coefficients, COEFFICIENTS),
+    ):
         if unknown := sorted(group.keys() - set(known)):
             raise ValueError(_not_a_setting(unknown, known))
     numbers = {name: _numbers(name, value) for name, value in coefficients.items()}
-    return _typed({**run, **program}, get_type_hints(Run) | get_type_hints(Config)) | numbers
+    return _typed({**run, **config}, get_type_hints(Run) | get_type_hints(Config)) | numbers
 
 
 def _typed(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str, Any]:

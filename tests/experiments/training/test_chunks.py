@@ -11,7 +11,7 @@ import pytest
 
 from experiments.training import chunks
 from experiments.training.chunks import Chunk, Device, next_length
-from experiments.training.program import Program
+from experiments.training.program import Compiled
 
 LIMIT_SECONDS = 30
 ZERO: Any = 0
@@ -21,7 +21,7 @@ ZERO: Any = 0
 def device(
     advance: Callable[[Any, int], Any], done: int = 0, last: int = 14, **more: Any
 ) -> Device:
-    program = Program(lambda: (None, None), advance, 0.0)  # type: ignore[arg-type, return-value]
+    program = Compiled(lambda: (None, None), advance, 0.0)  # type: ignore[arg-type, return-value]
     return Device(program, done, last, **more)
 
 

@@ -11,7 +11,7 @@ from experiments.training import chunks
 from experiments.training.chunks import Device
 from experiments.training.loop import Training
 from experiments.training.position import Position, RunState
-from experiments.training.program import Program
+from experiments.training.program import Compiled
 from experiments.training.signals import StopRequest
 
 NAN = float("nan")
@@ -73,7 +73,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[str], Posit
 
         monkeypatch.setattr(Device, "start", noted)
         monkeypatch.setattr(chunks, "next_length", lambda *_, **__: 1)
-        program = Program(lambda: None, recorder.advance, 0.0)  # type: ignore[arg-type, return-value]
+        program = Compiled(lambda: None, recorder.advance, 0.0)  # type: ignore[arg-type, return-value]
         line: Any = recorder
         recorder.train(program, recorder.stop, (), line)
         return recorder.events, recorder.position

@@ -27,7 +27,7 @@ def test_seac_has_no_schedules_where_the_others_have():
     for algorithm, has_ends in (("mappo", True), ("seac", False)):
         options = parse(["--env", "smax:3m", "--algorithm", algorithm])
         assert all(bool(options.coefficients[end]) == has_ends for end in ENDS_OF_SMAX)
-        assert options.program["normalise_inputs"] == has_ends
+        assert options.config["normalise_inputs"] == has_ends
 
 
 def test_a_map_adds_to_its_family():

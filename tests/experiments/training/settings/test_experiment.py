@@ -112,10 +112,10 @@ def test_steps_are_rounded_down_to_whole_updates():
 
 
 def test_one_name_sets_the_defaults_of_environment_and_algorithm():
-    assert parse(["--env", "maze"]).program["num_envs"] == 32
+    assert parse(["--env", "maze"]).config["num_envs"] == 32
     assert parse(["--env", "maze:black-blue-red"]).run.total_steps == 150_000
     assert parse(["--env", "smax:3m"]).run.total_steps == get_preset("", "oappo").total_steps
-    assert parse(["--num-envs", "7"]).program["num_envs"] == 7
+    assert parse(["--num-envs", "7"]).config["num_envs"] == 7
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -201,7 +201,7 @@ def test_what_is_searched_has_to_be_read_however_lenient():
 @pytest.mark.parametrize("text", ["100000", "100_000", "1e5", "1.0E+5"])
 def test_steps_are_whole_numbers_however_they_are_written(text):
     assert parse(["--total-steps", text]).run.total_steps == 100_000
-    assert parse(["--hidden-sizes", "1e2", "64"]).program["hidden_sizes"] == (100, 64)
+    assert parse(["--hidden-sizes", "1e2", "64"]).config["hidden_sizes"] == (100, 64)
 
 
 @pytest.mark.parametrize("text", ["1.5", "1e-1", "many", "inf", "nan"])
@@ -215,8 +215,8 @@ def test_other_steps_are_usage_errors(text, capsys):
 def test_a_preset_may_write_whole_numbers_like_that_as_well(tmp_path):
     (tmp_path / "preset.json").write_text('{"total_steps": 1e5, "config": {"num_envs": 8.0}}')
     options = parse(["--preset", str(tmp_path / "preset.json")])
-    assert (options.run.total_steps, options.program["num_envs"]) == (100_000, 8)
-    assert isinstance(options.program["num_envs"], int)
+    assert (options.run.total_steps, options.config["num_envs"]) == (100_000, 8)
+    assert isinstance(options.config["num_envs"], int)
 
 
 @pytest.mark.parametrize(
@@ -322,4 +322,4 @@ def test_the_glossary_has_the_columns_of_the_algorithms_and_no_others(algorithms
 
 def test_every_setting_and_coefficient_is_an_option():
     options = parse([])
-    assert set(options.program) == {f.name for f in dataclasses.fields(Config)} - {"num_updates"}
+    assert set(options.config) == {f.name for f in dataclasses.fields(Config)} - {"num_updates"}

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import oatrpo_jax
-from experiments.training.settings import config_file
-from experiments.training.settings.config_file import git_commit, versions
+from experiments.training.settings import provenance
+from experiments.training.settings.provenance import git_commit, versions
 from oatrpo_jax.installation import ROOT
 
 
@@ -33,7 +33,7 @@ def theirs(tmp_path: Path) -> Path:
 
 
 def test_what_lies_in_a_folder_of_somebody_s_repository_has_no_commit(theirs, monkeypatch):
-    monkeypatch.setattr(config_file, "ROOT", theirs / ".venv" / "lib")
+    monkeypatch.setattr(provenance, "ROOT", theirs / ".venv" / "lib")
     (theirs / ".venv" / "lib").mkdir(parents=True)
     assert git_commit() is None
     monkeypatch.chdir(theirs)
