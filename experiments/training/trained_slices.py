@@ -5,12 +5,11 @@ Nothing is changed there.  `experiments.training.joining` makes one run of them.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from experiments.training.errors import UsageError, shown
 from experiments.training.folder.files import read_json
@@ -35,31 +34,55 @@ MAX_SHOWN = 80
 """Characters of a value that are shown at most."""
 
 
-@dataclass(frozen=True)
-class TrainedSlice:
+class TrainedSlice(NamedTuple):
     """A slice that was trained.
 
     Attributes:
         directory: where it lies.
         config: config.json.
         training: training.json; empty where there is none, as the slice is not finished.
-        slice: which one it is.
-        lanes: (P, K), how many points and seeds it has.
-        is_lost: whether it stopped early, as all of its points diverged.
-        settings: what has to be the same in config.json of all slices, by name.
     """
 
     directory: Path
     config: Mapping[str, Any]
     training: Mapping[str, Any]
-    slice: Slice
-    lanes: tuple[int, int]
-    is_lost: bool
-    settings: Mapping[str, Any]
 
     def __str__(self) -> str:
-        """Returns its name for people."""
         return f"slice {self.slice.number}/{self.slice.count} in {self.directory}"
+
+    @property
+    def slice(self) -> Slice:
+        """Which one it is."""
+        return parse_slice(self.config["run"]["slice"])
+
+    @property
+    def lanes(self) -> tuple[int, int]:
+        """(P, K), how many points and seeds it has."""
+        return len(self.config["points"]), len(self.config["seeds"])
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it stopped early, as all of its points diverged."""
+        return len(self.training.get("diverged", ())) == self.lanes[0]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What has to be the same in config.json of all slices, by name."""
+        config = self.config
+        return {
+            "oatrpo_jax": config["versions"].get("oatrpo_jax"),
+            "the number of slices": self.slice.count,
+            **{name: value for name, value in config["run"].items() if name not in MAY_DIFFER},
+            **{name: value for name, value in config["config"].items() if name != "num_updates"},
+            **config["hyperparameters"],
+            **{name: value for name, value in config.items() if name not in OF_ONE_SLICE},
+            "whole": config["whole"],  # Which all have to have.
+            "what changed on the way": [
+                (one["after_update"], one["changed"])
+                for one in config.get("resumed", ())
+                if one["changed"]
+            ],
+        }
 
 
 @dataclass(frozen=True)
@@ -105,9 +128,7 @@ def read_slices(directories: Sequence[Path]) -> Slices:
         compare(parts[0], other, parts[0].settings, other.settings)
     parts.sort(key=lambda part: part.slice)
     _check_all_are_there(parts)
-    options = stored_options(parts[0].directory)
-    run = dataclasses.replace(options.run, slice=None)
-    whole = build(dataclasses.replace(options, run=run))
+    whole = build(stored_options(parts[0].directory).having({"slice": None}))
     _check_finished(parts, whole)
     slices = Slices(tuple(parts), whole)
     _check_ends(slices)
@@ -123,33 +144,13 @@ def _read(directory: Path) -> TrainedSlice:
                 f"slices: expected directories of runs with --slice, got {directory}, which holds "
                 "a run of its own; leave it out"
             )
-        training = read_json(path) if path.exists() else {}
-        part = parse_slice(config["run"]["slice"])
-        lanes = len(config["points"]), len(config["seeds"])
-        is_lost = len(training.get("diverged", ())) == lanes[0]
-        settings = _settings(config, part.count)
+        part = TrainedSlice(directory, config, read_json(path) if path.exists() else {})
+        _ = part.settings, part.is_lost
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UsageError(
             f"slices: {directory} holds no run that can be read ({error!r}); train it again"
         ) from error
-    return TrainedSlice(directory, config, training, part, lanes, is_lost, settings)
-
-
-def _settings(config: Mapping[str, Any], num_slices: int) -> dict[str, Any]:
-    """Returns what has to be the same in config.json of all slices, by name."""
-    resumed = config.get("resumed", ())
-    return {
-        "oatrpo_jax": config["versions"].get("oatrpo_jax"),
-        "the number of slices": num_slices,
-        **{name: value for name, value in config["run"].items() if name not in MAY_DIFFER},
-        **{name: value for name, value in config["config"].items() if name != "num_updates"},
-        **config["hyperparameters"],
-        **{name: value for name, value in config.items() if name not in OF_ONE_SLICE},
-        "whole": config["whole"],  # Which all have to have.
-        "what changed on the way": [
-            (one["after_update"], one["changed"]) for one in resumed if one["changed"]
-        ],
-    }
+    return part
 
 
 def compare(
@@ -158,16 +159,13 @@ def compare(
     """Raises a UsageError that names what differs first of two slices' facts, and both values."""
     for name in [*first, *(second.keys() - first.keys())]:
         if (here := first.get(name)) != (there := second.get(name)):
+            texts = map(str, (here, there))
+            values = [x if len(x) <= MAX_SHOWN else f"{x[:MAX_SHOWN]}..." for x in texts]
             raise UsageError(
-                f"slices: expected parts of one run, got {name} {_short(here)} in {one.directory} "
-                f"and {_short(there)} in {other.directory}; join what was trained alike, or train "
+                f"slices: expected parts of one run, got {name} {values[0]} in {one.directory} "
+                f"and {values[1]} in {other.directory}; join what was trained alike, or train "
                 "one of the two again"
             )
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def _check_all_are_there(parts: Sequence[TrainedSlice]) -> None:

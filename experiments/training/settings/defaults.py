@@ -5,27 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import envs
 from envs.adapters.bodies import BODIES
+from oatrpo_jax.algorithms import ALGORITHMS
 
-AlgorithmName = Literal[
-    "oappo",
-    "oatrpo",
-    "oappo-auto",
-    "oatrpo-auto",
-    "oappo-ess",
-    "happo",
-    "hatrpo",
-    "mappo",
-    "ippo",
-    "ippo-separate",
-    "seps",
-    "seac",
-    "seac-ppo",
-    "fixed",
-]
+if TYPE_CHECKING:
+    AlgorithmName = str
+else:
+    AlgorithmName = Literal[(*ALGORITHMS, "fixed")]
 
 
 @dataclass(frozen=True)
