@@ -58,9 +58,6 @@ class Device:
         """Starts nothing yet.
 
         Args:
-            program: does the updates.
-            done: updates done before.
-            last_update: number of the last one to do.
             every: a chunk ends at each multiple of these, where the host needs the state.
         """
         self._program, self._every = program, every

@@ -49,8 +49,6 @@ class ProgressLine:
         """Says what is shown; entering the context starts the clock.
 
         Args:
-            experiment: what is run.
-            console: where.
             done_before: updates that an earlier process did.
         """
         self._experiment = experiment

@@ -59,39 +59,34 @@ def exit_code_of(action: Callable[[], int | None], program: str, advice: str = "
     prints, it goes on.
 
     Args:
-        action: what the program does.
         program: what starts it.
         advice: what else to say where a file could not be written or read.
     """
     with sturdy_output(), interrupted_at_once():
-        return _exit_code_of(action, program, advice)
-
-
-def _exit_code_of(action: Callable[[], int | None], program: str, advice: str) -> int:
-    try:
-        return action() or 0
-    except (UsageError, NotInstalled) as error:
-        fail(str(error), program)
-    except KeyboardInterrupt as error:
-        print("Interrupted.", file=sys.stderr)
-        return exit_code_for(error)
-    except OSError as error:
-        where = error.filename or "the results"
-        print(
-            f"Stopped: cannot write or read {where}: {error.strerror or error}. What was saved "
-            f"before is as it was. {advice}".rstrip(),
-            file=sys.stderr,
-        )
-        return 1
-    except RuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        print(
-            "Stopped: the device has too little memory. Lower num_envs, rollout_length, the number "
-            f"of seeds, grid points or episodes. ({str(error).splitlines()[0][:200]})",
-            file=sys.stderr,
-        )
-        return 1
+        try:
+            return action() or 0
+        except (UsageError, NotInstalled) as error:
+            fail(str(error), program)
+        except KeyboardInterrupt as error:
+            print("Interrupted.", file=sys.stderr)
+            return exit_code_for(error)
+        except OSError as error:
+            where = error.filename or "the results"
+            print(
+                f"Stopped: cannot write or read {where}: {error.strerror or error}. What was saved "
+                f"before is as it was. {advice}".rstrip(),
+                file=sys.stderr,
+            )
+            return 1
+        except RuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            print(
+                "Stopped: the device has too little memory. Lower num_envs, rollout_length, the "
+                f"number of seeds, grid points or episodes. ({str(error).splitlines()[0][:200]})",
+                file=sys.stderr,
+            )
+            return 1
 
 
 def exit_code_for(error: BaseException) -> int:

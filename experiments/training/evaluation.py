@@ -91,13 +91,7 @@ class Evaluator:
     """
 
     def __init__(self, experiment: Experiment, traced: Traced, directory: Path) -> None:
-        """Compiles nothing yet; does nothing at all where no evaluation is asked for.
-
-        Args:
-            experiment: what to run.
-            traced: the run's programs.
-            directory: of the run.
-        """
+        """Compiles nothing yet; does nothing at all where no evaluation is asked for."""
         run = experiment.options.run
         self.every, self._episodes = run.eval_every, run.eval_episodes
         self._max_steps, self._has_warned = run.eval_max_steps, False

@@ -45,10 +45,7 @@ def join_log(slices: Slices, name: str, rows: Rows, out: Path) -> None:
     """Writes a log of the whole, an update at a time: of each the rows of one slice after another.
 
     Args:
-        slices: whose logs are joined.
-        name: the file's.
         rows: what those of the whole are of.
-        out: the directory to write to.
 
     Raises:
         UsageError: if a slice's log does not hold its rows as they were written.

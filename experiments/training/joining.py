@@ -44,12 +44,6 @@ def join(
 ) -> int:
     """Makes a run of its slices in a new or empty directory; returns the exit code.
 
-    Args:
-        directories: those of the slices.
-        out: where to.
-        finish: makes something of the run's files.
-        console: where it says what it does.
-
     Raises:
         UsageError: if they cannot be joined; nothing is left of it then.
     """

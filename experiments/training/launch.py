@@ -21,7 +21,6 @@ def launch(
 
     Args:
         program: run or sweep.
-        arguments: its command line.
         read: returns what that asks for.
         train: trains it, once JAX has started; returns the exit code.
     """

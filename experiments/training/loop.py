@@ -93,10 +93,7 @@ class Training:
         """Trains from a checkpoint on, or from the beginning; returns the exit code.
 
         Args:
-            restored: the checkpoint.
             config: what config.json says as soon as a first update can be done, and not before.
-            stop: asks for an early end.
-            finish: makes something of the run's files once training has ended.
         """
         with self.checkpoints:
             with status(self.console, "compiling ..."):

@@ -12,9 +12,6 @@ def command(program: str) -> str:
 
     >>> command("run")
     'python experiments/run.py'
-
-    Args:
-        program: name of a script.
     """
     is_clone = (ROOT / "pyproject.toml").exists()
     if started_by := os.environ.get(STARTED_BY, "" if is_clone else "oatrpo"):

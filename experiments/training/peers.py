@@ -43,8 +43,6 @@ class Peers:
         """Begins to watch.
 
         Args:
-            number: of this process.
-            connections: to the others, with their numbers.
             folder: of this process alone, removed if it ends because of another.
         """
         self._number, self._connections, self._folder = number, connections, folder

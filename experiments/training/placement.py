@@ -103,8 +103,6 @@ def place(
     """Returns where lanes go: on as many devices as are asked for, but none without a lane.
 
     Args:
-        env: the environment.
-        num_lanes: how many.
         devices: how many, of those that are here.
         env_devices: over how many of them the environments of each lane are spread, a divisor.
 
@@ -144,7 +142,6 @@ def hint(placement: Placement, num_envs: int) -> str | None:
     """Returns how many devices a run leaves idle, and what would use more; None if it uses all.
 
     Args:
-        placement: of a run.
         num_envs: of a minibatch, which have to be spread evenly.
     """
     used, of_env, lanes = placement.mesh.size, placement.mesh.shape[ENVS], placement.num_lanes

@@ -61,7 +61,6 @@ def find_diverged(
 
     Args:
         metrics: ``[U, P, K, ...]`` by name.
-        first_update: number of the first of the updates.
         seeds: numbers, ``[K]``.
         known: points that diverged before; they are left out.
     """

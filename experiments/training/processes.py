@@ -186,7 +186,6 @@ def alike(what: str, value: Value) -> Value:
     """Returns a value that all processes have to have alike.
 
     Args:
-        what: what it is.
         value: as JSON may hold it.
 
     Raises:

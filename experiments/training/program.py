@@ -108,7 +108,6 @@ def check_episodes(env: MultiAgentEnv, side_by_side: Mapping[str, int]) -> None:
     One whose episodes take room on the host says so by a method ``check_episodes(number)``.
 
     Args:
-        env: the environment.
         side_by_side: by name, the numbers whose product they are.
     """
     check = getattr(env, "check_episodes", None)
@@ -172,7 +171,6 @@ def make_init(
     """Returns ``init(counts, keys)``: ``[K]`` keys to ``[P, K]`` states, equal at all points.
 
     Args:
-        experiment: what is run.
         placement: of the seeds; the counts are its own.
     """
     num_points = len(experiment.points)

@@ -100,8 +100,6 @@ def _heard_by(
     for minutes.  The interpreter writes the signal's number into a socket at once.
 
     Args:
-        hear: takes the signal's number.
-        numbers: the signals.
         handler: what Python does with them in its main thread; None leaves that as it is.
     """
     heard = [each for each in numbers if signal.getsignal(each) not in (signal.SIG_IGN, None)]

@@ -65,11 +65,7 @@ def explain(
     """Says on stderr why a run ended early, or is not safe, and returns the exit code.
 
     Args:
-        experiment: what was run.
-        position: where it stands.
         is_saved: whether the state is in a checkpoint, if it is worth one.
-        stop: whether it was asked to stop.
-        directory: of the run.
     """
     last = max(find_checkpoints(directory), default=None)
     newest = "none" if last is None else f"of update {last}"

@@ -40,7 +40,6 @@ def start_jax(devices: Devices = 1, option: str = "devices") -> None:
 
     Args:
         devices: how many there have to be; any number will do for all.
-        option: which says so.
 
     Raises:
         UsageError: if it cannot compute there, is not to compile, or finds fewer.

@@ -67,7 +67,6 @@ class Checkpoints:
         """Touches no file.
 
         Args:
-            directory: the run's.
             keep: how many of the newest to keep, at least one.
             every: updates between two of them; 0 goes by the clock.
         """

@@ -21,10 +21,7 @@ def save_clusters(
     """Leaves clusters.json in the directory, and shows who shares a policy.
 
     Args:
-        experiment: what is run.
         grouping: labels and scores of each seed, ``[K]``.
-        directory: the run's.
-        console: where to show it.
     """
     labels, scores = np.asarray(grouping.labels), np.asarray(grouping.scores, np.float64)
     seeds = [

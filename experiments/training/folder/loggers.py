@@ -38,7 +38,6 @@ def open_loggers(
 
     Args:
         experiment: what is run, and with which ``--log``.
-        directory: the run's.
         first_update: number of the first update to come.
         on_chunk: one more, of the caller's.
     """

@@ -58,8 +58,6 @@ class Log:
         """Says what it holds; opens nothing.
 
         Args:
-            path: the file.
-            rows: what they are of.
             shapes: of the metrics that it holds, by name: ``()`` or ``(G, N)``.
         """
         self.path = path
@@ -128,8 +126,6 @@ def make_logs(
     """Returns metrics.csv, and matrices.csv for the metrics that are matrices.
 
     Args:
-        directory: where to.
-        rows: of metrics.csv.
         metrics: shapes ``[U, P, K, ...]`` by name.
         matrix_every: one in so many updates has rows in matrices.csv, from the first on.
     """

@@ -28,9 +28,6 @@ class Boards:
         """Says what is written and where; entering the context opens the files.
 
         Args:
-            directory: the run's.
-            labels: of the grid points.
-            steps: environment steps of an update.
             first: number of the first update to come; its events replace those of older files.
         """
         root = directory / "tensorboard"

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from experiments.training.errors import UsageError, check_counts
-from experiments.training.settings.options import COEFFICIENTS, SETTINGS, Options, Run
+from experiments.training.settings.options import COEFFICIENTS, SETTINGS, Options
 from oatrpo_jax.config import Config
 from oatrpo_jax.types import MultiAgentEnv
 
@@ -27,8 +27,9 @@ def seed_numbers(first: int, count: int) -> tuple[int, ...]:
     return tuple(range(first, first + count))
 
 
-def check_saving(run: Run) -> None:
-    """Raises a UsageError unless it is clear when to save what."""
+def check_run(options: Options, config: Config) -> None:
+    """Raises a UsageError for an option of `Run` that makes no sense with this program."""
+    run = options.run
     if run.matrix_every < 0:
         raise UsageError(
             f"matrix_every: expected at least 1 update, or 0 to let their size decide, got "
@@ -38,12 +39,20 @@ def check_saving(run: Run) -> None:
         raise UsageError(
             f"checkpoint_every: expected at least 0 updates, got {run.checkpoint_every}"
         )
-    check_counts(keep_checkpoints=run.keep_checkpoints)
-
-
-def check_env_devices(run: Run, config: Config) -> None:
-    """Raises a UsageError unless every device gets as many environments of each minibatch."""
-    check_counts(env_devices=run.env_devices)
+    if len(set(run.log)) < len(run.log):
+        raise UsageError(f"log: expected each name once, got {' '.join(run.log)}")
+    if run.submit_option and run.submit is None:
+        raise UsageError("submit_option: expected only with --submit, got it without; give both")
+    if not 0 <= run.eval_every <= config.num_updates:
+        raise UsageError(
+            f"eval_every: expected at most the {config.num_updates} updates of the run, or 0 for "
+            f"never, got {run.eval_every}"
+        )
+    counts = ("keep_checkpoints", "eval_episodes", "eval_max_steps", "env_devices")
+    check_counts(**{name: getattr(run, name) for name in counts})
+    for name in ("eval_episodes", "eval_max_steps"):
+        if name in options.given and not run.eval_every:
+            raise UsageError(f"{name}: expected only with --eval-every, got it without")
     num_envs = config.num_envs // config.num_minibatches
     if num_envs % run.env_devices:
         raise UsageError(
@@ -51,32 +60,6 @@ def check_env_devices(run: Run, config: Config) -> None:
             f"num_envs / num_minibatches = {config.num_envs} / {config.num_minibatches}, got "
             f"{run.env_devices}; choose another number for one of the three"
         )
-
-
-def check_log(run: Run) -> None:
-    """Raises a UsageError if a place for metrics is named twice."""
-    if len(set(run.log)) < len(run.log):
-        raise UsageError(f"log: expected each name once, got {' '.join(run.log)}")
-
-
-def check_submission(run: Run) -> None:
-    """Raises a UsageError if there are parameters of jobs, but no jobs."""
-    if run.submit_option and run.submit is None:
-        raise UsageError("submit_option: expected only with --submit, got it without; give both")
-
-
-def check_evaluation(options: Options, num_updates: int) -> None:
-    """Raises a UsageError unless evaluations are of whole episodes, and within the run."""
-    run = options.run
-    if not 0 <= run.eval_every <= num_updates:
-        raise UsageError(
-            f"eval_every: expected at most the {num_updates} updates of the run, or 0 for never, "
-            f"got {run.eval_every}"
-        )
-    check_counts(eval_episodes=run.eval_episodes, eval_max_steps=run.eval_max_steps)
-    for name in ("eval_episodes", "eval_max_steps"):
-        if name in options.given and not run.eval_every:
-            raise UsageError(f"{name}: expected only with --eval-every, got it without")
 
 
 def check_ranking(sweep: Mapping[str, Any] | None, env: MultiAgentEnv) -> None:
@@ -105,8 +88,6 @@ def without_unread(options: Options, name: str, reads: frozenset[str]) -> Option
     """Returns the options without coefficients that the algorithm does not read.
 
     Args:
-        options: what is asked for.
-        name: the algorithm's.
         reads: what it reads with these settings, in this environment.
 
     Raises:

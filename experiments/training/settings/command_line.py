@@ -75,7 +75,6 @@ def parse(argv: Sequence[str], others: Sequence[str] = ()) -> Options:
     """Returns the options of a command line; shows help or a usage error and exits if need be.
 
     Args:
-        argv: the command line.
         others: names of a program's own options, one of which a wrong name may have meant.
 
     Raises:

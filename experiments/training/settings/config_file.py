@@ -29,7 +29,6 @@ def describe_experiment(
     """Returns all that it takes to run the same again, or to read the run without running it.
 
     Args:
-        experiment: what is run.
         mesh: numbers of devices by axis; None where nothing computes.
     """
     options, learner = experiment.options, experiment.trainer.learner
@@ -85,9 +84,6 @@ def describe_resumption(
     """Returns config.json with the new settings, and who goes on from where with what changed.
 
     Args:
-        before: config.json as it is.
-        experiment: what goes on.
-        num_updates: updates done before.
         mesh: numbers of devices by axis.
     """
     now = describe_experiment(experiment, mesh)

@@ -12,12 +12,8 @@ from typing import Any
 from envs.options import make_with_source, parse_options
 from experiments.training.errors import MAX_COUNT, UsageError
 from experiments.training.settings.checks import (
-    check_env_devices,
-    check_evaluation,
-    check_log,
     check_ranking,
-    check_saving,
-    check_submission,
+    check_run,
     seed_numbers,
     without_unread,
     without_unread_matrix,
@@ -123,12 +119,8 @@ def _build(options: Options) -> Experiment:
     options = without_unread_matrix(options)
     run = options.run
     seeds = seed_numbers(run.seed, run.seeds)
-    check_saving(run)
-    check_log(run)
-    check_submission(run)
     config = make_config(options.config, run.total_steps)
-    check_evaluation(options, config.num_updates)
-    check_env_devices(run, config)
+    check_run(options, config)
     env_options = parse_options(run.env_option)
     env, env_source = make_with_source(run.env, env_options)
     algorithm = make_algorithm(run.algorithm, run.reuse_matrix, run.env, env.agent_types)
@@ -189,13 +181,7 @@ def make_algorithm(
 
 
 def _with_schedule_steps(options: Options, config: Config, reads: Collection[str]) -> Options:
-    """Returns the options with the steps in which ends are reached; 0 if nothing has an end.
-
-    Args:
-        options: what is asked for.
-        config: has the steps of an update.
-        reads: what the algorithm reads.
-    """
+    """Returns the options with the steps in which ends are reached; 0 if nothing has an end."""
     run, is_given = options.run, "schedule_steps" in options.given
     ends = [end for end in ENDS.values() if end in reads]
     has_end = any(options.coefficients[end] for end in ends) or set(ends) & set(options.searched)

@@ -79,7 +79,6 @@ def check_known(typed: Sequence[str], others: Sequence[str]) -> None:
     """Raises a UsageError that names the first option there is not, and those nearest to it.
 
     Args:
-        typed: names of options.
         others: names of a program's own options.
     """
     known = {each.name: each.metadata.get("doc", "") for each in fields(Run)}

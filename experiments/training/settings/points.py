@@ -111,8 +111,6 @@ def cut(
 
     Args:
         text: ``i/n``; None for all.
-        points: those of the whole grid.
-        seeds: all of its seeds.
 
     Raises:
         UsageError: if there is no such slice.

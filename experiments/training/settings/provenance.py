@@ -24,7 +24,6 @@ def compare_with_now(config: Mapping[str, Any], mesh: Mapping[str, int]) -> None
     """Says on stderr what differs from where a run began; of its devices, from where it was last.
 
     Args:
-        config: config.json.
         mesh: numbers of devices by axis now.
 
     Raises:

@@ -38,7 +38,6 @@ def parse_reuse(text: str, env: str, agent_types: Sequence[str]) -> ReuseRule:
     Args:
         text: one of `NAMES`, whose own weight is then ``reuse_lambda`` (Eq. 9), or the weights.
         env: the environment's name, which says what is reasonable there.
-        agent_types: each agent's kind.
     """
     rows = reuse_rows(text, env, agent_types)
     return allowed_reuse(rows) if isinstance(rows[0][0], bool) else fixed_reuse(rows)

@@ -144,7 +144,6 @@ def search_points(
         count: points to draw at random, or values per range on a grid.
         method: drawn independently and evenly (on the range's scale), or all combinations.  Of
             lists alone no combination is drawn twice, and all are taken if there are no more.
-        seed: of the drawing.
 
     Raises:
         UsageError: if a text cannot be read, or there would be no point or too many.

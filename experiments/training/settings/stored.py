@@ -95,7 +95,6 @@ def read_preset(path: Path, env: str | None = None) -> dict[str, Any]:
     """Returns the settings of a preset file, by name.
 
     Args:
-        path: the file.
         env: the environment that counts more than the preset's, which may then be any.
 
     Raises:
