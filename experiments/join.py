@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 from tyro.conf import Positional, arg
 
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
@@ -17,9 +16,9 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 
     sys.exit(start("join"))
 
-from experiments.training.errors import exit_code_of
 from experiments.training.naming import command
-from experiments.training.surroundings import prepare, start_jax
+from experiments.training.settings.arguments import read_options, run_script
+from experiments.training.surroundings import start_jax
 
 DESCRIPTION = """Join the slices of a grid, a sweep or seeds (--slice i/n) into one run.
 
@@ -52,19 +51,13 @@ class Options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
-    advice = "The slices are as they were."
-    return exit_code_of(lambda: join(read(argv)), command("join"), advice)
+    return run_script("join", argv, read, join, advice="The slices are as they were.")
 
 
-def read(argv: Sequence[str] | None) -> Options:
+def read(arguments: Sequence[str]) -> Options:
     """Returns what a command line asks for; shows help or a usage error and exits if need be."""
-    prepare()
-    try:
-        return tyro.cli(Options, prog=command("join"), description=DESCRIPTION, args=argv)
-    except SystemExit as exit_:
-        if not exit_.code:
-            print(EXAMPLE.format(run=command("run"), join=command("join")))
-        raise
+    examples = EXAMPLE.format(run=command("run"), join=command("join"))
+    return read_options("join", Options, arguments, examples, description=DESCRIPTION)
 
 
 def join(options: Options) -> int:

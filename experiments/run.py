@@ -30,8 +30,7 @@ def main(argv: Sequence[str] | None = None, on_chunk: OnChunk | None = None) -> 
         on_chunk: called with metrics ``[U, P, K, ...]`` by name and the numbers of those U updates,
             about once a second and after each evaluation.
     """
-    arguments = sys.argv[1:] if argv is None else argv
-    return launch("run", arguments, parse, lambda options: train(options, on_chunk))
+    return launch("run", argv, parse, lambda options: train(options, on_chunk))
 
 
 def train(options: Options, on_chunk: OnChunk | None = None) -> int:

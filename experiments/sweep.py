@@ -11,8 +11,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import tyro
-
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
     from oatrpo_jax.__main__ import start
@@ -21,7 +19,7 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 
 from experiments.training.launch import launch
 from experiments.training.naming import command
-from experiments.training.settings.arguments import registry
+from experiments.training.settings.arguments import read_options
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.options import Options
 from experiments.training.settings.search import Sweep, with_points
@@ -38,23 +36,13 @@ Example:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
-    return launch("sweep", sys.argv[1:] if argv is None else argv, read, train)
+    return launch("sweep", argv, read, train)
 
 
 def read(arguments: Sequence[str]) -> Options:
     """Returns what a command line asks for; shows help or a usage error and exits if need be."""
-    try:
-        sweep, others = tyro.cli(
-            Sweep,
-            prog=command("sweep"),
-            args=list(arguments),
-            return_unknown_args=True,
-            registry=registry(),
-        )
-    except SystemExit as exit_:
-        if not exit_.code:
-            print(FOOTER.format(run=command("run"), sweep=command("sweep")))
-        raise
+    examples = FOOTER.format(run=command("run"), sweep=command("sweep"))
+    sweep, others = read_options("sweep", Sweep, arguments, examples, return_unknown_args=True)
     return with_points(sweep, parse(others, [each.name for each in dataclasses.fields(Sweep)]))
 
 

@@ -1,14 +1,21 @@
-"""What several command lines share: arguments over a finished run, and how numbers are typed."""
+"""What command lines share: how they start and are read, and arguments of several of them."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
+import tyro
 from tyro.conf import Positional, arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from experiments.training.surroundings import Devices
+from experiments.training.errors import check_once, exit_code_of
+from experiments.training.naming import command
+from experiments.training.surroundings import Devices, prepare
+
+Read = TypeVar("Read")
 
 RunDirectory = Annotated[
     Positional[Path], arg(metavar="DIR", help="a directory that a run has left")
@@ -49,7 +56,54 @@ SpreadSeeds = Annotated[
 EpisodeSeed = Annotated[int, arg(help="another number plays other episodes")]
 
 
-def registry() -> ConstructorRegistry:
+def run_script(
+    script: str,
+    argv: Sequence[str] | None,
+    read: Callable[[Sequence[str]], Read],
+    action: Callable[[Read], int | None],
+    advice: str = "",
+) -> int:
+    """Returns the exit code of a script; a usage error exits with 2.
+
+    Args:
+        script: its name.
+        argv: its command line; None for that of this process.
+        read: returns what a command line asks for.
+        action: does it.
+        advice: see `exit_code_of`.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+
+    def start() -> int | None:
+        prepare()
+        check_once(arguments, command(script))
+        return action(read(arguments))
+
+    return exit_code_of(start, command(script), advice)
+
+
+def read_options(
+    script: str, kind: Any, arguments: Sequence[str], examples: str = "", **more: Any
+) -> Any:
+    """Returns what a command line asks for; shows help or a usage error and exits if need be.
+
+    Args:
+        script: its name.
+        kind: the dataclass of its options.
+        examples: what help ends with.
+        more: what else `tyro.cli` is told.
+    """
+    try:
+        return tyro.cli(
+            kind, prog=command(script), args=list(arguments), registry=_whole_numbers(), **more
+        )
+    except SystemExit as exit_:
+        if examples and not exit_.code:
+            print(examples)
+        raise
+
+
+def _whole_numbers() -> ConstructorRegistry:
     """Returns how tyro reads every option that is an int: 100000, 100_000 and 1e5 alike."""
     rules = ConstructorRegistry()
 

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import tyro
 from tyro.conf import OmitArgPrefixes
 
 from envs.choices import check_choice
 from envs.importing import absolute
 from experiments.training.errors import UsageError, typed_names
 from experiments.training.naming import command
-from experiments.training.settings.arguments import registry
+from experiments.training.settings.arguments import read_options
 from experiments.training.settings.checks import unread
 from experiments.training.settings.defaults import CONTINUOUS, AlgorithmName, get_preset
 from experiments.training.settings.options import COEFFICIENTS, OF_THE_PROCESS, Options, Run
@@ -83,9 +82,7 @@ def parse(argv: Sequence[str], others: Sequence[str] = ()) -> Options:
     """
     given = frozenset(typed_names(argv))
     check_known(typed_names(argv), others)
-    choice, _ = tyro.cli(
-        _Choice, prog=command("run"), args=list(argv), add_help=False, return_unknown_args=True
-    )
+    choice, _ = read_options("run", _Choice, argv, add_help=False, return_unknown_args=True)
     if choice.algorithm is not None:
         _check_algorithm(choice.algorithm)
     directory = _directory_to_resume(choice)
@@ -147,20 +144,15 @@ def _defaults(choice: _Choice, given: frozenset[str]) -> Options:
 def _typed_over(below: Options, argv: Sequence[str]) -> Options:
     """Returns the options with what was typed in their place; shows help and exits if asked."""
     declared = as_declared(below, argv)
-    try:
-        read = tyro.cli(
-            type(declared),
-            default=declared,
-            prog=command("run"),
-            description=DESCRIPTION,
-            args=list(argv),
-            config=(OmitArgPrefixes,),
-            registry=registry(),
-        )
-    except SystemExit as exit_:
-        if not exit_.code:
-            print(EXAMPLES.format(run=command("run")))
-        raise
+    read = read_options(
+        "run",
+        type(declared),
+        argv,
+        EXAMPLES.format(run=command("run")),
+        default=declared,
+        description=DESCRIPTION,
+        config=(OmitArgPrefixes,),
+    )
     # All that a preset says is in the other options.
     read = {**vars(read.run), **vars(read.program), **vars(read.coefficients), "preset": None}
     return below.having(read)
