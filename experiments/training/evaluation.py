@@ -85,9 +85,6 @@ class Evaluator:
     """Evaluates every few updates and after the last, by keys that depend on seed and update alone.
 
     A resumed run thus plays the same episodes, and training is the same to the bit without it.
-
-    Attributes:
-        evaluated_ends: updates that were evaluated as the last one of an earlier part of the run.
     """
 
     def __init__(self, experiment: Experiment, traced: Traced, directory: Path) -> None:
@@ -99,7 +96,6 @@ class Evaluator:
         self._spread = traced.placement.spread
         self._experiment, self._path = experiment, directory / "evaluation.csv"
         self._evaluate: Any = None
-        self.evaluated_ends: tuple[int, ...] = ()
         if self.every:
             start = time.perf_counter()
             placement, how = traced.placement, Playing(self._episodes, self._max_steps)
@@ -109,13 +105,16 @@ class Evaluator:
             self._traced = evaluate.trace(self._counts, traced.state.learner, keys)
             self.compile_seconds = time.perf_counter() - start
 
-    @property
-    def logs(self) -> tuple[Log, ...]:
-        """evaluation.csv, if there is to be one."""
+    def logs(self, ends: tuple[int, ...]) -> tuple[Log, ...]:
+        """Returns evaluation.csv, if there is to be one.
+
+        Args:
+            ends: updates that were evaluated as the last one of an earlier part of the run.
+        """
         if not self.every:
             return ()
         config, num_points = self._experiment.config, len(self._experiment.points)
-        steps, ends = config.steps_per_update, (*self.evaluated_ends, config.num_updates)
+        steps, ends = config.steps_per_update, (*ends, config.num_updates)
         rows = Rows(num_points, self._experiment.seeds, steps, self.every, self.every, ends)
         return (Log(self._path, rows, dict.fromkeys(self._traced.out_info, ())),)
 
@@ -128,25 +127,19 @@ class Evaluator:
 
     def is_due(self, update: int) -> bool:
         """Returns whether to evaluate after an update."""
-        return self.every > 0 and (update % self.every == 0 or self._is_last(update))
-
-    def _is_last(self, update: int) -> bool:
-        return update == self._experiment.config.num_updates
+        last = self._experiment.config.num_updates
+        return self.every > 0 and (update % self.every == 0 or update == last)
 
     def play(
         self, learner: LearnerState, best: Best | None, update: int
     ) -> tuple[Best, dict[str, np.ndarray]]:
-        """Evaluates and records that; returns the best policies so far, and ``[P, K]`` metrics.
+        """Returns the best policies after an update, and ``[P, K]`` metrics of the newest.
 
         The first episodes that are cut off are said on stderr.
         """
         metrics = self._evaluate(self._counts, learner, self._keys(Purpose.CURVE, update))
         newest = keep_better(best or no_best(learner), learner, metrics, update)
         on_host = {name: np.asarray(value) for name, value in metrics.items()}
-        if self._is_last(update):
-            self.evaluated_ends = (*self.evaluated_ends, update)
-        for log in self.logs:
-            log.append({name: value[None] for name, value in on_host.items()}, [update])
         self._warn_once(on_host[f"evaluation/{CUT_OFF}"], self._episodes)
         return newest, on_host
 

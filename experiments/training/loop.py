@@ -78,8 +78,7 @@ class Training:
                 f"total_steps: {done * config.steps_per_update} steps are done already, got "
                 f"{self.experiment.total_steps}; ask for more than that"
             )
-        self.evaluator.evaluated_ends = Position.of(restored).evaluated_ends
-        for log in self._all_logs():
+        for log in self._all_logs(Position.of(restored)):
             log.size_of(done)
         return restored
 
@@ -121,8 +120,8 @@ class Training:
         code = explain(self.experiment, self.position, is_saved, stop, self.directory)
         return code or int(has_failed)
 
-    def _all_logs(self) -> tuple[Log, ...]:
-        return (*self.logs, *self.evaluator.logs)
+    def _all_logs(self, position: Position) -> tuple[Log, ...]:
+        return (*self.logs, *self.evaluator.logs(position.evaluated_ends))
 
     def _first_position(self, compiled: Compiled) -> Position:
         """Returns the beginning, and leaves how agents were grouped if they are."""
@@ -142,7 +141,7 @@ class Training:
         (self.directory / "training.json").unlink(missing_ok=True)
         if restored is None:
             return
-        for log in self._all_logs():
+        for log in self._all_logs(self.position):
             log.cut(log.size_of(restored.num_updates))
         set_aside(restored.passed_over)
 
@@ -207,11 +206,15 @@ class Training:
 
     def _evaluate(self, loggers: tuple[OnChunk, ...]) -> None:
         """Evaluates where the run stands, and keeps the best policies there."""
-        state, update = self.position.state, self.position.num_updates
-        best, metrics = self.evaluator.play(state.train.learner, state.best, update)
-        self.position.state = state._replace(best=best)
-        self.position.evaluated_ends = self.evaluator.evaluated_ends
-        for write in loggers:
+        position, update = self.position, self.position.num_updates
+        best, metrics = self.evaluator.play(
+            position.state.train.learner, position.state.best, update
+        )
+        position.state = position.state._replace(best=best)
+        logs = self.evaluator.logs(position.evaluated_ends)
+        if update == self.experiment.config.num_updates:
+            position.evaluated_ends = (*position.evaluated_ends, update)
+        for write in (*(log.append for log in logs), *loggers):
             write({name: value[None] for name, value in metrics.items()}, [update])
 
     def _leave(self, compile_seconds: float) -> None:
