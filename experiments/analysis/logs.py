@@ -58,15 +58,8 @@ def read_log(path: Path, num_points: int, seeds: Sequence[int], steps: int) -> T
         steps: environment steps of an update.
 
     Raises:
-        ValueError: if it is not such a log, naming it.
+        ValueError: if it is not such a log.
     """
-    try:
-        return _read(path, num_points, seeds, steps)
-    except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from error
-
-
-def _read(path: Path, num_points: int, seeds: Sequence[int], steps: int) -> Table:
     if not (num_points and seeds):
         raise ValueError("config.json names no point or no seed")
     lanes = num_points, len(seeds)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.analysis.results import read_result
+from experiments.analysis.reading import read_result
 from experiments.analysis.summary import summarise
 from experiments.training.folder.files import write_json
 from experiments.training.folder.metrics import Log, Rows, make_logs

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from experiments.analysis.colours import ALGORITHMS
+from experiments.analysis.colours import ALGORITHMS, MAX_BANDS
 from experiments.analysis.comparison import (
     describe_statistic,
     difference_table,
@@ -18,9 +18,9 @@ from experiments.analysis.comparison import (
 )
 from experiments.analysis.entries import label_points
 from experiments.analysis.estimates import mean_difference, show
-from experiments.analysis.grids import MAX_BANDS, point_looks
+from experiments.analysis.grids import point_looks
 from experiments.analysis.panels import save_curves
-from experiments.analysis.results import read_result
+from experiments.analysis.reading import read_result
 from experiments.compare import main
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import write_json
@@ -190,11 +190,11 @@ def test_a_single_grid_is_drawn_as_in_its_own_picture(tmp_path, figures):
     entries = entries_of(write(tmp_path / "a", "oappo", options=grid))
     save_figure(entries, tmp_path / "compare.png")
     looks = [(line.get_color(), line.get_linestyle()) for line in figures[0].axes[0].lines]
-    own = point_looks(entries[0].result)
-    assert [colour for colour, _ in looks] == [look.colour for look in own.looks]
+    own = point_looks(entries[0].point.result)
+    assert [colour for colour, _ in looks] == [look.colour for look in own.looks.values()]
     assert len(set(looks)) == 6
     names = [text.get_text() for text in figures[0].legends[0].get_texts()]
-    assert names == [name for name, _ in own.entries]
+    assert names == [name for name, _ in own.legend]
 
 
 def test_of_many_curves_no_intervals_are_drawn(tmp_path, figures):
@@ -221,7 +221,7 @@ def test_evaluations_which_are_not_drawn_choose_no_panel(tmp_path, figures):
     path.write_text("\n".join(map(",".join, rows)) + "\n")
     entries = entries_of(run)
     save_figure(entries, tmp_path / "compare.png")
-    save_curves(entries[0].result, tmp_path / "curves.png")
+    save_curves(entries[0].point.result, tmp_path / "curves.png")
     compared, own = ([axes.get_title() for axes in figure.axes] for figure in figures)
     assert "episode success" in own and "episode success" not in compared
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from experiments.analysis.colours import Look, tell_apart
 from experiments.analysis.curves import add_legend, draw_curve, draw_curves
 from experiments.analysis.panels import save_curves
-from experiments.analysis.results import read_result
+from experiments.analysis.reading import read_result
 from experiments.analysis.reuse import has_reuse, save_reuse
 from experiments.analysis.statistics import Curve
 from experiments.training.folder.files import write_json
@@ -77,7 +77,7 @@ def titles_of(directory, monkeypatch) -> list[str]:
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
     result = read_result(directory)
     save_curves(result, directory / "curves.png")
-    save_reuse(result, 0, directory / "reuse.png")
+    save_reuse(result.points[0], directory / "reuse.png")
     return [figure.get_suptitle() for figure in figures]
 
 
@@ -97,7 +97,7 @@ def reuse_of(result, point, monkeypatch) -> Figure:
     """Returns the picture of a grid point's reuse."""
     figures: list[Figure] = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
-    save_reuse(result, point, result.directory / "reuse.png")
+    save_reuse(result.points[point], result.directory / "reuse.png")
     return figures[0]
 
 
@@ -187,7 +187,7 @@ def test_of_reuse_is_drawn_what_the_run_measured(algorithm, drawn, tmp_path, mon
     write_run([*argv, *algorithm.split()], tmp_path / "run", lambda *_: 3.0)
     figures: list[Figure] = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
-    save_reuse(read_result(tmp_path / "run"), 0, tmp_path / "reuse.png")
+    save_reuse(read_result(tmp_path / "run").points[0], tmp_path / "reuse.png")
     panels = figures[0].axes
     labels = {axes.get_ylabel() for axes in panels} | {axes.get_title() for axes in panels}
     assert labels & {WEIGHT, DIVERGENCE, ADMITTED, SAMPLE_SIZE} == drawn
@@ -226,6 +226,6 @@ def test_pictures_are_drawn_of_a_single_update(algorithm, tmp_path):
     write_run([*argv, "--algorithm", algorithm], tmp_path / "run", lambda *_: 3.0)
     result = read_result(tmp_path / "run")
     save_curves(result, tmp_path / "curves.png")
-    save_reuse(result, 0, tmp_path / "reuse.png")
+    save_reuse(result.points[0], tmp_path / "reuse.png")
     for name in ("curves.png", "reuse.png"):
         assert (tmp_path / name).stat().st_size > 10_000

@@ -61,7 +61,7 @@ def test_pictures_are_of_the_best_point_and_seed_of_the_summary(tmp_path, monkey
     shown: dict[str, object] = {}
     monkeypatch.setattr(
         "experiments.analysis.reuse.save_reuse",
-        lambda _, point, path: shown.update({path.name: point}),
+        lambda point, path: shown.update({path.name: point.number}),
     )
     monkeypatch.setattr(
         "experiments.analysis.finish.save_replay",

@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.analysis.panels import evaluation_curve, save_curves
-from experiments.analysis.results import read_result
+from experiments.analysis.panels import save_curves
+from experiments.analysis.reading import read_result
 from tests.experiments.made_up_runs import SIZES, change_json, write_run
 
 TINY = ["--env", "maze", *SIZES]
@@ -156,7 +156,7 @@ def test_an_evaluation_after_a_point_diverged_is_not_drawn(tmp_path, monkeypatch
     change_json(tmp_path / "run" / "training.json", diverged=[bad])
     result = read_result(tmp_path / "run")
     for point, updates in ((0, [2, 4, 6, 8, 10]), (1, [2, 4])):
-        curve = evaluation_curve(result, "return", point)
+        curve = result.points[point].evaluation_curve("return")
         assert curve is not None and (curve.env_steps // 32).tolist() == updates
     figure = drawn(tmp_path / "run", monkeypatch)
     cross = next(line for line in figure.axes[0].lines if line.get_marker() == "X")
@@ -167,4 +167,4 @@ def test_an_evaluation_after_a_point_diverged_is_not_drawn(tmp_path, monkeypatch
 
 def test_a_run_without_evaluations_has_no_curve_of_them(tmp_path):
     write_run(TINY, tmp_path / "run", lambda *_: 5)
-    assert evaluation_curve(read_result(tmp_path / "run"), "return", 0) is None
+    assert read_result(tmp_path / "run").points[0].evaluation_curve("return") is None

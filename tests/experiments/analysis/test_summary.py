@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments.analysis.results import read_result
+from experiments.analysis.reading import read_result
 from experiments.analysis.summary import describe, summarise
 from experiments.training.folder.files import json_bytes
 from tests.experiments.made_up_runs import SIZES, change_json, write_run
@@ -61,8 +61,8 @@ def test_the_best_has_the_highest_success_then_return_and_did_not_diverge(tmp_pa
     assert summary["best_point"] == 1
     assert [point["best_seed"] for point in summary["points"]] == [7, 7, 7]
     # Of equal success the higher return counts.
-    result.columns["episode/success"][...] = 1.0
-    result.columns["episode/return"][-1] = [[0, 1], [2, 3], [5, 4]]
+    result.log.columns["episode/success"][...] = 1.0
+    result.log.columns["episode/return"][-1] = [[0, 1], [2, 3], [5, 4]]
     again = summarise(result)
     assert again["best_point"] == 2
     assert [point["best_seed"] for point in again["points"]] == [8, 8, 7]
