@@ -33,7 +33,7 @@ def read_comparable(directories: Sequence[Path]) -> list[Result]:
         UsageError: if one cannot be read, or they are not all of one environment.
     """
     results = [read_result(directory) for directory in directories]
-    if len(found := sorted({environment(result) for result in results})) > 1:
+    if len(found := sorted({task_of(result) for result in results})) > 1:
         raise UsageError(
             "runs: expected runs all of the same environment with the same options, got "
             f"{'; '.join(found)}. Compare those of each by themselves."
@@ -50,7 +50,7 @@ def read_comparable(directories: Sequence[Path]) -> list[Result]:
     return results
 
 
-def environment(result: Result) -> str:
+def task_of(result: Result) -> str:
     """Returns an environment with its options, as a user tells them apart: a file by its name."""
     options = sorted(result.config["env_options"].items())
     return " ".join([result.environment, *(f"{k}={v}" for k, v in options)])
@@ -95,7 +95,7 @@ def _changed_environment(results: Sequence[Result]) -> list[str]:
         return []
     one, other, *_ = first_of.values()
     return [
-        f"environment: expected one {environment(one)}, got other code in {other.directory} than "
+        f"environment: expected one {task_of(one)}, got other code in {other.directory} than "
         f"in {one.directory}: its file was changed between the runs, or is another of that name. "
         "They may have learnt different tasks. Train one of them again."
     ]
@@ -112,7 +112,7 @@ def save_figure(entries: Sequence[Entry], path: Path) -> None:
     results, drawn = [entry.point.result for entry in entries], entry_looks(entries)
     counts = sorted({result.num_seeds for result in results})
     statistic = describe_statistic(counts, has_bands=drawn.has_bands)
-    title = f"{environment(results[0])}: {statistic}"
+    title = f"{task_of(results[0])}: {statistic}"
     figure = draw_metrics(reported(results, TABLED), drawn, {}, title)
     try:
         figure.savefig(path, dpi=120)

@@ -52,8 +52,9 @@ def pack(team: Team, point: int, seed: int) -> tuple[bytes, dict[str, Any]]:
     learner = team.experiment.trainer.learner
     state = jax.tree.map(lambda x: x[point, seed], team.learner)
     params = {name: np.asarray(value) for name, value in actor_parameters(state).items()}
+    is_listed = learner.policy.remembers or learner.spec.is_continuous
     specs = {
-        "format": format_of(learner),
+        "format": LISTED_FORMAT if is_listed else SHORTEST_FORMAT,
         **describe_team(team, point, seed),
         **describe_call(learner),
         "parameters": {
@@ -119,12 +120,6 @@ def read_scores(path: Path, point: int, seed: int, update: int) -> dict[str, Any
         return {"episodes": evaluation["episodes"], "policy": evaluation["policy"], **scores}
     except (LookupError, TypeError, AttributeError) as error:
         raise UsageError(f"evaluation.json is damaged ({error!r}); evaluate again") from error
-
-
-def format_of(learner: Learner) -> int:
-    """Returns which of the two formats a learner's export has."""
-    is_shortest = not (learner.policy.remembers or learner.spec.is_continuous)
-    return SHORTEST_FORMAT if is_shortest else LISTED_FORMAT
 
 
 def describe_call(learner: Learner) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from experiments.analysis.colours import REST, look_of
 from experiments.analysis.grids import MAX_NAMED, point_looks
 from experiments.analysis.reading import read_result
-from tests.experiments.made_up_runs import SIZES, change_json, write_run
+from tests.experiments.made_up_runs import SIZES, change_json, let_diverge, write_run
 
 SIGMAS = ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1", "2"]
 
@@ -89,7 +89,6 @@ def test_two_coefficients_that_were_drawn_at_random_are_no_grid(tmp_path):
 
 def test_a_point_that_diverged_is_named_so(tmp_path):
     looks_of(tmp_path / "run", "--reuse-sigma", "0.1", "1")
-    bad = {"point": 1, "seed": 0, "update": 4, "metric": "critic/loss"}
-    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    let_diverge(tmp_path / "run", {1: 4})
     drawn = point_looks(read_result(tmp_path / "run"))
     assert [name for name, _ in drawn.legend] == ["reuse_sigma=0.1", "reuse_sigma=1, diverged"]

@@ -16,7 +16,7 @@ from experiments.analysis.results import Result
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.experiment import build
 from experiments.training.settings.search import natural_order
-from tests.experiments.made_up_runs import change_json, write_run
+from tests.experiments.made_up_runs import change_json, let_diverge, write_run
 
 TINY = "--env maze --env-option num_per_colour=1 time_limit=12 --num-envs 4 --hidden-sizes 8"
 TINY = f"{TINY} --rollout-length 16 --total-steps 640 --seeds 2".split()
@@ -86,8 +86,7 @@ def test_a_point_without_a_score_comes_after_those_with_one(order, tmp_path):
 
 def test_the_table_names_a_point_that_diverged_last(tmp_path):
     write_sweep(tmp_path / "run", over="run")
-    bad = {"point": 1, "seed": 0, "update": 3, "metric": "critic/loss"}
-    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    let_diverge(tmp_path / "run", {1: 3})
     save_ranking(read_result(tmp_path / "run"), quiet())
     lines = (tmp_path / "run" / "table.md").read_text().splitlines()
     assert lines[0] == "Interquartile mean and 95% interval over 2 seeds."

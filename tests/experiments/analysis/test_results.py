@@ -1,7 +1,6 @@
 """What is read back from a run's folder, and what is refused."""
 
 import contextlib
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,8 +11,12 @@ import pytest
 from experiments.analysis.reading import read_result
 from experiments.analysis.reuse import save_reuse
 from experiments.training.errors import UsageError
-from experiments.training.folder.files import write_json
-from tests.experiments.made_up_runs import SIZES, change_json, write_run
+from tests.experiments.made_up_runs import (
+    SIZES,
+    let_diverge,
+    write_clusters,
+    write_run,
+)
 
 TINY = ["--env", "maze", *SIZES]
 
@@ -60,8 +63,7 @@ def test_the_steps_of_a_grouping_before_training_count(tmp_path):
         lambda _, __, seed: 10 + 10 * seed,
         episode__count=400.0,
     )
-    labels = [{"seed": seed, "labels": [0, 0, 1, 1]} for seed in (0, 1)]
-    write_json(tmp_path / "run" / "clusters.json", {"env_steps": 8192, "seeds": labels})
+    write_clusters(tmp_path / "run", [[0, 0, 1, 1]] * 2)
     result = read_result(tmp_path / "run")
     # 8,192 + 288; all that were done are 8,192 + 320.
     steps, reached = result.points[0].steps_to("success", 0.9)
@@ -85,8 +87,7 @@ def test_an_update_of_which_rows_are_missing_is_left_out(tmp_path):
 
 def test_matrices_know_the_updates_that_they_are_of(tmp_path):
     write_run([*TWO_POINTS, "--matrix-every", "4"], tmp_path / "run", lambda *_: 10)
-    bad = {"point": 1, "seed": 0, "update": 9, "metric": "critic/loss"}
-    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    let_diverge(tmp_path / "run", {1: 9})
     result = read_result(tmp_path / "run")
     assert result.num_updates == 10
     assert result.points[0].matrix_updates.tolist() == [1, 5, 9]
@@ -126,8 +127,7 @@ def test_how_the_best_policies_played_is_known_where_it_was_measured(tmp_path):
 
 def test_a_curve_ends_before_its_point_diverges(tmp_path):
     write_run(TWO_POINTS, tmp_path / "run", lambda *_: 5)
-    bad = {"point": 1, "seed": 0, "update": 4, "metric": "critic/loss"}
-    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    let_diverge(tmp_path / "run", {1: 4})
     result = read_result(tmp_path / "run")
     assert result.diverged == {1: 4}
     assert result.points[0].curve("return").env_steps[-1] == 320
@@ -136,8 +136,7 @@ def test_a_curve_ends_before_its_point_diverges(tmp_path):
 
 def test_the_end_of_a_point_that_diverges_is_before_that(tmp_path):
     write_run(TWO_POINTS, tmp_path / "run", lambda *_: 5, episode__count=400.0)
-    bad = {"point": 1, "seed": 0, "update": 4, "metric": "critic/loss"}
-    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    let_diverge(tmp_path / "run", {1: 4})
     result = read_result(tmp_path / "run")
     # The last tenth of three updates is the third, of five until the optimum.
     np.testing.assert_allclose(result.points[1].ends("success"), [0.6, 0.6], rtol=1e-7)
@@ -146,7 +145,7 @@ def test_the_end_of_a_point_that_diverges_is_before_that(tmp_path):
     # What comes after it reaches nothing.
     assert not result.points[1].steps_to("success", 0.9)[1].any()
     assert result.points[0].steps_to("success", 0.9)[1].all()
-    change_json(tmp_path / "run" / "training.json", diverged=[bad | {"update": 1}])
+    let_diverge(tmp_path / "run", {1: 1})
     assert np.isnan(read_result(tmp_path / "run").points[1].ends("success")).all()
 
 
@@ -159,10 +158,7 @@ def test_who_acts_with_which_policy(tmp_path):
     np.testing.assert_array_equal(result.own(), [np.eye(4)] * 2)
     assert result.learners == result.agents
     # SEPS groups the agents of each seed, and says so in a file of its own.
-    labels = [[0, 0, 1, 1], [0, 1, 0, 1]]
-    seeds = [{"seed": seed, "labels": each} for seed, each in enumerate(labels)]
-    path = tmp_path / "run" / "clusters.json"
-    path.write_text(json.dumps({"env_steps": 8192, "seeds": seeds}))
+    write_clusters(tmp_path / "run", [[0, 0, 1, 1], [0, 1, 0, 1]])
     result = read_result(tmp_path / "run")
     assert result.learners == [f"policy {index}" for index in range(4)]
     own = result.own()

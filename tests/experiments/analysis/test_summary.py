@@ -8,7 +8,7 @@ import pytest
 from experiments.analysis.reading import read_result
 from experiments.analysis.summary import describe, summarise
 from experiments.training.folder.files import json_bytes
-from tests.experiments.made_up_runs import SIZES, change_json, write_run
+from tests.experiments.made_up_runs import SIZES, change_json, write_clusters, write_run
 
 TINY = ["--env", "maze", *SIZES]
 
@@ -82,6 +82,5 @@ def test_without_success_the_return_decides(tmp_path):
 
 def test_how_agents_were_grouped_is_part_of_the_summary(tmp_path):
     write_run(TINY, tmp_path / "run", lambda *_: 5)
-    clusters = {"env_steps": 8192, "seeds": [{"seed": s, "labels": [0] * 4} for s in (0, 1)]}
-    (tmp_path / "run" / "clusters.json").write_text(json.dumps(clusters))
+    clusters = write_clusters(tmp_path / "run", [[0] * 4] * 2)
     assert summarise(read_result(tmp_path / "run"))["seps"] == clusters
