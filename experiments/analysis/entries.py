@@ -137,11 +137,8 @@ def _label(
 ) -> str:
     """Returns the algorithm with what tells a point apart; its directory where that is too much.
 
-    Args:
-        point: which.
-        own: its settings.
-        within: settings that differ between points of its algorithm.
-        texts: of the values of all settings that differ.
+    Its ``own`` settings are told by their texts where they differ ``within`` its algorithm, or from
+    another's without being the default.
     """
     result = point.result
     defaults, swept = _defaults(result.config), result.config["swept"]

@@ -22,15 +22,7 @@ Played = Sequence[tuple[Place, Mapping[str, np.ndarray]]]
 def describe_evaluation(
     team: Team, point: int, checkpoint: str, how: Playing, played: Played
 ) -> dict[str, Any]:
-    """Returns who played, how, where, and how well, under one name a place if there are two.
-
-    Args:
-        team: who.
-        point: grid point.
-        checkpoint: which of its policies.
-        how: they played.
-        played: where, and what came of it.
-    """
+    """Returns who played, how, where, and how well, under one name a place if there are two."""
     experiment, updates = team.experiment, team.updates[point].tolist()
     places = [
         {

@@ -85,12 +85,7 @@ def _by_colour(points: Sequence[Point], name: str) -> PointLooks:
 def _by_colour_and_style(
     points: Sequence[Point], values: Mapping[str, Sequence[float]]
 ) -> PointLooks:
-    """Returns points of a grid of two coefficients, the first told by colour.
-
-    Args:
-        points: of the run.
-        values: of both coefficients, from the lowest on.
-    """
+    """Returns points of a grid of two coefficients, whose values are sorted: colour, then style."""
     (name, hues), (other, fewer) = values.items()
     colours = dict(zip(hues, in_order(len(hues)), strict=True))
     styles = dict(zip(fewer, STYLES, strict=False))

@@ -115,16 +115,11 @@ def bin_means(value: np.ndarray, count: np.ndarray, ends: np.ndarray) -> np.ndar
 
 
 def first_passage(value: np.ndarray, count: np.ndarray, threshold: float) -> float:
-    """Returns after how many updates a metric is at a threshold and stays there; infinity if never.
+    """Returns after how many updates one seed is at a threshold and stays there, or infinity.
 
     This is the end of the first window of `WINDOW` episodes, with those of whole updates, whose
     mean is at or above the threshold, as is the mean of all episodes from the window's first on.
     The second condition keeps out a lucky window of a policy that levels off a little below.
-
-    Args:
-        value: ``[U]``.
-        count: ``[U]``.
-        threshold: of the mean.
     """
     episodes, total = (
         np.concatenate([[0.0], np.cumsum(each)])
