@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
@@ -20,13 +20,9 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 
     sys.exit(start("compare"))
 
-from experiments.training.errors import UsageError, exit_code_of, shown
-from experiments.training.naming import command
-from experiments.training.surroundings import check_file, prepare
-
-if TYPE_CHECKING:
-    from experiments.analysis.results import Result
-
+from experiments.training.errors import UsageError
+from experiments.training.settings.arguments import read_options, run_script
+from experiments.training.surroundings import check_file
 
 DIFFERENCES = """Differences of the means at the end, with Welch's 95% interval. Probability of
 improvement: the share of pairs of seeds in which the row is ahead of the run named first, ties
@@ -52,13 +48,12 @@ class Compare:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
-    return exit_code_of(lambda: compare(read(argv)), command("compare"))
+    return run_script("compare", argv, read, compare)
 
 
-def read(argv: Sequence[str] | None) -> Compare:
+def read(arguments: Sequence[str]) -> Compare:
     """Returns what a command line asks for; shows help or a usage error and exits if need be."""
-    prepare()
-    return tyro.cli(Compare, prog=command("compare"), args=argv)
+    return read_options("compare", Compare, arguments)
 
 
 def compare(options: Compare) -> None:
@@ -68,10 +63,7 @@ def compare(options: Compare) -> None:
     from experiments.analysis import comparison
     from experiments.analysis.entries import label_points
 
-    results = read_comparable(options.runs)
-    entries = label_points(results)
-    for warning in comparison.warnings(results):
-        print(f"Warning: {warning}", file=sys.stderr)
+    entries = label_points(comparison.read_comparable(options.runs))
     comparison.save_figure(entries, options.out)
     print(comparison.table(entries, options.threshold))
     if len(entries) > 1:
@@ -97,29 +89,3 @@ def check(options: Compare) -> None:
             f"out: expected a file that ends in .png or .pdf, got {options.out}. Rename it."
         )
     check_file("out", options.out)
-
-
-def read_comparable(directories: Sequence[Path]) -> list[Result]:
-    """Returns the runs; says on stderr which of them are not complete.
-
-    Raises:
-        UsageError: if one cannot be read, or they are not all of one environment.
-    """
-    from experiments.analysis.comparison import environment
-    from experiments.analysis.results import read_result
-
-    results = [read_result(directory) for directory in directories]
-    if len(found := sorted({environment(result) for result in results})) > 1:
-        raise UsageError(
-            "runs: expected runs all of the same environment with the same options, got "
-            f"{'; '.join(found)}. Compare those of each by themselves."
-        )
-    for result in results:
-        if not result.is_complete:
-            print(
-                f"Warning: {result.directory} is not complete: what is shown ends after "
-                f"{result.steps_after(result.num_updates):,} environment steps per seed; "
-                f"{command('run')} --resume {shown(result.directory)} goes on",
-                file=sys.stderr,
-            )
-    return results

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
-import tyro
 from tyro.conf import FlagCreatePairsOff, arg, create_mutex_group
 
 if __name__ == "__main__":  # Python puts this script's folder on the path, not the repository.
@@ -17,8 +16,7 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
 
     sys.exit(start("evaluate"))
 
-from experiments.training.errors import UsageError, check_counts, check_once, exit_code_of
-from experiments.training.naming import command
+from experiments.training.errors import UsageError, check_counts
 from experiments.training.settings.arguments import (
     Checkpoint,
     EpisodeSeed,
@@ -26,18 +24,10 @@ from experiments.training.settings.arguments import (
     Point,
     RunDirectory,
     SpreadSeeds,
-    registry,
+    read_options,
+    run_script,
 )
-from experiments.training.surroundings import check_file, prepare, start_jax
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from experiments.training.places import Place
-    from experiments.training.team import Team
-
-Metrics = Mapping[str, "np.ndarray"]
-"""By name: the means over episodes of each seed, ``[K]``."""
+from experiments.training.surroundings import check_file, start_jax
 
 DESCRIPTION = """Play whole episodes with the team that a run has trained, there or elsewhere.
 
@@ -104,18 +94,12 @@ class Options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    return exit_code_of(lambda: evaluate(read(arguments)), command("evaluate"))
+    return run_script("evaluate", argv, read, evaluate)
 
 
 def read(arguments: Sequence[str]) -> Options:
     """Returns what a command line asks for; shows help or a usage error and exits if need be."""
-    prepare()
-    check_once(arguments, command("evaluate"))
-    program = command("evaluate")
-    return tyro.cli(
-        Options, prog=program, description=DESCRIPTION, args=arguments, registry=registry()
-    )
+    return read_options("evaluate", Options, arguments, description=DESCRIPTION)
 
 
 def file_of(options: Options) -> Path:
@@ -148,6 +132,7 @@ def evaluate(options: Options) -> None:
     check(options)
     start_jax(options.devices)
     # Slow to import; help and mistakes that tyro finds do not wait for them.
+    from experiments.analysis.evaluations import describe_evaluation, evaluation_table
     from experiments.analysis.tables import print_table
     from experiments.training.console import make_console, status
     from experiments.training.folder.files import write_json
@@ -159,84 +144,25 @@ def evaluate(options: Options) -> None:
 
     use_compilation_cache()
     console, team = make_console(), load_team(options.run, options.checkpoint)
-    point, count = team.choose_point(options.point), options.episodes
-    places = find_places(team.experiment, options.env, options.env_option, count)
+    experiment, point = team.experiment, team.choose_point(options.point)
+    max_steps = options.max_steps or experiment.options.run.eval_max_steps
+    how = Playing(options.episodes, max_steps, not options.sample, options.seed)
+    places = find_places(experiment, options.env, options.env_option, how.num_episodes)
     for each in places:  # Before anything is played.
-        place(each.trainer.env, len(team.experiment.seeds), options.devices)
+        place(each.trainer.env, len(experiment.seeds), options.devices)
     last = places[-1]
     if options.replay and not hasattr(last.trainer.env, "animate"):
         raise UsageError(f"replay: expected an environment that can be drawn, got {last.name}")
-    how = {"greedy": not options.sample, "number": options.seed}
-    max_steps = options.max_steps or team.experiment.options.run.eval_max_steps
     with status(console, "playing ..."):
-        playing = Playing(count, max_steps, **how)
-        metrics = [play(team, each.trainer, point, playing, options.devices) for each in places]
-    about = describe_team(team, point, options) | {"max_steps": max_steps}
+        played = [(each, play(team, each.trainer, point, how, options.devices)) for each in places]
     title = (
-        f"{team.experiment.labels[point]}: {count} {about['policy']} episodes of each of "
-        f"{len(team.experiment.seeds)} seeds, {options.checkpoint} policies"
+        f"{experiment.labels[point]}: {how.num_episodes} {how.policy} episodes of each of "
+        f"{len(experiment.seeds)} seeds, {options.checkpoint} policies"
     )
-    print_table(console, make_rows(places, metrics, count), title)
-    write_json(file_of(options), about | describe_places(places, metrics, count))
+    print_table(console, evaluation_table(played, how), title)
+    description = describe_evaluation(team, point, options.checkpoint, how, played)
+    write_json(file_of(options), description)
     if options.replay:
         lane = point, team.best_seed(point)
-        save_replay(team, last.trainer, lane, options.replay, **how)
-        seed = team.experiment.seeds[lane[1]]
-        console.print(f"{options.replay}: seed {seed}", soft_wrap=True)
-
-
-def describe_team(team: Team, point: int, options: Options) -> dict[str, Any]:
-    """Returns who played, and how."""
-    experiment, updates = team.experiment, team.updates[point].tolist()
-    return {
-        "algorithm": experiment.algorithm.name,
-        "point": point,
-        "hyperparameters": experiment.points[point],
-        "seeds": experiment.seeds,
-        "checkpoint": options.checkpoint,
-        "updates": updates,
-        "env_steps": [count * experiment.config.steps_per_update for count in updates],
-        "episodes": options.episodes,
-        "policy": "sample" if options.sample else "greedy",
-        "seed": options.seed,
-        "intervals": "over seeds" if len(experiment.seeds) > 1 else "over episodes",
-    }
-
-
-def describe_places(
-    places: Sequence[Place], metrics: Sequence[Metrics], num_episodes: int
-) -> dict[str, Any]:
-    """Returns where the team played and how well, under one name a place if there are two."""
-    from experiments.analysis.estimates import estimate_share
-    from experiments.analysis.summary import describe
-
-    sides = []
-    for place, each in zip(places, metrics, strict=True):
-        described = {name: describe(per_seed) for name, per_seed in each.items()}
-        if "success" in each and each["success"].size == 1:
-            share = estimate_share(each["success"].item(), num_episodes)
-            described["success"]["ci95"] = [share.low, share.high]
-        about = {"environment": place.name, "env_options": place.env_options}
-        sides.append({**about, "metrics": described})
-    return sides[0] if len(sides) == 1 else dict(zip(("home", "other"), sides, strict=True))
-
-
-def make_rows(
-    places: Sequence[Place], metrics: Sequence[Metrics], num_episodes: int
-) -> list[list[str]]:
-    """Returns the metrics that all places report, over seeds; of one seed over its episodes."""
-    from experiments.analysis.estimates import MEAN, estimate, estimate_share, show
-
-    def cells(name: str, per_seed: np.ndarray) -> tuple[str, str]:
-        is_share = per_seed.size == 1 and name == "success"
-        whole = estimate_share(per_seed.item(), num_episodes) if is_share else None
-        mean = show(whole or estimate(per_seed, MEAN))
-        return mean, f"{per_seed.min():.3f} .. {per_seed.max():.3f}"
-
-    heads = ((f"{place.name}\nmean, 95% interval", "\nseeds from .. to") for place in places)
-    rows = [["metric", *(head for pair in heads for head in pair)]]
-    shared = [name for name in metrics[0] if all(name in each for each in metrics)]
-    first = [name for name in ("success", "return", "length") if name in shared]
-    for name in (*first, *sorted(set(shared) - set(first))):
-        rows.append([name, *(cell for each in metrics for cell in cells(name, each[name]))])
-    return rows
+        save_replay(team, last.trainer, lane, options.replay, how)
+        console.print(f"{options.replay}: seed {experiment.seeds[lane[1]]}", soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -25,6 +26,12 @@ REST = "0.72"
 PALEST = 0.62
 """How much white the palest shade of a colour has."""
 
+MAX_BANDS = 8
+"""Curves with a band at most: those of more would hide each other."""
+
+THIN = 1.0
+"""Points in width of the lines of so many, and of those that are drawn in grey."""
+
 
 class Look(NamedTuple):
     """How a line is drawn.
@@ -42,6 +49,10 @@ class Look(NamedTuple):
     marker: str = ""
     width: float | None = None
     has_band: bool = True
+
+    def among(self, count: int) -> Look:
+        """Returns it for one of so many curves: where they are too many, thin and without band."""
+        return self if count <= MAX_BANDS else self._replace(width=THIN, has_band=False)
 
 
 BLUE, VERMILION, GREEN, SKY, ORANGE, PURPLE, BLACK, VIOLET = (
@@ -109,14 +120,15 @@ def tell_apart(looks: Sequence[Look]) -> list[Look]:
     [False, True]
     """
     # Who comes first with a look keeps it, whoever of its colour stands before.
-    firsts = {look: place for place, look in reversed([*enumerate(looks)])}
-    found = {place: look for look, place in firsts.items()}
-    for colour in {look.colour for look in looks}:
-        places = [place for place, look in enumerate(looks) if look.colour == colour]
-        taken = {look.style for look in firsts if look.colour == colour}
-        free = _variants(colour, len(places), taken)
-        found |= {place: next(free) for place in places if place not in found}
-    return [found[place] for place in range(len(looks))]
+    kept, found = set(looks), []
+    free = {
+        colour: _variants(colour, count, {look.style for look in kept if look.colour == colour})
+        for colour, count in Counter(look.colour for look in looks).items()
+    }
+    for look in looks:
+        found.append(look if look in kept else next(free[look.colour]))
+        kept.discard(look)
+    return found
 
 
 def _variants(colour: str, count: int, taken: set[Any]) -> itertools.chain[Look]:

@@ -2,55 +2,58 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from envs.importing import without_folder
 from experiments.analysis.colours import tell_apart
-from experiments.analysis.curves import draw_curves, looks_shown
 from experiments.analysis.entries import Entry
 from experiments.analysis.estimates import (
     MEAN,
     MIN_SEEDS,
-    estimate,
     improvement,
     mean_difference,
     show,
     show_steps,
 )
-from experiments.analysis.grids import (
-    MAX_BANDS,
-    THIN,
-    PointLooks,
-    has_curve,
-    point_looks,
-    run_look,
-)
-from experiments.analysis.panels import (
-    CROSS,
-    CROSS_NAME,
-    DrawnPoint,
-    choose_metrics,
-    find_marks,
-    training_lines,
-)
-from experiments.analysis.results import Result
-from experiments.analysis.summary import DECISIVE
-from experiments.analysis.tables import markdown
-from experiments.training.errors import UsageError
-
-METRICS = ("success", "return", "length")
+from experiments.analysis.grids import PointLooks, point_looks, run_look
+from experiments.analysis.panels import draw_metrics
+from experiments.analysis.reading import read_result
+from experiments.analysis.results import Result, reported
+from experiments.analysis.statistics import DECISIVE, TABLED
+from experiments.analysis.tables import end_cells, markdown
+from experiments.training.errors import UsageError, shown
+from experiments.training.naming import command
 
 
-def environment(result: Result) -> str:
+def read_comparable(directories: Sequence[Path]) -> list[Result]:
+    """Returns the runs; says on stderr which of them are not complete, and what limits them all.
+
+    Raises:
+        UsageError: if one cannot be read, or they are not all of one environment.
+    """
+    results = [read_result(directory) for directory in directories]
+    if len(found := sorted({task_of(result) for result in results})) > 1:
+        raise UsageError(
+            "runs: expected runs all of the same environment with the same options, got "
+            f"{'; '.join(found)}. Compare those of each by themselves."
+        )
+    incomplete = [
+        f"{result.directory} is not complete: what is shown ends after "
+        f"{result.steps_after(result.num_updates):,} environment steps per seed; "
+        f"{command('run')} --resume {shown(result.directory)} goes on"
+        for result in results
+        if not result.is_complete
+    ]
+    for warning in (*incomplete, *warnings(results)):
+        print(f"Warning: {warning}", file=sys.stderr)
+    return results
+
+
+def task_of(result: Result) -> str:
     """Returns an environment with its options, as a user tells them apart: a file by its name."""
-    name, options = result.config["environment"], sorted(result.config["env_options"].items())
-    return " ".join([without_folder(name), *(f"{k}={v}" for k, v in options)])
-
-
-def shared_metrics(entries: Sequence[Entry]) -> list[str]:
-    """Returns the episode metrics that every run reports."""
-    return [name for name in METRICS if all(entry.result.has(name) for entry in entries)]
+    options = sorted(result.config["env_options"].items())
+    return " ".join([result.environment, *(f"{k}={v}" for k, v in options)])
 
 
 def warnings(results: Sequence[Result]) -> list[str]:
@@ -65,10 +68,13 @@ def warnings(results: Sequence[Result]) -> list[str]:
     # By less than an update runs of the same length differ as well, as they have whole updates.
     if steps[-1][0] - steps[0][0] >= max(result.steps_per_update for result in results):
         (least, shortest), (most, longest) = steps[0], steps[-1]
+        before = sorted({result.steps_before_training for result in results} - {0})
+        grouping = " or ".join(f"{count:,}" for count in before)
+        grouping = f", {grouping} of SEPS' grouping among them" if before else ""
         found.append(
             f"steps: expected runs of the same length, got {least:,} environment steps per seed "
-            f"in {shortest} and {most:,} in {longest}{_of_grouping(results)}; their ends are not "
-            "after the same experience. Train the shorter on: --resume with --total-steps."
+            f"in {shortest} and {most:,} in {longest}{grouping}; their ends are not after the same "
+            "experience. Train the shorter on: --resume with --total-steps."
         )
     counts = {str(result.directory): result.num_seeds for result in results}
     if few := [f"{count} in {path}" for path, count in counts.items() if count < MIN_SEEDS]:
@@ -77,13 +83,6 @@ def warnings(results: Sequence[Result]) -> list[str]:
             "so few mean little. Train more: --seeds."
         )
     return found
-
-
-def _of_grouping(results: Sequence[Result]) -> str:
-    """Returns how many of the steps were before training, in words; "" if none were."""
-    counts = sorted({result.steps_before_training for result in results} - {0})
-    listed = " or ".join(f"{count:,}" for count in counts)
-    return f", {listed} of SEPS' grouping among them" if counts else ""
 
 
 def _changed_environment(results: Sequence[Result]) -> list[str]:
@@ -96,7 +95,7 @@ def _changed_environment(results: Sequence[Result]) -> list[str]:
         return []
     one, other, *_ = first_of.values()
     return [
-        f"environment: expected one {environment(one)}, got other code in {other.directory} than "
+        f"environment: expected one {task_of(one)}, got other code in {other.directory} than "
         f"in {one.directory}: its file was changed between the runs, or is another of that name. "
         "They may have learnt different tasks. Train one of them again."
     ]
@@ -110,18 +109,11 @@ def save_figure(entries: Sequence[Entry], path: Path) -> None:
     Raises:
         UsageError: if the file cannot be written.
     """
-    first, drawn = entries[0].result, entry_looks(entries)
-    chosen = choose_metrics(shared_metrics(entries), [entry[1:] for entry in entries])
-    points = [DrawnPoint(*entries[place][1:], drawn.looks[place]) for place in drawn.order]
-    lines = {name: training_lines(name, points) for name in chosen.metrics}
-    counts = sorted({entry.result.num_seeds for entry in entries})
-    title = f"{environment(first)}: {describe_statistic(counts, has_bands=drawn.has_bands)}"
-    figure = draw_curves(
-        lines,
-        [*drawn.entries, *[(CROSS_NAME, CROSS)] * (CROSS in looks_shown(lines))],
-        title="\n".join(filter(None, [title, drawn.remark, chosen.remark])),
-        marks=find_marks(first),
-    )
+    results, drawn = [entry.point.result for entry in entries], entry_looks(entries)
+    counts = sorted({result.num_seeds for result in results})
+    statistic = describe_statistic(counts, has_bands=drawn.has_bands)
+    title = f"{task_of(results[0])}: {statistic}"
+    figure = draw_metrics(reported(results, TABLED), drawn, {}, title)
     try:
         figure.savefig(path, dpi=120)
     except OSError as error:
@@ -133,21 +125,15 @@ def save_figure(entries: Sequence[Entry], path: Path) -> None:
 
 def entry_looks(entries: Sequence[Entry]) -> PointLooks:
     """Returns how runs are drawn: by their algorithms; a single grid as in its own picture."""
-    results = [entry.result for entry in entries]
-    if all(result is results[0] for result in results):
-        drawn = point_looks(results[0])
-        if drawn.entries:
-            return drawn
-    has_band = len(entries) <= MAX_BANDS
-    width = None if has_band else THIN
-    looks = [
-        look._replace(width=width, has_band=has_band)
-        for look in tell_apart([run_look(result) for result in results])
-    ]
-    names = [
-        entry.label + ", no curve" * (not has_curve(entry.result, entry.point)) for entry in entries
-    ]
-    return PointLooks(looks, [*zip(names, looks, strict=True)], [*range(len(looks))])
+    results = [entry.point.result for entry in entries]
+    if len(set(results)) == 1 and (drawn := point_looks(results[0])).legend:
+        return drawn
+    looks, legend = {}, []
+    for entry, look in zip(entries, tell_apart([*map(run_look, results)]), strict=True):
+        looks[entry.point] = look.among(len(entries))
+        name = entry.label + ", no curve" * (not entry.point.has_curve)
+        legend.append((name, looks[entry.point]))
+    return PointLooks(looks, legend)
 
 
 def describe_statistic(counts: Sequence[int], *, has_bands: bool = True) -> str:
@@ -165,17 +151,15 @@ def describe_statistic(counts: Sequence[int], *, has_bands: bool = True) -> str:
 
 def table(entries: Sequence[Entry], threshold: float) -> str:
     """Returns the ends of the runs, means over seeds, as a table in Markdown."""
-    metrics = shared_metrics(entries)
-    head = ["run", "seeds", "steps", *metrics]
-    if "success" in metrics:
-        head += [f"steps to {threshold:g} success", "reached"]
-    rows = [head]
-    for label, result, point in entries:
-        ends = (estimate(result.ends(name, point), MEAN) for name in metrics)
-        steps = f"{result.steps_after(result.num_sound(point)):,}"
-        row = [label, str(result.num_seeds), steps, *(show(end, ".3g") for end in ends)]
-        if "success" in metrics:
-            row += show_steps(*result.steps_to("success", point, threshold), MEAN)
+    metrics = reported([entry.point.result for entry in entries], TABLED)
+    has_success = "success" in metrics
+    until = [f"steps to {threshold:g} success", "reached"] * has_success
+    rows = [["run", "seeds", "steps", *metrics, *until]]
+    for label, point in entries:
+        steps = f"{point.result.steps_after(point.num_sound):,}"
+        row = [label, str(point.result.num_seeds), steps, *end_cells(point, metrics, MEAN, ".3g")]
+        if has_success:
+            row += show_steps(*point.steps_to("success", threshold), MEAN)
         rows.append(row)
     return markdown(rows)
 
@@ -183,13 +167,13 @@ def table(entries: Sequence[Entry], threshold: float) -> str:
 def difference_table(entries: Sequence[Entry]) -> str:
     """Returns how much further the others end than the first, and how surely, in Markdown."""
     first, *others = entries
-    metrics = [name for name in DECISIVE if name in shared_metrics(entries)]
+    metrics = reported([entry.point.result for entry in entries], DECISIVE)
     heads = [(f"{name}: difference", "probability of improvement") for name in metrics]
     rows = [[f"against {first.label}", *(cell for pair in heads for cell in pair)]]
-    for label, result, point in others:
+    for label, point in others:
         row = [label]
         for name in metrics:
-            pair = result.ends(name, point), first.result.ends(name, first.point)
+            pair = point.ends(name), first.point.ends(name)
             row += [show(mean_difference(*pair), ".3g"), show(improvement(*pair), ".2f")]
         rows.append(row)
     return markdown(rows)

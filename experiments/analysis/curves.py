@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
 from experiments.analysis.colours import Look
-from experiments.analysis.statistics import Curve
+from experiments.analysis.statistics import SHARES, Curve
 
 MARKER_POINTS = 4
 """Size of the marks of single points and of evaluations."""
@@ -20,11 +20,8 @@ MARKER_POINTS = 4
 TITLE_MARGIN = 0.15
 """Inches beside a title at least."""
 
-SHARES = ("success", "optimality", "path_optimality")
-"""Episode metrics in [0, 1]."""
-
-Entries = Sequence[tuple[str, Look]]
-"""What a legend says: names, and how what they stand for is drawn."""
+Legend = Sequence[tuple[str, Look]]
+"""Names, and how what they stand for is drawn."""
 
 Line = tuple[Curve, Look]
 """A curve, and how it is drawn."""
@@ -39,7 +36,7 @@ class Mark(NamedTuple):
 
 def draw_curves(
     lines: Mapping[str, Sequence[Line]],
-    entries: Entries,
+    legend: Legend,
     *,
     title: str,
     names: Mapping[str, str] = MappingProxyType({}),
@@ -50,7 +47,7 @@ def draw_curves(
 
     Args:
         lines: by metric; later ones lie above earlier ones.
-        entries: of the legend.
+        legend: of all panels.
         title: of the figure.
         names: what panels call the metrics, where it is not ``episode <metric>``.
         marks: levels to compare with, by metric.
@@ -65,20 +62,16 @@ def draw_curves(
         axes.set_title(names.get(metric, f"episode {metric}"))
         dress_over_steps(axes)
         if not any(len(curve.env_steps) for curve, _ in each):
-            _say_empty(axes)
+            axes.text(0.5, 0.5, "too few episodes to draw", ha="center", transform=axes.transAxes)
+            axes.set_xticks([])
+            axes.set_yticks([])
         if metric in SHARES:
             axes.set_ylim(-0.03, 1.03)
         if metric in marks:
             _draw_mark(axes, marks[metric])
     set_title(figure, title)
-    add_legend(figure, entries)
+    add_legend(figure, legend)
     return figure
-
-
-def looks_shown(lines: Mapping[str, Sequence[Line]]) -> set[Look]:
-    """Returns the looks of the curves that have points: a legend need not name others."""
-    every = (line for each in lines.values() for line in each)
-    return {look for curve, look in every if len(curve.env_steps)}
 
 
 def draw_curve(axes: Axes, curve: Curve, look: Look) -> None:
@@ -111,12 +104,12 @@ def set_title(figure: Figure, title: str) -> None:
     figure.set_figwidth(max(figure.get_figwidth(), width + 2 * TITLE_MARGIN))
 
 
-def add_legend(figure: Figure, entries: Entries) -> None:
+def add_legend(figure: Figure, legend: Legend) -> None:
     """Says below a figure, which grows by what that takes, what its lines are."""
-    if not entries:
+    if not legend:
         return
-    labels = [name for name, _ in entries]
-    handles = [Line2D([], [], **_line(look)) for _, look in entries]
+    labels = [name for name, _ in legend]
+    handles = [Line2D([], [], **_line(look)) for _, look in legend]
     # With these paddings n columns are at most n times as wide as one.
     style: Any = {"loc": "outside lower center", "borderpad": 1.0, "columnspacing": 2.0}
     style |= {"frameon": False, "handlelength": 2.8}
@@ -129,15 +122,7 @@ def add_legend(figure: Figure, entries: Entries) -> None:
     figure.set_size_inches(max(width, box.width) / figure.dpi, (height + box.height) / figure.dpi)
 
 
-def _say_empty(axes: Axes) -> None:
-    """Says in a panel why it has no curve."""
-    axes.text(0.5, 0.5, "too few episodes to draw", ha="center", transform=axes.transAxes)
-    axes.set_xticks([])
-    axes.set_yticks([])
-
-
 def _line(look: Look) -> Any:
-    """Returns the properties of a line that looks like that."""
     return {
         "color": look.colour,
         "linestyle": look.style,

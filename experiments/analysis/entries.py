@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments.analysis.results import Result
+from experiments.analysis.results import Point, Result
 from experiments.training.settings.defaults import get_preset
 from experiments.training.settings.points import value_texts
 from oatrpo_jax.algorithms import ALGORITHMS
@@ -34,23 +34,10 @@ BEFORE = {"memory_size": 0, "normalise_inputs": False}
 
 
 class Entry(NamedTuple):
-    """A grid point of a run, and what to call it."""
+    """A grid point of a run, and what to call it beside others."""
 
     label: str
-    result: Result
-    point: int
-
-
-class _Row(NamedTuple):
-    """A grid point before it has a label; ``settings`` are those that its algorithm reads."""
-
-    result: Result
-    point: int
-    settings: dict[str, Any]
-
-    @property
-    def algorithm(self) -> str:
-        return self.result.config["algorithm"]
+    point: Point
 
 
 def label_points(results: Sequence[Result]) -> list[Entry]:
@@ -62,49 +49,49 @@ def label_points(results: Sequence[Result]) -> list[Entry]:
     settings, or is the same for two runs, the run's directory tells them apart, by its name or, if
     that is not enough, its path.
     """
-    rows = [
-        _Row(result, point, _settings(result, point))
-        for result in results
-        for point in range(result.num_points)
-    ]
-    texts = {name: _texts(name, rows) for name in _differing(rows)}
-    algorithms = {row.algorithm for row in rows}
-    within = {one: _differing([row for row in rows if row.algorithm == one]) for one in algorithms}
-    labels = [_label(row, within[row.algorithm], texts) for row in rows]
-    places: tuple[Callable[[Result], Any], ...] = (
-        lambda result: result.directory.resolve().name,
-        lambda result: result.directory,
-    )
-    for place in places:
+    points = [point for result in results for point in result.points]
+    settings = {point: _settings(point) for point in points}
+    texts = {name: _texts(name, values) for name, values in _differing(settings.values()).items()}
+    within = {
+        algorithm: _differing(
+            [settings[point] for point in points if _algorithm(point) == algorithm]
+        )
+        for algorithm in {*map(_algorithm, points)}
+    }
+    labels = [_label(point, settings[point], within[_algorithm(point)], texts) for point in points]
+    directories = [point.result.directory for point in points]
+    for places in ([directory.resolve().name for directory in directories], directories):
         times = Counter(labels)
         labels = [
-            f"{label} ({place(row.result)})" if times[label] > 1 else label
-            for label, row in zip(labels, rows, strict=True)
+            f"{label} ({place})" if times[label] > 1 else label
+            for label, place in zip(labels, places, strict=True)
         ]
-    return [
-        Entry(label + _state(row), row.result, row.point)
-        for label, row in zip(labels, rows, strict=True)
-    ]
+    entries = []
+    for label, point in zip(labels, points, strict=True):
+        state = ", diverged" * point.is_diverged + ", unfinished" * (not point.result.is_complete)
+        entries.append(Entry(label + state, point))
+    return entries
 
 
-def _settings(result: Result, point: int) -> dict[str, Any]:
-    """Returns what a point's algorithm reads to learn, and what is swept, coefficients first."""
-    config = result.config
-    to_log = _read_to_log(config["algorithm"]) - set(config["swept"])
+def _algorithm(point: Point) -> str:
+    return point.result.config["algorithm"]
+
+
+def _settings(point: Point) -> dict[str, Any]:
+    """Returns what a point's algorithm reads to learn, and what is swept, coefficients first.
+
+    What is read, if at all, for what ``log_affinity`` logs is not among them.
+    """
+    config = point.result.config
+    row = ALGORITHMS.get(config["algorithm"])  # The one without a row has a matrix set by hand.
+    to_log = DIVERGENCE - (row.reuse.reads if row else set()) - set(config["swept"])
     ends = {end: "none" for name, end in ENDS.items() if name in config["reads"]}
-    told = BEFORE | ends | config["points"][point] | config["config"]
-    if any(told[end] != "none" for end in ends):
-        told["schedule_steps"] = config["run"]["schedule_steps"]
+    settings = BEFORE | ends | point.coefficients | config["config"]
+    if any(settings[end] != "none" for end in ends):
+        settings["schedule_steps"] = config["run"]["schedule_steps"]
     reads = {*config["reads"], *BEFORE, *ends, "schedule_steps"} - NO_DIFFERENCE - to_log
-    found = {k: _plain(v) for k, v in told.items()}
     by_hand = {} if config["reuse_matrix"] is None else {"reuse_matrix": config["reuse_matrix"]}
-    return {k: v for k, v in found.items() if k in reads} | by_hand
-
-
-def _read_to_log(algorithm: str) -> frozenset[str]:
-    """Returns the settings that are read, if at all, for what ``log_affinity`` logs."""
-    row = ALGORITHMS.get(algorithm)  # The one without a row has a matrix set by hand.
-    return DIVERGENCE - (row.reuse.reads if row else frozenset())
+    return {k: _plain(v) for k, v in settings.items() if k in reads} | by_hand
 
 
 def _plain(value: Any) -> Any:
@@ -114,11 +101,11 @@ def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _differing(rows: Sequence[_Row]) -> list[str]:
-    """Returns the settings of which some of these points have different values."""
-    names = dict.fromkeys(name for row in rows for name in row.settings)
-    values = {name: {row.settings[name] for row in rows if name in row.settings} for name in names}
-    return [name for name in names if len(values[name]) > 1]
+def _differing(settings: Collection[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Returns the settings of which some of these points have different values, and the values."""
+    names = dict.fromkeys(name for each in settings for name in each)
+    values = {name: [*dict.fromkeys(e[name] for e in settings if name in e)] for name in names}
+    return {name: found for name, found in values.items() if len(found) > 1}
 
 
 def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,9 +118,7 @@ def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _plain(value) for name, value in layers.items()}
 
 
-def _texts(name: str, rows: Sequence[_Row]) -> dict[Any, str]:
-    """Returns each value of a setting as text."""
-    values = [*dict.fromkeys(row.settings[name] for row in rows if name in row.settings)]
+def _texts(name: str, values: Sequence[Any]) -> dict[Any, str]:
     if all(isinstance(value, float) for value in values):
         texts = value_texts(values)
     else:
@@ -144,16 +129,19 @@ def _texts(name: str, rows: Sequence[_Row]) -> dict[Any, str]:
     }
 
 
-def _label(row: _Row, within: Sequence[str], texts: Mapping[str, Mapping[Any, str]]) -> str:
+def _label(
+    point: Point,
+    own: Mapping[str, Any],
+    within: Container[str],
+    texts: Mapping[str, Mapping[Any, str]],
+) -> str:
     """Returns the algorithm with what tells a point apart; its directory where that is too much.
 
-    Args:
-        row: the point.
-        within: settings that differ between points of its algorithm.
-        texts: of the values of all settings that differ.
+    Its ``own`` settings are told by their texts where they differ ``within`` its algorithm, or from
+    another's without being the default.
     """
-    config, own = row.result.config, row.settings
-    defaults, swept = _defaults(config), config["swept"]
+    result = point.result
+    defaults, swept = _defaults(result.config), result.config["swept"]
     names = [
         name
         for name in texts
@@ -161,11 +149,5 @@ def _label(row: _Row, within: Sequence[str], texts: Mapping[str, Mapping[Any, st
     ]
     is_short = sum(name not in swept for name in names) <= MAX_NAMES
     shown = [name for name in names if is_short or name in swept]
-    label = ", ".join([row.algorithm, *(texts[name][own[name]] for name in shown)])
-    return label if is_short else f"{label} ({row.result.directory.resolve().name})"
-
-
-def _state(row: _Row) -> str:
-    """Returns what a label says of a run that is not what it was to be."""
-    diverged = ", diverged" * (row.point in row.result.diverged)
-    return diverged + ", unfinished" * (not row.result.is_complete)
+    label = ", ".join([_algorithm(point), *(texts[name][own[name]] for name in shown)])
+    return label if is_short else f"{label} ({result.directory.resolve().name})"

@@ -35,11 +35,6 @@ class Estimate(NamedTuple):
     high: float
     num_seeds: int
 
-    @property
-    def has_interval(self) -> bool:
-        """Whether there were seeds enough for an interval."""
-        return self.num_seeds > 1
-
 
 def average(seeds: np.ndarray, trim: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns a mean over the last axis and the two ends of its 95% interval.
@@ -208,7 +203,7 @@ def show(quantity: Estimate, style: str = ".3f") -> str:
     if quantity.num_seeds == 0:
         return "no episode to count"
     value, low, high = (f"{x:{style}}" for x in quantity[:3])
-    return f"{value} [{low}, {high}]" if quantity.has_interval else value
+    return f"{value} [{low}, {high}]" if quantity.num_seeds > 1 else value
 
 
 def show_steps(

@@ -7,20 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
-from envs.importing import without_folder
 from experiments.analysis.estimates import MEAN, estimate, show
 from experiments.analysis.ranking import save_ranking
-from experiments.analysis.results import Result, read_result
+from experiments.analysis.reading import read_result
+from experiments.analysis.results import Point, Result, reported
+from experiments.analysis.statistics import DECISIVE, TABLED
 from experiments.analysis.summary import summarise
-from experiments.analysis.tables import print_table
+from experiments.analysis.tables import end_cells, print_table
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import write_json
 from experiments.training.team import load_team, save_replay
-
-SHOWN = ("success", "return", "length")
 
 
 def finish(directory: Path, console: Console) -> dict[str, Any]:
@@ -33,8 +31,8 @@ def finish(directory: Path, console: Console) -> dict[str, Any]:
     result = read_result(directory, may_be_empty=True)
     summary = summarise(result)
     if result.num_updates:
-        point = summary["best_point"] or 0
-        draw(result, point, summary["points"][point]["best_seed"], console)
+        number = summary["best_point"] or 0
+        draw(result.points[number], summary["points"][number]["best_seed"], console)
     print_summary(result, summary, console)
     if "best_score" in summary:
         save_ranking(result, console)
@@ -45,7 +43,7 @@ def finish(directory: Path, console: Console) -> dict[str, Any]:
     return summary
 
 
-def draw(result: Result, point: int, seed: int, console: Console) -> None:
+def draw(point: Point, seed: int, console: Console) -> None:
     """Saves curves.png, reuse.png of a grid point, and replay.gif with a seed's team there.
 
     Those that would show nothing are left out, and it prints why.
@@ -54,46 +52,43 @@ def draw(result: Result, point: int, seed: int, console: Console) -> None:
     from experiments.analysis.panels import save_curves
     from experiments.analysis.reuse import has_reuse, save_reuse
 
+    result = point.result
     save_curves(result, result.directory / "curves.png")
     if has_reuse(result):
-        save_reuse(result, point, result.directory / "reuse.png")
+        save_reuse(point, result.directory / "reuse.png")
     else:
         console.print("no reuse.png: no policy reused the experience of another")
-    lane = point, result.seeds.index(seed)
+    lane, path = (point.number, result.seeds.index(seed)), result.directory / "replay.gif"
     try:
         team = load_team(result.directory)
-        trainer, path = team.experiment.trainer, result.directory / "replay.gif"
-        is_drawn = save_replay(team, trainer, lane, path)
+        is_drawn = save_replay(team, team.experiment.trainer, lane, path)
     except UsageError as error:  # What was trained stands, whatever an environment's file says now.
         print(f"Warning: replay.gif was not drawn: {error}", file=sys.stderr)
         return
     if not is_drawn:
-        name = without_folder(result.config["environment"])
-        console.print(f"no replay.gif: {name} has no viewer")
+        console.print(f"no replay.gif: {result.environment} has no viewer")
 
 
 def print_summary(result: Result, summary: Mapping[str, Any], console: Console) -> None:
     """Prints the ends of the grid points, which of them diverged, and how fast it was."""
-    shown = [name for name in SHOWN if result.has(name)]
-    points = range(result.num_points if result.num_updates else 0)
-    rows = [["point", *shown]]
+    metrics, points = reported([result], TABLED), result.points if result.num_updates else []
+    rows = [["point", *metrics]]
     for point in points:
-        number = f"{point}: " if result.num_points > 1 else ""
-        rows.append(
-            [number + result.labels[point], *(_cell(result.ends(name, point)) for name in shown)]
-        )
-    name = without_folder(summary["environment"])
-    title = f"{name}, {summary['algorithm']}, seeds: {result.num_seeds}"
+        number = f"{point.number}: " if len(points) > 1 else ""
+        rows.append([number + point.label, *end_cells(point, metrics, MEAN, ".2f")])
+    title = f"{result.environment}, {summary['algorithm']}, seeds: {result.num_seeds}"
     interval = "mean and 95% interval over seeds, last tenth of the run"
     print_table(console, rows, title, interval if result.num_seeds > 1 else None)
     for bad in summary["diverged"]:
         text = f"{bad['metric']} is not finite in update {bad['update']}, seed {bad['seed']}"
-        console.print(f"diverged: {result.labels[bad['point']]}: {text}", soft_wrap=True)
-    for point in filter(result.absolute, points):
-        best = result.absolute(point)
-        names = (name for name in SHOWN[:2] if name in best["per_seed"])
-        cells = ", ".join(f"{name} {_cell(result.evaluated(name, point))}" for name in names)
-        text = f"best policies of {result.labels[point]}, {best['episodes']} new episodes: {cells}"
+        label = result.points[bad["point"]].label
+        console.print(f"diverged: {label}: {text}", soft_wrap=True)
+    for point in points:
+        if not (best := point.absolute):
+            continue
+        ends = {k: estimate(point.evaluated(k), MEAN) for k in DECISIVE if k in best["per_seed"]}
+        cells = ", ".join(f"{metric} {show(end, '.2f')}" for metric, end in ends.items())
+        text = f"best policies of {point.label}, {best['episodes']} new episodes: {cells}"
         console.print(text, soft_wrap=True)
     if "optimal_episode_length" in summary:
         console.print(f"optimal length: {summary['optimal_episode_length']:.2f}")
@@ -101,7 +96,3 @@ def print_summary(result: Result, summary: Mapping[str, Any], console: Console) 
         f"{summary['env_steps_per_second']:,.0f} steps/s over all seeds and points; compiled in "
         f"{summary['compile_seconds']:.1f} s, ran {summary['run_seconds']:.1f} s"
     )
-
-
-def _cell(per_seed: np.ndarray) -> str:
-    return show(estimate(per_seed, MEAN), ".2f")

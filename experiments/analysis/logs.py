@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,33 +58,29 @@ def read_log(path: Path, num_points: int, seeds: Sequence[int], steps: int) -> T
         steps: environment steps of an update.
 
     Raises:
-        ValueError: if it is not such a log, naming it.
+        ValueError: if it is not such a log.
     """
-    try:
-        return _read(path, num_points, seeds, steps)
-    except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from error
-
-
-def _read(path: Path, num_points: int, seeds: Sequence[int], steps: int) -> Table:
     if not (num_points and seeds):
         raise ValueError("config.json names no point or no seed")
-    lanes = num_points, len(seeds)
+    lanes, num_lanes = (num_points, len(seeds)), num_points * len(seeds)
     names, num_rows = _measure(path)
-    num_updates = num_rows // (lanes[0] * lanes[1])
+    num_updates = num_rows // num_lanes
     if not num_updates:
         return Table(np.zeros(0, np.int64), (), np.zeros((0, 0, *lanes), np.float32))
     num_index = len(INDEX_COLUMNS)
     compare_columns(INDEX_COLUMNS, names[:num_index])
     updates = np.empty(num_updates, np.int64)
     values = np.empty((len(names) - num_index, num_updates, *lanes), np.float32)
-    length = max(1, BLOCK_CELLS // (lanes[0] * lanes[1] * len(names)))
+    length = max(1, BLOCK_CELLS // (num_lanes * len(names)))
     with path.open(newline="", encoding="utf-8") as file:
         next(file)
         for start in range(0, num_updates, length):
             part = slice(start, min(start + length, num_updates))
             shape = (part.stop - start, *lanes, len(names))
-            cells = _parse(itertools.islice(file, shape[0] * lanes[0] * lanes[1])).reshape(shape)
+            rows = itertools.islice(file, shape[0] * num_lanes)
+            filled = (EMPTY_CELL.sub("nan", row) for row in rows)
+            # Of float64, which holds steps exactly.
+            cells = np.loadtxt(filled, delimiter=",", comments=None, ndmin=2).reshape(shape)
             updates[part] = _updates_of(cells[..., :num_index], seeds, steps)
             values[:, part] = np.moveaxis(cells[..., num_index:], -1, 0)
     if np.any(np.diff(updates) <= 0):
@@ -100,12 +96,6 @@ def _measure(path: Path) -> tuple[list[str], int]:
         names = read_head(file.readline())
         blocks = iter(functools.partial(file.read, 2**16), b"")
         return names, sum(block.count(b"\n") for block in blocks)
-
-
-def _parse(lines: Iterable[str]) -> np.ndarray:
-    """Returns the cells ``[rows, columns]`` of lines as float64, which holds steps exactly."""
-    filled = (EMPTY_CELL.sub("nan", line) for line in lines)
-    return np.loadtxt(filled, delimiter=",", comments=None, ndmin=2)
 
 
 def _updates_of(index: np.ndarray, seeds: Sequence[int], steps: int) -> np.ndarray:

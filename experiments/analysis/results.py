@@ -1,36 +1,32 @@
-"""A run read back from its directory: the one reader of what experiments/training writes."""
+"""A run that was read back, and its grid points: what is drawn and tabled of them."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.analysis.estimates import MEAN
-from experiments.analysis.logs import Table, read_log
+from envs.importing import without_folder
+from experiments.analysis.estimates import MEAN, average
+from experiments.analysis.logs import Table
 from experiments.analysis.statistics import (
     Curve,
     bin_ends,
     bin_means,
-    curve_over_seeds,
-    first_passages,
+    first_passage,
     tail_means,
 )
-from experiments.training.errors import UsageError
-from experiments.training.folder.files import read_json
 from experiments.training.settings.points import name_points
-
-LOGS = ("metrics", "matrices", "evaluation")
 
 SEED_BINS = 500
 """Points per curve of one seed at most."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
     """What a run left, finished or not.
 
@@ -52,10 +48,17 @@ class Result:
     matrix_log: Table
     evaluation_log: Table
 
+    @functools.cached_property
+    def points(self) -> list[Point]:
+        """Its grid points, with a name each: what is swept there, else the algorithm."""
+        config = self.config
+        labels = name_points(config["points"], config["swept"], config["algorithm"])
+        return [Point(self, number, label) for number, label in enumerate(labels)]
+
     @property
-    def columns(self) -> dict[str, np.ndarray]:
-        """Every column of metrics.csv, ``[U, P, K]`` float32; NaN where a cell is empty."""
-        return self.log.columns
+    def environment(self) -> str:
+        """The environment's name; that of somebody's file without its folder."""
+        return without_folder(self.config["environment"])
 
     @property
     def seeds(self) -> list[int]:
@@ -68,11 +71,6 @@ class Result:
         return len(self.seeds)
 
     @property
-    def num_points(self) -> int:
-        """How many grid points it has."""
-        return len(self.config["points"])
-
-    @property
     def num_updates(self) -> int:
         """How many updates are done."""
         return len(self.log.updates)
@@ -80,7 +78,7 @@ class Result:
     @property
     def steps_per_update(self) -> int:
         """Environment steps of an update, per seed."""
-        return _steps_per_update(self.config)
+        return self.config["config"]["num_envs"] * self.config["config"]["rollout_length"]
 
     @property
     def env_steps(self) -> int:
@@ -120,59 +118,6 @@ class Result:
             return self.agents
         return [f"policy {index}" for index in range(number)]
 
-    @functools.cached_property
-    def labels(self) -> list[str]:
-        """The name of each grid point: what is swept there, else the algorithm."""
-        config = self.config
-        return name_points(config["points"], config["swept"], config["algorithm"])
-
-    def has(self, name: str) -> bool:
-        """Returns whether the environment reports that episode metric."""
-        return f"episode/{name}" in self.log.names
-
-    def ends(self, name: str, point: int) -> np.ndarray:
-        """Returns ``[K]`` an episode metric over the last tenth of the point's sound updates."""
-        return tail_means(*self._episodes(name, point))
-
-    def evaluated(self, name: str, point: int) -> np.ndarray:
-        """Returns ``[K]`` an episode metric of the best policies; NaN where it was not measured."""
-        measured = self.absolute(point).get("per_seed", {})
-        return np.array(measured.get(name, [np.nan] * self.num_seeds), float)
-
-    def absolute(self, point: int) -> dict[str, Any]:
-        """Returns how a grid point's best policies play new episodes; empty if none did."""
-        return (self.training.get("absolute") or {point: None})[point] or {}
-
-    def num_sound(self, point: int) -> int:
-        """Returns how many updates a grid point did before it diverged, if it did."""
-        return self.diverged.get(point, self.num_updates + 1) - 1
-
-    def curve(self, name: str, point: int, trim: float = MEAN) -> Curve:
-        """Returns the learning curve of an episode metric over seeds, until the point diverged."""
-        value, count = self._episodes(name, point)
-        ends = bin_ends(count, self.config["config"]["num_envs"])
-        env_steps = self.steps_after(np.array(ends, int))
-        return curve_over_seeds(env_steps, bin_means(value, count, ends), trim)
-
-    def seed_curve(self, name: str, point: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns environment steps and an episode metric of one seed, ``[bins]`` each.
-
-        A bin is as short as it can be with an episode per environment in it, `SEED_BINS` at most.
-        """
-        value, count = (column[:, [seed]] for column in self._episodes(name, point))
-        ends = bin_ends(count, self.config["config"]["num_envs"], SEED_BINS)
-        return self.steps_after(np.array(ends, int)), bin_means(value, count, ends)[:, 0]
-
-    def steps_to(self, name: str, point: int, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-        """Returns ``[K]`` the steps until a metric reaches a threshold, and ``[K]`` whether it did.
-
-        See `statistics.first_passage`.  A seed that never gets there counts with all the run's
-        steps, which are then a lower bound.
-        """
-        updates = first_passages(*self._episodes(name, point), threshold)
-        reached = np.isfinite(updates)
-        return self.steps_after(np.where(reached, updates, self.num_updates)), reached
-
     def own(self) -> np.ndarray:
         """Returns ``[K, G, N]`` where agent n acts with policy g; SEPS groups agents per seed."""
         policies = [self.config["policy_of_agent"]] * self.num_seeds
@@ -180,69 +125,125 @@ class Result:
             policies = [each["labels"] for each in self.clusters["seeds"]]
         return np.array(policies)[:, None] == np.arange(self.config["num_policies"])[:, None]
 
-    def sound(self, name: str, point: int) -> np.ndarray:
-        """Returns ``[U, K]`` float64 a column of metrics.csv, in sound updates."""
-        return self.columns[name][: self.num_sound(point), point].astype(np.float64)
-
     def has_matrix(self, name: str) -> bool:
         """Returns whether a metric that is a matrix was recorded."""
         return f"{name}/0/0" in self.matrix_log.names
 
-    def matrix_updates(self, point: int) -> np.ndarray:
-        """Returns ``[R]`` the sound updates after which matrices were recorded."""
-        updates = self.matrix_log.updates
-        return updates[updates <= self.num_sound(point)]
 
-    def matrices(self, name: str, point: int) -> np.ndarray:
-        """Returns ``[R, K, G, N]`` float32 a metric that is a matrix, in `matrix_updates`."""
-        shape = self.config["num_policies"], len(self.agents)
-        return self.matrix_log.matrices(name, shape)[: len(self.matrix_updates(point)), point]
-
-    def _episodes(self, name: str, point: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns ``[U, K]`` an episode metric, and of how many episodes, in sound updates."""
-        return self.sound(f"episode/{name}", point), self.sound("episode/count", point)
+def reported(results: Sequence[Result], names: Sequence[str]) -> list[str]:
+    """Returns those of some episode metrics that all of these runs report."""
+    return [n for n in names if all(f"episode/{n}" in result.log.names for result in results)]
 
 
-def read_result(directory: Path, *, may_be_empty: bool = False) -> Result:
-    """Returns what a run left.
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A grid point of a run: what is drawn and tabled, of its updates before it diverged.
 
-    Args:
-        directory: where it lies.
-        may_be_empty: whether it is a run as well if no update was done.
-
-    Raises:
-        UsageError: if the directory holds no run with metrics.
+    Attributes:
+        result: the run.
+        number: of the point, from 0.
+        label: its name.
     """
-    try:
-        config = read_json(directory / "config.json")
-        training, clusters = (
-            read_json(path) if (path := directory / name).exists() else {}
-            for name in ("training.json", "clusters.json")
-        )
-        of_run = len(config["points"]), config["seeds"], _steps_per_update(config)
-        logs = (read_log(directory / f"{name}.csv", *of_run) for name in LOGS)
-        result = Result(directory, config, training, clusters, *logs)
-        _check_updates(result, may_be_empty)
-        # What everybody looks at; where one of it is missing, this is no run.
-        _ = result.env_steps, result.labels, result.agents, result.is_complete, result.diverged
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UsageError(
-            f"runs: {directory} holds no run that can be read ({error!r}). "
-            "Leave it out, or train it again."
-        ) from error
-    return result
 
+    result: Result
+    number: int
+    label: str
 
-def _steps_per_update(config: Mapping[str, Any]) -> int:
-    return config["config"]["num_envs"] * config["config"]["rollout_length"]
+    @property
+    def coefficients(self) -> dict[str, float]:
+        """Every coefficient that is traced, whether the algorithm reads it or not."""
+        return self.result.config["points"][self.number]
 
+    @property
+    def is_diverged(self) -> bool:
+        """Whether a number was not finite."""
+        return self.number in self.result.diverged
 
-def _check_updates(result: Result, may_be_empty: bool) -> None:
-    """Raises a ValueError unless metrics.csv has all updates that were done, and their episodes."""
-    updates = result.log.updates
-    if not (len(updates) or may_be_empty):
-        raise ValueError("metrics.csv holds no whole update")
-    if np.any(updates != np.arange(1, len(updates) + 1)):
-        raise ValueError("metrics.csv: an update is missing")
-    if missing := [name for name in ("count", "return") if len(updates) and not result.has(name)]:
-        raise ValueError(f"metrics.csv: it has no column episode/{missing[0]}")
+    @property
+    def num_sound(self) -> int:
+        """How many updates it did before it diverged, if it did."""
+        return self.result.diverged.get(self.number, self.result.num_updates + 1) - 1
+
+    def sound(self, name: str) -> np.ndarray:
+        """Returns ``[U, K]`` float64 a column of metrics.csv, in sound updates."""
+        return self.result.log.columns[name][: self.num_sound, self.number].astype(np.float64)
+
+    def episodes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Returns ``[U, K]`` an episode metric, and of how many episodes."""
+        return self.sound(f"episode/{name}"), self.sound("episode/count")
+
+    def ends(self, name: str) -> np.ndarray:
+        """Returns ``[K]`` an episode metric over the last tenth of the sound updates."""
+        return tail_means(*self.episodes(name))
+
+    @property
+    def absolute(self) -> dict[str, Any]:
+        """How its best policies play new episodes; empty if none did."""
+        every = self.result.training.get("absolute")
+        return (every and every[self.number]) or {}
+
+    def evaluated(self, name: str) -> np.ndarray:
+        """Returns ``[K]`` an episode metric of the best policies; NaN where it was not measured."""
+        measured = self.absolute.get("per_seed", {})
+        return np.array(measured.get(name, [np.nan] * self.result.num_seeds), float)
+
+    @functools.cached_property
+    def bins(self) -> np.ndarray:
+        """Where the bins of its learning curves end, see `statistics.bin_ends`."""
+        return bin_ends(self.sound("episode/count"), self.result.config["config"]["num_envs"])
+
+    @property
+    def has_curve(self) -> bool:
+        """Whether episodes enough ended for a learning curve, before it diverged."""
+        return len(self.bins) > 0
+
+    def curve(self, name: str, trim: float = MEAN) -> Curve:
+        """Returns the learning curve of an episode metric over seeds."""
+        means = bin_means(*self.episodes(name), self.bins)
+        return Curve(self.result.steps_after(self.bins), *average(means, trim))
+
+    @functools.cached_property
+    def _seed_bins(self) -> list[np.ndarray]:
+        """The same of each seed: as short as they can be, `SEED_BINS` at most."""
+        count, num_envs = self.sound("episode/count"), self.result.config["config"]["num_envs"]
+        return [bin_ends(each[:, None], num_envs, SEED_BINS) for each in count.T]
+
+    def seed_curve(self, name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns environment steps and an episode metric of one seed, ``[bins]`` each."""
+        ends = self._seed_bins[seed]
+        value, count = (column[:, [seed]] for column in self.episodes(name))
+        return self.result.steps_after(ends), bin_means(value, count, ends)[:, 0]
+
+    def evaluation_curve(self, name: str) -> Curve | None:
+        """Returns a metric of the evaluations while training went on, if it was measured."""
+        log = self.result.evaluation_log
+        if f"evaluation/{name}" not in log.names:
+            return None
+        is_sound = log.updates <= self.num_sound
+        values = log.columns[f"evaluation/{name}"][is_sound, self.number].astype(np.float64)
+        return Curve(self.result.steps_after(log.updates[is_sound]), *average(values, MEAN))
+
+    def steps_to(self, name: str, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+        """Returns ``[K]`` the steps until a metric reaches a threshold, and ``[K]`` whether it did.
+
+        See `statistics.first_passage`.  A seed that never gets there counts with all the run's
+        steps, which are then a lower bound.
+        """
+        value, count = self.episodes(name)
+        seeds = zip(value.T, count.T, strict=True)
+        updates = np.array([first_passage(*seed, threshold) for seed in seeds])
+        reached = np.isfinite(updates)
+        steps = self.result.steps_after(np.where(reached, updates, self.result.num_updates))
+        return steps, reached
+
+    @property
+    def matrix_updates(self) -> np.ndarray:
+        """``[R]`` the sound updates after which matrices were recorded."""
+        updates = self.result.matrix_log.updates
+        return updates[updates <= self.num_sound]
+
+    def matrices(self, name: str) -> np.ndarray:
+        """Returns ``[R, K, G, N]`` float32 a metric that is a matrix, in `matrix_updates`."""
+        shape = self.result.config["num_policies"], len(self.result.agents)
+        every = self.result.matrix_log.matrices(name, shape)
+        return every[: len(self.matrix_updates), self.number]

@@ -1,4 +1,8 @@
-"""Averages over episodes: ends of runs, bins of learning curves, windows before a threshold."""
+"""Averages over episodes: ends of runs, bins of learning curves, windows before a threshold.
+
+Throughout, ``value`` is the mean over the episodes that ended in each update, and ``count`` how
+many did: ``[U, ...]``, with the U updates first.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis.estimates import MEAN, average
+DECISIVE = ("success", "return")
+"""The episode metrics that decide what is best; an environment need not report success."""
+
+TABLED = (*DECISIVE, "length")
+"""Those in the table of a run, of a comparison and, first of all, of an evaluation."""
+
+DRAWN = (*TABLED, "optimality")
+"""Those in curves.png, where they change."""
+
+RANKED = ("return", "success", "length")
+"""Those in the table of a sweep."""
+
+PUBLISHED = (*RANKED, "optimality", "path_optimality")
+"""Those in the figures and tables on the paper."""
+
+SHARES = ("success", "optimality", "path_optimality")
+"""Those in [0, 1]."""
 
 TAIL = 0.1
 """Share of the updates that is a run's end."""
@@ -43,24 +63,19 @@ def episode_mean(value: np.ndarray, count: np.ndarray) -> np.ndarray:
 
 
 def tail_means(value: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Returns ``[...]`` the mean over all episodes that ended in the last tenth of the updates.
-
-    Args:
-        value: ``[U, ...]`` mean over the episodes that ended in each update.
-        count: ``[U, ...]`` how many did.
-    """
+    """Returns ``[...]`` the mean over all episodes that ended in the last tenth of the updates."""
     tail = math.ceil(TAIL * len(value))
     return episode_mean(value[len(value) - tail :], count[len(count) - tail :])
 
 
-def bin_ends(count: np.ndarray, num_envs: int, max_bins: int = MAX_BINS) -> list[int]:
-    """Returns where each bin of updates ends.
+def bin_ends(count: np.ndarray, num_envs: int, max_bins: int = MAX_BINS) -> np.ndarray:
+    """Returns ``[bins]`` where each bin of updates ends.
 
     A bin closes once every seed has ended as many episodes as it has environments: early on,
     updates in which only the luckiest episodes end would look better than they are.
 
     Args:
-        count: ``[U, K]`` episodes that ended.
+        count: ``[U, K]``.
         num_envs: environments per seed.
         max_bins: how many bins there may be.
     """
@@ -72,7 +87,7 @@ def bin_ends(count: np.ndarray, num_envs: int, max_bins: int = MAX_BINS) -> list
         full = [np.searchsorted(each, each[start] + num_envs) for each in total.T]
         end = max(start + shortest, *full)
         if end > len(count):
-            return ends[1:]
+            return np.array(ends[1:], int)
         ends.append(int(end))
 
 
@@ -92,30 +107,19 @@ def even_means(values: np.ndarray, max_bins: int) -> tuple[np.ndarray, np.ndarra
     return np.array(ends, int), np.reshape(means, (len(ends), *values.shape[1:]))
 
 
-def bin_means(value: np.ndarray, count: np.ndarray, ends: list[int]) -> np.ndarray:
-    """Returns ``[bins, K]`` the mean over the episodes that ended in each bin of updates.
-
-    Args:
-        value: ``[U, K]`` mean over the episodes that ended in each update.
-        count: ``[U, K]`` how many did.
-        ends: of the bins.
-    """
+def bin_means(value: np.ndarray, count: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Returns ``[bins, K]`` the mean over the episodes that ended in each bin of updates."""
     bins = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
     means = [episode_mean(value[one], count[one]) for one in bins]
     return np.reshape(means, (len(ends), count.shape[1]))
 
 
-def first_passage(value: np.ndarray, count: np.ndarray, threshold: float) -> int | None:
-    """Returns after how many updates a metric is at a threshold and stays there on average.
+def first_passage(value: np.ndarray, count: np.ndarray, threshold: float) -> float:
+    """Returns after how many updates one seed is at a threshold and stays there, or infinity.
 
-    It is the end of the first window of `WINDOW` episodes, with those of whole updates, whose mean
-    is at or above the threshold, as is the mean of all episodes from the window's first on.  The
-    second condition keeps out a lucky window of a policy that levels off a little below.
-
-    Args:
-        value: ``[U]`` mean over the episodes that ended in each update.
-        count: ``[U]`` how many did.
-        threshold: of the mean.
+    This is the end of the first window of `WINDOW` episodes, with those of whole updates, whose
+    mean is at or above the threshold, as is the mean of all episodes from the window's first on.
+    The second condition keeps out a lucky window of a policy that levels off a little below.
     """
     episodes, total = (
         np.concatenate([[0.0], np.cumsum(each)])
@@ -127,21 +131,4 @@ def first_passage(value: np.ndarray, count: np.ndarray, threshold: float) -> int
     in_window = (total[ends] - total[starts]) / (episodes[ends] - episodes[starts])
     afterwards = (total[-1] - total[starts]) / (episodes[-1] - episodes[starts])
     is_there = np.minimum(in_window, afterwards) >= threshold - ROUNDING
-    return int(ends[np.argmax(is_there)]) if is_there.any() else None
-
-
-def first_passages(value: np.ndarray, count: np.ndarray, threshold: float) -> np.ndarray:
-    """Returns ``[K]`` float64 the `first_passage` of each seed, infinite where there is none.
-
-    Args:
-        value: ``[U, K]`` mean over the episodes that ended in each update.
-        count: ``[U, K]`` how many did.
-        threshold: of the mean.
-    """
-    found = [first_passage(*pair, threshold) for pair in zip(value.T, count.T, strict=True)]
-    return np.array([np.inf if each is None else each for each in found])
-
-
-def curve_over_seeds(env_steps: np.ndarray, per_seed: np.ndarray, trim: float = MEAN) -> Curve:
-    """Returns the curve of a quantity ``[bins, K]`` that is known after so many steps."""
-    return Curve(env_steps, *average(per_seed, trim))
+    return float(ends[np.argmax(is_there)]) if is_there.any() else math.inf

@@ -9,10 +9,8 @@ import numpy as np
 
 from experiments.analysis.estimates import MEAN, estimate
 from experiments.analysis.ranking import rank
-from experiments.analysis.results import Result
-
-DECISIVE = ("success", "return")
-"""The episode metrics that decide what is best; an environment need not report success."""
+from experiments.analysis.results import Point, Result, reported
+from experiments.analysis.statistics import DECISIVE
 
 
 def summarise(result: Result) -> dict[str, Any]:
@@ -21,9 +19,9 @@ def summarise(result: Result) -> dict[str, Any]:
     What it says of the best point and the best seeds nobody decides again.
     """
     training, config = result.training, result.config
-    num_points = result.num_points if result.num_updates else 0
-    points = [_point(result, point) for point in range(num_points)]
-    lane_steps = result.env_steps * result.num_points * result.num_seeds
+    points = [_describe(point) for point in result.points] if result.num_updates else []
+    best = best_first(result)[0] if points else None
+    lane_steps = result.env_steps * len(result.points) * result.num_seeds
     summary = {
         "environment": config["environment"],
         "algorithm": config["algorithm"],
@@ -34,11 +32,11 @@ def summarise(result: Result) -> dict[str, Any]:
         "run_seconds": training["run_seconds"],
         "env_steps_per_second": lane_steps / max(training["run_seconds"], 1e-9),
         "diverged": training["diverged"],
-        "best_point": _best_point(result) if points else None,
+        "best_point": None if best is None or best.is_diverged else best.number,
         "points": points,
     }
     if "sweep" in config and result.is_complete:
-        score = rank(result)[0].score
+        score = next(iter(rank(result).values()))
         summary["best_score"] = score.value if score.num_seeds else None
     if config.get("optimal_episode_length") is not None:
         summary["optimal_episode_length"] = config["optimal_episode_length"]
@@ -47,43 +45,37 @@ def summarise(result: Result) -> dict[str, Any]:
     return summary
 
 
-def _point(result: Result, point: int) -> dict[str, Any]:
+def _describe(point: Point) -> dict[str, Any]:
     """Returns what it says of a grid point."""
-    coefficients = result.config["points"][point].items()
-    names = [name.removeprefix("episode/") for name in result.columns if "episode/" in name]
-    names.remove("count")
-    decisive = [result.ends(name, point) for name in DECISIVE if name in names]
+    columns, read = point.result.log.names, point.result.config["reads"]
+    names = [name.removeprefix("episode/") for name in columns if "episode/" in name]
+    ends = {name: point.ends(name) for name in names if name != "count"}
+    decisive = [ends[name] for name in DECISIVE if name in ends]
     described = {
-        "hyperparameters": {k: v for k, v in coefficients if k in result.config["reads"]},
-        "best_seed": result.seeds[_places_from_best(decisive)[0]],
-        **{f"episode/{name}": describe(result.ends(name, point)) for name in names},
+        "hyperparameters": {k: v for k, v in point.coefficients.items() if k in read},
+        "best_seed": point.result.seeds[_places_from_best(decisive)[0]],
+        **{f"episode/{name}": describe(per_seed) for name, per_seed in ends.items()},
     }
-    if absolute := dict(result.absolute(point)):
+    if absolute := dict(point.absolute):
         per_seed = absolute.pop("per_seed")
-        played = {name: describe(result.evaluated(name, point)) for name in per_seed}
+        played = {name: describe(point.evaluated(name)) for name in per_seed}
         described["absolute"] = absolute | played
     return described
 
 
-def _best_point(result: Result) -> int | None:
-    """Returns the best of the grid points that did not diverge, if there is one."""
-    best = best_first(result)[0]
-    return None if best in result.diverged else best
-
-
-def best_first(result: Result) -> list[int]:
+def best_first(result: Result) -> list[Point]:
     """Returns the points from the best on, those that diverged last.
 
     A finished sweep ranks them; in any other run their means over seeds do.
     """
     if "sweep" in result.config and result.is_complete:
-        return [one.point for one in rank(result)]
-    names = [name for name in DECISIVE if result.has(name)]
+        return [*rank(result)]
     means = [
-        [estimate(result.ends(name, point), MEAN).value for point in range(result.num_points)]
-        for name in names
+        [estimate(point.ends(name), MEAN).value for point in result.points]
+        for name in reported([result], DECISIVE)
     ]
-    return sorted(_places_from_best(means), key=result.diverged.__contains__)
+    ordered = [result.points[place] for place in _places_from_best(means)]
+    return sorted(ordered, key=lambda point: point.is_diverged)
 
 
 def _places_from_best(columns: Sequence[Any]) -> list[int]:
@@ -110,5 +102,5 @@ def describe(per_seed: np.ndarray) -> dict[str, Any]:
         "mean": mean.value if known.size else None,
         "sd": float(known.std(ddof=1)) if known.size > 1 else None,
         "iqm": estimate(known).value if known.size else None,
-        "ci95": [mean.low, mean.high] if mean.has_interval else None,
+        "ci95": [mean.low, mean.high] if mean.num_seeds > 1 else None,
     }

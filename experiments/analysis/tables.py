@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Column, Table
 
+from experiments.analysis.estimates import IQM, estimate, show
+from experiments.analysis.results import Point
+
 Rows = list[list[str]]
 """The cells of a table, its header first."""
+
+
+def end_cells(
+    point: Point, metrics: Sequence[str], trim: float = IQM, style: str = ".3f"
+) -> list[str]:
+    """Returns how episode metrics end at a grid point, over seeds: what every table has of it."""
+    return [show(estimate(point.ends(metric), trim), style) for metric in metrics]
 
 
 def markdown(rows: Rows) -> str:

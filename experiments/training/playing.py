@@ -47,6 +47,11 @@ class Playing(NamedTuple):
     greedy: bool = True
     number: int = 0
 
+    @property
+    def policy(self) -> str:
+        """How actions are chosen, as evaluation.json says it."""
+        return "greedy" if self.greedy else "sample"
+
 
 def make_evaluate(
     trainer: Trainer,

@@ -38,6 +38,9 @@ from oatrpo_jax.types import CUT_OFF, PyTree, StrPath
 MAX_REPLAY_STEPS = 1000
 """A replay is cut here if its episode is longer still."""
 
+ONE_EPISODE = Playing(1)
+"""What a replay shows where nothing else is asked for."""
+
 
 @dataclass(frozen=True)
 class Team:
@@ -134,13 +137,7 @@ def play(
 
 
 def save_replay(
-    team: Team,
-    trainer: Trainer,
-    lane: tuple[int, int],
-    path: Path,
-    *,
-    greedy: bool = True,
-    number: int = 0,
+    team: Team, trainer: Trainer, lane: tuple[int, int], path: Path, how: Playing = ONE_EPISODE
 ) -> bool:
     """Saves one episode of a seed at a grid point as a GIF; False if nothing can draw it.
 
@@ -152,16 +149,15 @@ def save_replay(
         trainer: the run's own, or one with another environment of the same sizes.
         lane: grid point, and place among the seeds.
         path: the GIF to write.
-        greedy: take the likeliest actions.
-        number: which episode.
+        how: by which actions, and which episode.
     """
     env: Any = trainer.env
     if not hasattr(env, "animate"):
         return False
     _, place = lane
     learner = jax.tree.map(lambda x: x[lane], team.learner)
-    (key,) = episode_keys([team.experiment.seeds[place]], Purpose.REPLAY, number)
-    states = play_episode(trainer, learner, key, greedy)
+    (key,) = episode_keys([team.experiment.seeds[place]], Purpose.REPLAY, how.number)
+    states = play_episode(trainer, learner, key, how.greedy)
     try:
         env.animate(states, save_path=str(path))
     except Exception as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.analysis.results import read_result
+from experiments.analysis.reading import read_result
 from experiments.analysis.summary import summarise
 from experiments.training.folder.files import write_json
 from experiments.training.folder.metrics import Log, Rows, make_logs
@@ -71,6 +71,21 @@ def experiment_of(arguments: tuple[str, ...]) -> Experiment:
 def change_json(path: Path, **changes: Any) -> None:
     """Replaces entries of a file that holds an object."""
     write_json(path, json.loads(path.read_text()) | changes)
+
+
+def let_diverge(directory: Path, updates: Mapping[int, int]) -> None:
+    """Says of a run that grid points diverged, in these updates."""
+    found = {"seed": 0, "metric": "critic/loss"}
+    diverged = [{"point": point, "update": update} | found for point, update in updates.items()]
+    change_json(directory / "training.json", diverged=diverged)
+
+
+def write_clusters(directory: Path, labels: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """Writes and returns what a run says of SEPS' grouping, by the groups of each seed's agents."""
+    seeds = [{"seed": seed, "labels": each} for seed, each in enumerate(labels)]
+    clusters = {"env_steps": 8192, "seeds": seeds}
+    write_json(directory / "clusters.json", clusters)
+    return clusters
 
 
 def make_metrics(experiment: Experiment, updates_needed: Height) -> dict[str, np.ndarray]:

@@ -18,10 +18,11 @@ from jax import export as jax_export
 from safetensors.numpy import load
 
 import oatrpo_jax as oa
-from experiments import compare, evaluate, export, run, sweep
-from experiments.analysis.results import read_result
+from experiments import compare, evaluate, run, sweep
+from experiments.analysis.reading import read_result
 from experiments.training.errors import UsageError
 from experiments.training.evaluation import episode_keys
+from experiments.training.packing import pack
 from experiments.training.places import Place, check_sizes
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment
@@ -108,7 +109,7 @@ def test_a_run_records_what_its_actions_are_and_has_their_defaults(whole: Path):
     assert {point["ent_coef"] for point in config["points"]} == {0.0}
     assert config["config"]["initial_log_std"] == -0.5 and config["config"]["clip_center"] == "own"
     assert {"initial_log_std", "clip_center"} <= {*config["reads"]}
-    columns = read_result(whole).columns
+    columns = read_result(whole).log.columns
     np.testing.assert_allclose(columns["policy/first_ratio"], 1.0, atol=1e-5)
     # 5 dimensions of 3 agents; a few steps have hardly moved the deviations.
     entropy = 5 / 3 * (ENTROPY - 0.5)
@@ -189,7 +190,7 @@ def exported(small: list[str], request: pytest.FixtureRequest, tmp_path_factory)
     team = Team(directory, experiment, state.learner, np.full((2, 2), 3))
     one = jax.tree.map(lambda x: x[1, 1], team.learner)
     learner = experiment.trainer.learner
-    archive = export.pack(learner, one, export.describe_export(team, 1, 1, None))
+    archive, _ = pack(team, 1, 1)
     return learner, one, archive
 
 

@@ -17,6 +17,7 @@ from jax import export as jax_export
 from safetensors.numpy import load
 
 from experiments import evaluate, export
+from experiments.training.packing import describe_team
 from experiments.training.team import Team
 from oatrpo_jax import Observation
 from oatrpo_jax.export import actor_parameters
@@ -112,7 +113,7 @@ def test_the_specs_say_who_shares_a_policy(trained):
     learner = state.learner._replace(labels=jnp.zeros((2, 2, 2), jnp.int32).at[1, 1].set(1))
     run = Team(Path(), experiment, learner, np.full((2, 2), 3))
     for seed, policy in ((0, 0), (1, 1)):
-        agents = export.describe_export(run, 1, seed, None)["agents"]
+        agents = describe_team(run, 1, seed)["agents"]
         assert [agent["policy"] for agent in agents] == [policy, policy]
 
 

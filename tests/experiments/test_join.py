@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments import compare, evaluate, export, join, run, sweep
-from experiments.analysis.results import read_result
+from experiments.analysis.reading import read_result
 from experiments.training import joining
 from experiments.training.folder.checkpoints import find_checkpoints
 from oatrpo_jax.checkpoint import to_host
@@ -236,10 +236,10 @@ def test_a_slice_of_which_no_point_is_left_has_empty_cells(tmp_path, capfd):
     assert join_all(parts, tmp_path / "run") == 0
     result = read_result(tmp_path / "run")
     assert result.is_complete and result.diverged == {0: 1}
-    assert np.isnan(result.columns["policy/entropy"][1:, 0]).all()
+    assert np.isnan(result.log.columns["policy/entropy"][1:, 0]).all()
     np.testing.assert_array_equal(
-        result.columns["policy/entropy"][:, 1],
-        read_result(parts[1]).columns["policy/entropy"][:, 0],
+        result.log.columns["policy/entropy"][:, 1],
+        read_result(parts[1]).log.columns["policy/entropy"][:, 0],
     )
     lines = (tmp_path / "run" / "table.md").read_text().splitlines()[4:]
     assert lines[0].startswith("| 1 | 1 | 0.01 |") and "diverged" in lines[1]

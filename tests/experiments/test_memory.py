@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import oatrpo_jax as oa
-from experiments import evaluate, export, run
-from experiments.analysis.results import read_result
+from experiments import evaluate, run
+from experiments.analysis.reading import read_result
 from experiments.training.evaluation import episode_keys
-from experiments.training.signature import describe_call
+from experiments.training.packing import describe_call, pack
 from experiments.training.team import Team, load_team, play_episode
 from oatrpo_jax.checkpoint import to_host
 from oatrpo_jax.keys import Purpose
@@ -70,8 +70,8 @@ def team(whole: Path) -> Team:
 def test_policies_remember_in_each_rollout_what_they_had_in_mind_when_they_acted(whole: Path):
     result = read_result(whole)
     # Rollouts of 16 steps cut episodes of 12 anywhere.
-    np.testing.assert_allclose(result.columns["policy/first_ratio"], 1.0, atol=1e-6)
-    assert result.columns["policy/first_ratio"].shape == (TOTAL, 2, 2)
+    np.testing.assert_allclose(result.log.columns["policy/first_ratio"], 1.0, atol=1e-6)
+    assert result.log.columns["policy/first_ratio"].shape == (TOTAL, 2, 2)
     assert json.loads((whole / "config.json").read_text())["config"]["memory_size"] == SIZE
 
 
@@ -143,7 +143,7 @@ def random_views(number: int) -> oa.Observation:
 def test_an_exported_team_remembers_as_the_docs_show(team: Team, tmp_path: Path):
     learner = team.experiment.trainer.learner
     one = jax.tree.map(lambda x: x[1, 1], team.learner)
-    archive = export.pack(learner, one, export.describe_export(team, 1, 1, None))
+    archive, _ = pack(team, 1, 1)
     seen = [random_views(number) for number in range(6)]
     views, masks = zip(*((each.active_views, each.action_mask) for each in seen), strict=True)
     ends = np.eye(5, dtype=bool)  # In each of five steps the episode of another maze ends.

@@ -8,9 +8,9 @@ from unittest import mock
 import pytest
 
 from experiments import evaluate, run
-from experiments.export import describe_export
 from experiments.training.errors import UsageError
 from experiments.training.folder.directory import default_directory
+from experiments.training.packing import describe_team
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment
 from experiments.training.settings.defaults import get_preset
@@ -56,7 +56,7 @@ def test_the_record_says_where_it_came_from_and_a_run_finds_it_from_anywhere(own
     assert evaluate.main([str(own / "run"), "--episodes", "4"]) == 0
     told = json.loads((own / "run" / "evaluation.json").read_text())
     assert told["environment"] == name
-    about = describe_export(load_team(own / "run"), 0, 0, None)
+    about = describe_team(load_team(own / "run"), 0, 0)
     assert about["environment"] == "mine.py:make" and str(own) not in json.dumps(about)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import oatrpo_jax as oa
-from experiments import export, run
-from experiments.analysis.results import read_result
+from experiments import run
+from experiments.analysis.reading import read_result
+from experiments.training.packing import pack
 from experiments.training.team import Team, load_team
 from oatrpo_jax.checkpoint import to_host
 from tests.experiments.test_resume import refused
@@ -56,13 +57,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory, share_program: None) -> Path
 
 def rates(directory: Path) -> np.ndarray:
     """Returns the actors' learning rates ``[updates]``, the same in all lanes."""
-    column = read_result(directory).columns["schedule/actor_lr"]
+    column = read_result(directory).log.columns["schedule/actor_lr"]
     assert (column == column[:, :1, :1]).all()
     return column[:, 0, 0]
 
 
 def test_the_values_in_force_are_logged_and_ratios_start_at_one(whole: Path):
-    columns = read_result(whole).columns
+    columns = read_result(whole).log.columns
     # From 0.01 to 0 and from 0 to 0.4 in five updates, which are four steps.
     np.testing.assert_allclose(rates(whole), [0.01, 0.0075, 0.005, 0.0025, 0], rtol=1e-6)
     np.testing.assert_allclose(columns["schedule/ent_coef"][:, 1, 1], [0, 0.1, 0.2, 0.3, 0.4])
@@ -161,7 +162,7 @@ def test_an_exported_team_takes_views_as_environments_show_them(whole: Path, tmp
     team = load_team(whole)
     team = Team(whole, team.experiment, with_random_policies(team.learner, 0), team.updates)
     learner, one = team.experiment.trainer.learner, jax.tree.map(lambda x: x[1, 1], team.learner)
-    archive = export.pack(learner, one, export.describe_export(team, 1, 1, None))
+    archive, _ = pack(team, 1, 1)
     seen = random_views(1)
     lines = 'agents_view, action_mask = rows["views"], rows["masks"]\n' + LOADING
     lines += "logits, action = policy.call(params, agents_view, action_mask)\n"

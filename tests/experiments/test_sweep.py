@@ -10,7 +10,7 @@ import pytest
 
 from experiments import evaluate, export, run, sweep
 from experiments.analysis.ranking import describe_preset
-from experiments.analysis.results import read_result
+from experiments.analysis.reading import read_result
 from experiments.training.folder.files import write_json
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment
@@ -152,8 +152,8 @@ def test_a_point_that_diverges_comes_last_and_the_others_go_on(tmp_path, capfd):
     # As if the other point had not been there.
     alone = tmp_path / "alone"
     assert run.main([*WHOLE, "--ent-coef", "0.01", "--out", str(alone)]) == 0
-    sound = read_result(out).columns["episode/return"][:, 1]
-    np.testing.assert_array_equal(sound, read_result(alone).columns["episode/return"][:, 0])
+    sound = read_result(out).log.columns["episode/return"][:, 1]
+    np.testing.assert_array_equal(sound, read_result(alone).log.columns["episode/return"][:, 0])
 
 
 def test_a_sweep_of_which_nothing_is_left_stops(tmp_path, capfd):
@@ -187,7 +187,7 @@ def test_a_preset_says_how_long_schedules_are_if_they_end_sooner_than_the_sweep(
     # Those of a sweep that go over all of it are those of a longer run that go over all of that.
     result = read_result(out)
     change_json(out / "config.json", run=result.config["run"] | {"schedule_steps": 128})
-    write_json(out / "preset.json", describe_preset(read_result(out), 0))
+    write_json(out / "preset.json", describe_preset(read_result(out).points[0]))
     assert build(parse(longer)).schedule_updates == 4
 
 

@@ -76,7 +76,7 @@ def _draw_curves(outcome: Outcome) -> Canvas:
     drawn = [*zip(outcome.series, looks_of(outcome), strict=True)]
     return draw_curves(
         {
-            metric: [(one.result.curve(metric, one.point, IQM), look) for one, look in drawn]
+            metric: [(one.point.curve(metric, IQM), look) for one, look in drawn]
             for metric in ("return", outcome.figure.metric)
         },
         [(series.label, look) for series, look in drawn],
@@ -93,7 +93,7 @@ def _draw_bars(outcome: Outcome) -> Canvas:
     looks = looks_of(outcome)
     for axes, metric in zip(panels, ("return", outcome.figure.metric), strict=True):
         for index, series in enumerate(outcome.series):
-            seeds, colour = series.ends(metric), looks[index].colour
+            seeds, colour = series.point.ends(metric), looks[index].colour
             centre = estimate(seeds)
             axes.bar(index, centre.value, 0.6, color=colour, alpha=0.55)
             axes.vlines(index, centre.low, centre.high, color="black", lw=1.2)

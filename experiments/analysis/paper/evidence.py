@@ -6,16 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from experiments.analysis.colours import Look, tell_apart
 from experiments.analysis.grids import point_looks, run_look
 from experiments.analysis.paper.claims import THRESHOLD, Claim, Finding, Measured, Verdict
 from experiments.analysis.paper.plans import Figure, Plan
-from experiments.analysis.results import Result
-
-METRICS = ("return", "success", "length", "optimality", "path_optimality")
-"""Episode metrics that figures and tables show, where the environment reports them."""
+from experiments.analysis.results import Point, Result, reported
+from experiments.analysis.statistics import PUBLISHED
 
 
 @dataclass(frozen=True)
@@ -23,26 +19,22 @@ class Series:
     """One curve of a figure: a run, or a point of its grid."""
 
     label: str
-    result: Result
-    point: int
+    point: Point
     measured: Measured
+
+    @property
+    def result(self) -> Result:
+        """The run."""
+        return self.point.result
 
     @property
     def lacks(self) -> str:
         """Why there is nothing to draw, in words; "" if there is something."""
-        if self.point in self.result.diverged:
+        if self.point.is_diverged:
             return "diverged"
-        if not len(self.result.curve("return", self.point).env_steps):
+        if not self.point.has_curve:
             return "ended too few episodes (a larger --budget lets it)"
         return ""
-
-    def ends(self, metric: str) -> np.ndarray:
-        """Returns ``[K]`` a metric over the last tenth."""
-        return self.result.ends(metric, self.point)
-
-    def seed_curve(self, metric: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns environment steps and a metric of one seed, ``[bins]`` each."""
-        return self.result.seed_curve(metric, self.point, seed)
 
 
 @dataclass(frozen=True)
@@ -75,8 +67,7 @@ class Outcome:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics that every run reports."""
-        runs = [series.result for series in self.series]
-        return tuple(name for name in METRICS if all(run.has(name) for run in runs))
+        return tuple(reported([series.result for series in self.series], PUBLISHED))
 
     @property
     def caption(self) -> str:
@@ -97,22 +88,24 @@ def series_of(figure: Figure, plan: Plan, result: Result) -> list[Series]:
     """Returns a run's curves, one per point of its grid."""
     labels = [plan.label]
     if symbol := figure.swept:
-        labels = [f"{symbol} = {point[f'reuse_{symbol}']:g}" for point in result.config["points"]]
+        values = [point.coefficients[f"reuse_{symbol}"] for point in result.points]
+        labels = [f"{symbol} = {value:g}" for value in values]
     return [
-        Series(label, result, point, measure(result, figure, point))
-        for point, label in enumerate(labels)
+        Series(label, point, measure(point, figure))
+        for label, point in zip(labels, result.points, strict=True)
     ]
 
 
-def measure(result: Result, figure: Figure, point: int) -> Measured:
+def measure(point: Point, figure: Figure) -> Measured:
     """Returns what claims compare: the end, and steps and seconds to the threshold, per seed.
 
     All lanes are one program, whose seconds they share evenly.
     """
-    end = (result.evaluated if figure.evaluated else result.ends)(figure.metric, point)
+    result = point.result
+    end = (point.evaluated if figure.evaluated else point.ends)(figure.metric)
     budget = result.steps_after(result.num_updates)
-    steps, reached = result.steps_to(figure.metric, point, THRESHOLD)
-    seconds = seconds_until(result, steps) / (result.num_points * result.num_seeds)
+    steps, reached = point.steps_to(figure.metric, THRESHOLD)
+    seconds = seconds_until(result, steps) / (len(result.points) * result.num_seeds)
     return Measured(end, steps, reached, budget, seconds)
 
 

@@ -26,7 +26,9 @@ def save_data(outcome: Outcome, path: Path) -> None:
         for series in outcome.series:
             for index, seed in enumerate(series.result.seeds):
                 for metric in outcome.metrics:
-                    for env_steps, value in zip(*series.seed_curve(metric, index), strict=True):
+                    for env_steps, value in zip(
+                        *series.point.seed_curve(metric, index), strict=True
+                    ):
                         writer.writerow([series.label, seed, metric, env_steps, f"{value:.6g}"])
 
 
@@ -59,7 +61,9 @@ def common_steps(outcome: Outcome) -> list[int]:
     There are none if a run ends before another has its first.
     """
     seeds = range(outcome.num_seeds)
-    curves = [series.seed_curve("return", seed)[0] for series in outcome.series for seed in seeds]
+    curves = [
+        series.point.seed_curve("return", seed)[0] for series in outcome.series for seed in seeds
+    ]
     if not all(len(steps) for steps in curves):
         return []
     first = max(steps[0] for steps in curves)
@@ -72,7 +76,7 @@ def common_steps(outcome: Outcome) -> list[int]:
 def _step_entries(
     series: Series, seed: int, moments: list[int], metrics: tuple[str, ...]
 ) -> dict[str, Any]:
-    curves = {NAMES.get(name, name): series.seed_curve(name, seed) for name in metrics}
+    curves = {NAMES.get(name, name): series.point.seed_curve(name, seed) for name in metrics}
     return {
         f"step_{number}": {
             "step_count": moment,
@@ -84,8 +88,8 @@ def _step_entries(
 
 
 def _absolute_metrics(series: Series, seed: int, outcome: Outcome) -> dict[str, list[float]]:
-    of = series.result.evaluated if outcome.figure.evaluated else series.result.ends
-    ends = {NAMES.get(name, name): float(of(name, series.point)[seed]) for name in outcome.metrics}
+    of = series.point.evaluated if outcome.figure.evaluated else series.point.ends
+    ends = {NAMES.get(name, name): float(of(name)[seed]) for name in outcome.metrics}
     return {name: [end] for name, end in ends.items() if np.isfinite(end)}
 
 

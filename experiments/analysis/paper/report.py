@@ -24,7 +24,7 @@ from experiments.analysis.paper.cache import read_optional
 from experiments.analysis.paper.claims import THRESHOLD
 from experiments.analysis.paper.evidence import Outcome, Series
 from experiments.analysis.reuse import has_reuse
-from experiments.analysis.tables import Rows, markdown
+from experiments.analysis.tables import Rows, end_cells, markdown
 
 PAGE = "page.json"
 """What a figure's folder keeps for the report."""
@@ -60,7 +60,7 @@ def save_page(outcome: Outcome, directory: Path, commands: Sequence[str]) -> Non
         "matrices": [
             describe_matrices(outcome.figure.name, series)
             for series in outcome.series
-            if has_reuse(series.result) and len(series.result.matrix_updates(series.point))
+            if has_reuse(series.result) and len(series.point.matrix_updates)
         ],
         "commands": commands,
     }
@@ -110,10 +110,9 @@ def summary_table(outcome: Outcome) -> Rows:
     until = [f"steps {goal}", *[f"seconds {goal}"] * has_seconds, "reached"]
     rows = [["", "seeds", *evaluated, *outcome.metrics, *until]]
     for series in outcome.series:
-        ends = [series.measured.end] * outcome.figure.evaluated
-        ends += [series.ends(metric) for metric in outcome.metrics]
-        cells = [show(estimate(end), ".3g") for end in ends]
         measured = series.measured
+        cells = [show(estimate(measured.end), ".3g")] * outcome.figure.evaluated
+        cells += end_cells(series.point, outcome.metrics, style=".3g")
         steps, reached = show_steps(measured.steps, measured.reached)
         seconds = show_steps(measured.seconds, measured.reached, style=",.1f")[:1] * has_seconds
         cells += [steps, *seconds, reached]
@@ -158,10 +157,10 @@ def describe_matrices(name: str, series: Series) -> dict[str, Any]:
     The divergences as well, where the run recorded them.
     """
     result = series.result
-    updates = result.matrix_updates(series.point)
+    updates = series.point.matrix_updates
     moments = np.unique(np.linspace(0, len(updates) - 1, NUM_MOMENTS).astype(int))
     matrices = {
-        kind: result.matrices(f"reuse/{kind}", series.point)[moments].mean(axis=1, dtype=np.float64)
+        kind: series.point.matrices(f"reuse/{kind}")[moments].mean(axis=1, dtype=np.float64)
         for kind in ("weight", "divergence")
         if result.has_matrix(f"reuse/{kind}")
     }

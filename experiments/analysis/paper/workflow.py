@@ -17,7 +17,7 @@ from experiments.analysis.paper.evidence import Outcome, series_of
 from experiments.analysis.paper.exchange import save_data, save_marl_eval
 from experiments.analysis.paper.plans import Figure, Plan
 from experiments.analysis.paper.report import qualified, save_page, save_report
-from experiments.analysis.results import read_result
+from experiments.analysis.reading import read_result
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import locked, write_json
 from experiments.training.naming import command

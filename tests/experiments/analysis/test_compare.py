@@ -6,9 +6,8 @@ import sys
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
-from experiments.analysis.colours import ALGORITHMS
+from experiments.analysis.colours import ALGORITHMS, MAX_BANDS
 from experiments.analysis.comparison import (
     describe_statistic,
     difference_table,
@@ -18,14 +17,19 @@ from experiments.analysis.comparison import (
 )
 from experiments.analysis.entries import label_points
 from experiments.analysis.estimates import mean_difference, show
-from experiments.analysis.grids import MAX_BANDS, point_looks
+from experiments.analysis.grids import point_looks
 from experiments.analysis.panels import save_curves
-from experiments.analysis.results import read_result
+from experiments.analysis.reading import read_result
 from experiments.compare import main
 from experiments.training.errors import UsageError
-from experiments.training.folder.files import write_json
 from tests.experiments.faults import full_disk
-from tests.experiments.made_up_runs import SIZES, change_json, write_run
+from tests.experiments.made_up_runs import (
+    SIZES,
+    change_json,
+    let_diverge,
+    write_clusters,
+    write_run,
+)
 
 
 def write(directory, algorithm, needed=10, env="maze", options=(), **changed):
@@ -104,8 +108,7 @@ def test_the_warning_counts_the_steps_that_the_table_shows(tmp_path):
     seeds = ["--seeds", "4"]
     one = write(tmp_path / "a", "oappo", options=seeds)
     seps = write(tmp_path / "b", "seps", options=seeds)
-    labels = [{"seed": seed, "labels": [0, 0, 1, 1]} for seed in range(4)]
-    write_json(seps / "clusters.json", {"env_steps": 8192, "seeds": labels})
+    write_clusters(seps, [[0, 0, 1, 1]] * 4)
     (warning,) = warnings([read_result(one), read_result(seps)])
     # 320 steps of training each.
     assert f"got 320 environment steps per seed in {one} and 8,512 in {seps}, 8,192 of" in warning
@@ -165,14 +168,6 @@ def test_the_command_prints_both_tables_and_its_warnings(tmp_path, capfd):
     assert "Warning: seeds: expected at least 4" in errors and "Warning: steps" not in errors
 
 
-@pytest.fixture
-def figures(monkeypatch) -> list[Figure]:
-    """The pictures that are saved."""
-    saved: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: saved.append(figure))
-    return saved
-
-
 def test_curves_have_the_colours_of_their_algorithms(tmp_path, figures):
     runs = [write(tmp_path / name, name) for name in ("happo", "oappo")]
     runs.append(write(tmp_path / "b", "oappo", options=["--actor-lr", "0.01"]))
@@ -190,11 +185,11 @@ def test_a_single_grid_is_drawn_as_in_its_own_picture(tmp_path, figures):
     entries = entries_of(write(tmp_path / "a", "oappo", options=grid))
     save_figure(entries, tmp_path / "compare.png")
     looks = [(line.get_color(), line.get_linestyle()) for line in figures[0].axes[0].lines]
-    own = point_looks(entries[0].result)
-    assert [colour for colour, _ in looks] == [look.colour for look in own.looks]
+    own = point_looks(entries[0].point.result)
+    assert [colour for colour, _ in looks] == [look.colour for look in own.looks.values()]
     assert len(set(looks)) == 6
     names = [text.get_text() for text in figures[0].legends[0].get_texts()]
-    assert names == [name for name, _ in own.entries]
+    assert names == [name for name, _ in own.legend]
 
 
 def test_of_many_curves_no_intervals_are_drawn(tmp_path, figures):
@@ -221,7 +216,7 @@ def test_evaluations_which_are_not_drawn_choose_no_panel(tmp_path, figures):
     path.write_text("\n".join(map(",".join, rows)) + "\n")
     entries = entries_of(run)
     save_figure(entries, tmp_path / "compare.png")
-    save_curves(entries[0].result, tmp_path / "curves.png")
+    save_curves(entries[0].point.result, tmp_path / "curves.png")
     compared, own = ([axes.get_title() for axes in figure.axes] for figure in figures)
     assert "episode success" in own and "episode success" not in compared
 
@@ -229,8 +224,7 @@ def test_evaluations_which_are_not_drawn_choose_no_panel(tmp_path, figures):
 def test_a_run_that_diverged_has_a_cross_and_one_without_a_curve_says_so(tmp_path, figures):
     runs = [write(tmp_path / name, name) for name in ("oappo", "happo", "mappo")]
     for run, update in zip(runs[1:], (6, 1), strict=True):
-        bad = {"point": 0, "seed": 0, "update": update, "metric": "critic/loss"}
-        change_json(run / "training.json", diverged=[bad])
+        let_diverge(run, {0: update})
     entries = entries_of(*runs)
     save_figure(entries, tmp_path / "compare.png")
     names = [text.get_text() for text in figures[0].legends[0].get_texts()]

@@ -9,11 +9,15 @@ from matplotlib.figure import Figure
 from experiments.analysis.colours import Look, tell_apart
 from experiments.analysis.curves import add_legend, draw_curve, draw_curves
 from experiments.analysis.panels import save_curves
-from experiments.analysis.results import read_result
+from experiments.analysis.reading import read_result
 from experiments.analysis.reuse import has_reuse, save_reuse
 from experiments.analysis.statistics import Curve
-from experiments.training.folder.files import write_json
-from tests.experiments.made_up_runs import SIZES, change_json, write_run
+from tests.experiments.made_up_runs import (
+    SIZES,
+    let_diverge,
+    write_clusters,
+    write_run,
+)
 
 RISE = np.array([1.0, 2.0])
 CURVE = Curve(RISE, RISE, RISE - 0.5, RISE + 0.5)
@@ -71,21 +75,19 @@ def test_a_panel_without_a_curve_says_why():
     assert not figure.axes[0].texts
 
 
-def titles_of(directory, monkeypatch) -> list[str]:
+def titles_of(directory, figures) -> list[str]:
     """Returns the titles of curves.png and reuse.png."""
-    figures: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
     result = read_result(directory)
     save_curves(result, directory / "curves.png")
-    save_reuse(result, 0, directory / "reuse.png")
+    save_reuse(result.points[0], directory / "reuse.png")
     return [figure.get_suptitle() for figure in figures]
 
 
 @pytest.mark.parametrize("seeds", ["1", "2"])
-def test_the_title_speaks_of_intervals_only_over_several_seeds(seeds, tmp_path, monkeypatch):
+def test_the_title_speaks_of_intervals_only_over_several_seeds(seeds, tmp_path, figures):
     argv = ["--env", "maze", "--total-steps", "4096", "--seeds", seeds]
     write_run(argv, tmp_path / "run", lambda *_: 3.0)
-    curves, reuse = titles_of(tmp_path / "run", monkeypatch)
+    curves, reuse = titles_of(tmp_path / "run", figures)
     if seeds == "1":
         assert curves == reuse == "maze, oappo, 1 seed"
     else:
@@ -93,19 +95,17 @@ def test_the_title_speaks_of_intervals_only_over_several_seeds(seeds, tmp_path, 
         assert reuse == "maze, oappo, 2 seeds (mean over seeds)"
 
 
-def reuse_of(result, point, monkeypatch) -> Figure:
+def reuse_of(result, point, figures) -> Figure:
     """Returns the picture of a grid point's reuse."""
-    figures: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
-    save_reuse(result, point, result.directory / "reuse.png")
+    save_reuse(result.points[point], result.directory / "reuse.png")
     return figures[0]
 
 
-def test_of_a_grid_the_matrices_are_those_of_the_point_asked_for(tmp_path, monkeypatch):
+def test_of_a_grid_the_matrices_are_those_of_the_point_asked_for(tmp_path, figures):
     argv = ["--env", "maze", "--total-steps", "4096", "--seeds", "2", "--reuse-sigma", "1", "2"]
     write_run(argv, tmp_path / "run", lambda _, point, __: 4.0 * point["reuse_sigma"])
     result = read_result(tmp_path / "run")
-    figure = reuse_of(result, 1, monkeypatch)
+    figure = reuse_of(result, 1, figures)
     title = figure.get_suptitle()
     assert title == "maze, oappo, 2 seeds (matrices: reuse_sigma=2, mean over seeds)"
     # After one of eight updates learner 0 gives itself 0.125, at point 0 after one of four 0.25.
@@ -113,25 +113,23 @@ def test_of_a_grid_the_matrices_are_those_of_the_point_asked_for(tmp_path, monke
 
 
 def test_matrices_end_before_their_point_diverges_and_count_the_steps_before_training(
-    tmp_path, monkeypatch
+    tmp_path, figures
 ):
     argv = ["--env", "maze", "--total-steps", "10240", "--seeds", "2", "--algorithm", "seps"]
     write_run(argv, tmp_path / "run", lambda *_: 3.0)
-    bad = {"point": 0, "seed": 0, "update": 5, "metric": "critic/loss"}
-    change_json(tmp_path / "run" / "training.json", diverged=[bad])
-    labels = [{"seed": seed, "labels": [0, 0, 1, 1]} for seed in (0, 1)]
-    write_json(tmp_path / "run" / "clusters.json", {"env_steps": 8192, "seeds": labels})
-    figure = reuse_of(read_result(tmp_path / "run"), 0, monkeypatch)
+    let_diverge(tmp_path / "run", {0: 5})
+    write_clusters(tmp_path / "run", [[0, 0, 1, 1]] * 2)
+    figure = reuse_of(read_result(tmp_path / "run"), 0, figures)
     titles = [axes.get_title() for axes in figure.axes[:4]]
     # Four sound updates of 1,024 steps each after 8,192.
     assert titles == [f"after {steps} steps" for steps in ("9,216", "10,240", "11,264", "12,288")]
     assert figure.axes[0].get_yticklabels()[0].get_text() == "policy 0"
 
 
-def test_of_rare_matrices_those_there_are_are_drawn_at_their_updates(tmp_path, monkeypatch):
+def test_of_rare_matrices_those_there_are_are_drawn_at_their_updates(tmp_path, figures):
     argv = [*SIZES, "--env", "maze", "--total-steps", "640", "--matrix-every", "6"]
     write_run(argv, tmp_path / "run", lambda *_: 20.0)
-    figure = reuse_of(read_result(tmp_path / "run"), 0, monkeypatch)
+    figure = reuse_of(read_result(tmp_path / "run"), 0, figures)
     # Of 20 updates the matrices of 1, 7, 13 and 19 are known, of 32 steps each.
     titles = [axes.get_title() for axes in figure.axes[:4]]
     assert titles == [f"after {steps} steps" for steps in (32, 224, 416, 608)]
@@ -144,18 +142,17 @@ def test_of_rare_matrices_those_there_are_are_drawn_at_their_updates(tmp_path, m
     ]
 
 
-def test_of_a_point_that_diverges_at_once_no_matrix_is_drawn(tmp_path, monkeypatch):
+def test_of_a_point_that_diverges_at_once_no_matrix_is_drawn(tmp_path, figures):
     write_run([*SIZES, "--env", "maze"], tmp_path / "run", lambda *_: 3.0)
-    bad = {"point": 0, "seed": 0, "update": 1, "metric": "critic/loss"}
-    change_json(tmp_path / "run" / "training.json", diverged=[bad])
-    figure = reuse_of(read_result(tmp_path / "run"), 0, monkeypatch)
+    let_diverge(tmp_path / "run", {0: 1})
+    figure = reuse_of(read_result(tmp_path / "run"), 0, figures)
     assert [axes.get_title() for axes in figure.axes] == [ADMITTED]
 
 
-def test_long_runs_are_drawn_by_means_of_neighbouring_updates(tmp_path, monkeypatch):
+def test_long_runs_are_drawn_by_means_of_neighbouring_updates(tmp_path, figures):
     argv = [*SIZES, "--env", "maze", "--log-affinity", "--total-steps", str(32 * 1001)]
     write_run(argv, tmp_path / "run", lambda *_: 1001.0)
-    figure = reuse_of(read_result(tmp_path / "run"), 0, monkeypatch)
+    figure = reuse_of(read_result(tmp_path / "run"), 0, figures)
     panels = {axes.get_title(): axes for axes in figure.axes}
     for title in (ADMITTED, SAMPLE_SIZE):
         (line,) = panels[title].lines
@@ -182,13 +179,10 @@ SAMPLE_SIZE = "effective sample size of others' experience (share)"
         ("mappo --log-affinity", {WEIGHT, DIVERGENCE, ADMITTED}),  # No others to measure.
     ],
 )
-def test_of_reuse_is_drawn_what_the_run_measured(algorithm, drawn, tmp_path, monkeypatch):
+def test_of_reuse_is_drawn_what_the_run_measured(algorithm, drawn, tmp_path, figures):
     argv = ["--env", "maze", "--total-steps", "4096", "--seeds", "1", "--algorithm"]
     write_run([*argv, *algorithm.split()], tmp_path / "run", lambda *_: 3.0)
-    figures: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
-    save_reuse(read_result(tmp_path / "run"), 0, tmp_path / "reuse.png")
-    panels = figures[0].axes
+    panels = reuse_of(read_result(tmp_path / "run"), 0, figures).axes
     labels = {axes.get_ylabel() for axes in panels} | {axes.get_title() for axes in panels}
     assert labels & {WEIGHT, DIVERGENCE, ADMITTED, SAMPLE_SIZE} == drawn
 
@@ -226,6 +220,6 @@ def test_pictures_are_drawn_of_a_single_update(algorithm, tmp_path):
     write_run([*argv, "--algorithm", algorithm], tmp_path / "run", lambda *_: 3.0)
     result = read_result(tmp_path / "run")
     save_curves(result, tmp_path / "curves.png")
-    save_reuse(result, 0, tmp_path / "reuse.png")
+    save_reuse(result.points[0], tmp_path / "reuse.png")
     for name in ("curves.png", "reuse.png"):
         assert (tmp_path / name).stat().st_size > 10_000

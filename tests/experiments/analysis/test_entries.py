@@ -1,7 +1,7 @@
 """What runs side by side are called."""
 
 from experiments.analysis.entries import label_points
-from experiments.analysis.results import read_result
+from experiments.analysis.reading import read_result
 from tests.experiments.made_up_runs import SIZES, change_json, write_run
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from experiments.analysis.finish import finish
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import json_bytes
-from tests.experiments.made_up_runs import SIZES, change_json, write_run
+from tests.experiments.made_up_runs import SIZES, change_json, let_diverge, write_run
 
 TINY = ["--env", "maze", *SIZES]
 SWEEP = {"search": ["reuse_sigma=0.1,0.2"], "points": 2, "method": "grid", "search_seed": 0}
@@ -61,7 +61,7 @@ def test_pictures_are_of_the_best_point_and_seed_of_the_summary(tmp_path, monkey
     shown: dict[str, object] = {}
     monkeypatch.setattr(
         "experiments.analysis.reuse.save_reuse",
-        lambda _, point, path: shown.update({path.name: point}),
+        lambda point, path: shown.update({path.name: point.number}),
     )
     monkeypatch.setattr(
         "experiments.analysis.finish.save_replay",
@@ -103,8 +103,7 @@ def test_a_replay_that_cannot_be_drawn_is_a_warning_and_the_other_files_stand(
 
 def test_points_that_diverged_are_named(tmp_path):
     write_run([*TINY, "--reuse-sigma", "0.1", "0.2"], tmp_path / "run", lambda *_: 5)
-    bad = {"point": 1, "seed": 0, "update": 3, "metric": "critic/loss"}
-    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    let_diverge(tmp_path / "run", {1: 3})
     summary, text = finished(tmp_path / "run")
     assert summary["best_point"] == 0 and summary["completed"]
     assert "diverged: reuse_sigma=0.2: critic/loss is not finite in update 3, seed 0" in text

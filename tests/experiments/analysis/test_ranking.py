@@ -11,11 +11,12 @@ import pytest
 from rich.console import Console
 
 from experiments.analysis.ranking import rank, save_ranking
-from experiments.analysis.results import Result, read_result
+from experiments.analysis.reading import read_result
+from experiments.analysis.results import Result
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.experiment import build
 from experiments.training.settings.search import natural_order
-from tests.experiments.made_up_runs import change_json, write_run
+from tests.experiments.made_up_runs import change_json, let_diverge, write_run
 
 TINY = "--env maze --env-option num_per_colour=1 time_limit=12 --num-envs 4 --hidden-sizes 8"
 TINY = f"{TINY} --rollout-length 16 --total-steps 640 --seeds 2".split()
@@ -52,23 +53,23 @@ def test_points_are_ranked_by_their_end_or_by_the_whole_run(tmp_path):
         rank(write_sweep(tmp_path / over, "success", over)) for over in ("end", "run")
     )
     # Two end at the optimum.
-    assert [one.score.value for one in over_end] == pytest.approx([1, 1, 1 / 3], abs=1e-6)
-    assert [one.point for one in over_run] == [1, 0, 2]
+    assert [score.value for score in over_end.values()] == pytest.approx([1, 1, 1 / 3], abs=1e-6)
+    assert [point.number for point in over_run] == [1, 0, 2]
     # (0.5 + 9) / 10, (0.1 + ... + 1) / 10, and a third of that.
     expected = [0.95, 0.55, 0.55 / 3]
-    assert [one.score.value for one in over_run] == pytest.approx(expected, abs=1e-6)
+    assert [score.value for score in over_run.values()] == pytest.approx(expected, abs=1e-6)
 
 
 def test_of_what_should_be_low_the_lowest_comes_first_unless_the_sweep_says_otherwise(tmp_path):
     natural = rank(write_sweep(tmp_path / "natural", "length", "run"))
     # 100 - 90 x (0.95, 0.55 and 0.55 / 3).
-    assert [one.point for one in natural] == [1, 0, 2]
-    scores = [one.score.value for one in natural]
+    assert [point.number for point in natural] == [1, 0, 2]
+    scores = [score.value for score in natural.values()]
     assert scores == pytest.approx([14.5, 50.5, 83.5], abs=1e-4)
     highest = rank(write_sweep(tmp_path / "highest", "length", "run", "highest"))
-    assert [one.point for one in highest] == [2, 0, 1]
+    assert [point.number for point in highest] == [2, 0, 1]
     lowest = write_sweep(tmp_path / "lowest", "success", "run", "lowest")
-    assert [one.point for one in rank(lowest)] == [2, 0, 1]
+    assert [point.number for point in rank(lowest)] == [2, 0, 1]
     save_ranking(lowest, quiet())
     head = (tmp_path / "lowest" / "table.md").read_text().splitlines()[2]
     assert head.startswith(
@@ -79,14 +80,13 @@ def test_of_what_should_be_low_the_lowest_comes_first_unless_the_sweep_says_othe
 @pytest.mark.parametrize("order", ["lowest", "highest"])
 def test_a_point_without_a_score_comes_after_those_with_one(order, tmp_path):
     result = write_sweep(tmp_path / "run", "return", "end", order)
-    result.columns["episode/count"][:, 1] = 0
-    assert [one.point for one in rank(result)][2] == 1
+    result.log.columns["episode/count"][:, 1] = 0
+    assert [point.number for point in rank(result)][2] == 1
 
 
 def test_the_table_names_a_point_that_diverged_last(tmp_path):
     write_sweep(tmp_path / "run", over="run")
-    bad = {"point": 1, "seed": 0, "update": 3, "metric": "critic/loss"}
-    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    let_diverge(tmp_path / "run", {1: 3})
     save_ranking(read_result(tmp_path / "run"), quiet())
     lines = (tmp_path / "run" / "table.md").read_text().splitlines()
     assert lines[0] == "Interquartile mean and 95% interval over 2 seeds."

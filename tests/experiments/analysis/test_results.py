@@ -1,7 +1,6 @@
 """What is read back from a run's folder, and what is refused."""
 
 import contextlib
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.analysis.results import read_result
+from experiments.analysis.reading import read_result
 from experiments.analysis.reuse import save_reuse
 from experiments.training.errors import UsageError
-from experiments.training.folder.files import write_json
-from tests.experiments.made_up_runs import SIZES, change_json, write_run
+from tests.experiments.made_up_runs import (
+    SIZES,
+    let_diverge,
+    write_clusters,
+    write_run,
+)
 
 TINY = ["--env", "maze", *SIZES]
 
@@ -29,15 +32,15 @@ def test_a_run_is_read_back_by_update_point_and_seed(tmp_path):
         lambda _, point, seed: needed[np.float32(point["reuse_sigma"])] * (1 + seed),
     )
     result = read_result(tmp_path / "run")
-    assert (result.num_updates, result.num_points, result.seeds) == (10, 2, [0, 1])
+    assert (result.num_updates, len(result.points), result.seeds) == (10, 2, [0, 1])
     assert result.env_steps == 320 and result.is_complete
-    assert result.labels == ["reuse_sigma=0.1", "reuse_sigma=10"]
-    success = result.columns["episode/success"]
+    assert [point.label for point in result.points] == ["reuse_sigma=0.1", "reuse_sigma=10"]
+    success = result.log.columns["episode/success"]
     assert success.dtype == np.float32
     np.testing.assert_allclose(success[1], [[2 / 5, 2 / 10], [2 / 10, 2 / 20]], rtol=1e-7)
-    np.testing.assert_array_equal(result.ends("success", 1), [1, 0.5])
-    np.testing.assert_allclose(result.curve("success", 1).mean, np.arange(1, 11) * 0.075)
-    weight = result.matrices("reuse/weight", 0)
+    np.testing.assert_array_equal(result.points[1].ends("success"), [1, 0.5])
+    np.testing.assert_allclose(result.points[1].curve("success").mean, np.arange(1, 11) * 0.075)
+    weight = result.points[0].matrices("reuse/weight")
     assert weight.shape == (10, 2, 4, 4)
     # Learner 0 has 1/5 or 1/10 of its weight on itself after one update, and 1/5 more or 1/10 more
     # after the next.
@@ -48,7 +51,7 @@ def test_a_run_is_read_back_by_update_point_and_seed(tmp_path):
 
 def test_steps_to_a_threshold_are_those_of_the_first_window_at_or_above_it(tmp_path):
     write_run(TINY, tmp_path / "run", lambda _, __, seed: 10 + 10 * seed, episode__count=400.0)
-    steps, reached = read_result(tmp_path / "run").steps_to("success", 0, 0.9)
+    steps, reached = read_result(tmp_path / "run").points[0].steps_to("success", 0.9)
     # Seed 0 has 9/10 after 9 updates of 32 steps; seed 1 ends with 10/20, after all 320.
     assert steps.tolist() == [288, 320] and reached.tolist() == [True, False]
 
@@ -60,14 +63,16 @@ def test_the_steps_of_a_grouping_before_training_count(tmp_path):
         lambda _, __, seed: 10 + 10 * seed,
         episode__count=400.0,
     )
-    labels = [{"seed": seed, "labels": [0, 0, 1, 1]} for seed in (0, 1)]
-    write_json(tmp_path / "run" / "clusters.json", {"env_steps": 8192, "seeds": labels})
+    write_clusters(tmp_path / "run", [[0, 0, 1, 1]] * 2)
     result = read_result(tmp_path / "run")
     # 8,192 + 288; all that were done are 8,192 + 320.
-    steps, reached = result.steps_to("success", 0, 0.9)
+    steps, reached = result.points[0].steps_to("success", 0.9)
     assert steps.tolist() == [8480, 8512] and reached.tolist() == [True, False]
     first, last = 8192 + 32, 8192 + 320
-    for env_steps in (result.curve("success", 0).env_steps, result.seed_curve("success", 0, 1)[0]):
+    for env_steps in (
+        result.points[0].curve("success").env_steps,
+        result.points[0].seed_curve("success", 1)[0],
+    ):
         assert (env_steps[0], env_steps[-1]) == (first, last)
     assert result.env_steps == 320  # What summary.json says is of training alone.
 
@@ -82,15 +87,14 @@ def test_an_update_of_which_rows_are_missing_is_left_out(tmp_path):
 
 def test_matrices_know_the_updates_that_they_are_of(tmp_path):
     write_run([*TWO_POINTS, "--matrix-every", "4"], tmp_path / "run", lambda *_: 10)
-    bad = {"point": 1, "seed": 0, "update": 9, "metric": "critic/loss"}
-    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    let_diverge(tmp_path / "run", {1: 9})
     result = read_result(tmp_path / "run")
     assert result.num_updates == 10
-    assert result.matrix_updates(0).tolist() == [1, 5, 9]
-    assert result.matrix_updates(1).tolist() == [1, 5]
+    assert result.points[0].matrix_updates.tolist() == [1, 5, 9]
+    assert result.points[1].matrix_updates.tolist() == [1, 5]
     # Learner 0 has a tenth more of its weight on itself with every update.
     for point, share in ((0, [0.1, 0.5, 0.9]), (1, [0.1, 0.5])):
-        weight = result.matrices("reuse/weight", point)[:, 1, 0, 0]
+        weight = result.points[point].matrices("reuse/weight")[:, 1, 0, 0]
         np.testing.assert_allclose(weight, share, rtol=1e-6)
 
 
@@ -98,8 +102,11 @@ def test_a_run_of_before_matrices_had_a_log_is_read_without_them(tmp_path):
     write_run(TINY, tmp_path / "run", lambda *_: 5)
     (tmp_path / "run" / "matrices.csv").unlink()
     result = read_result(tmp_path / "run")
-    assert not result.has_matrix("reuse/weight") and result.ends("success", 0).tolist() == [1, 1]
-    save_reuse(result, 0, tmp_path / "reuse.png")
+    assert not result.has_matrix("reuse/weight") and result.points[0].ends("success").tolist() == [
+        1,
+        1,
+    ]
+    save_reuse(result.points[0], tmp_path / "reuse.png")
     assert (tmp_path / "reuse.png").stat().st_size > 10_000
 
 
@@ -108,40 +115,38 @@ def test_a_run_under_way_is_not_complete(tmp_path):
     (tmp_path / "run" / "training.json").unlink()
     result = read_result(tmp_path / "run")
     assert not result.is_complete and not result.diverged
-    assert np.isnan(result.evaluated("success", 0)).all()
+    assert np.isnan(result.points[0].evaluated("success")).all()
 
 
 def test_how_the_best_policies_played_is_known_where_it_was_measured(tmp_path):
     write_run([*TINY, "--eval-every", "5"], tmp_path / "run", lambda *_: 20)
     result = read_result(tmp_path / "run")
-    np.testing.assert_array_equal(result.evaluated("success", 0), [0.25, 0.25])
-    assert np.isnan(result.evaluated("length", 0)).all()
+    np.testing.assert_array_equal(result.points[0].evaluated("success"), [0.25, 0.25])
+    assert np.isnan(result.points[0].evaluated("length")).all()
 
 
 def test_a_curve_ends_before_its_point_diverges(tmp_path):
     write_run(TWO_POINTS, tmp_path / "run", lambda *_: 5)
-    bad = {"point": 1, "seed": 0, "update": 4, "metric": "critic/loss"}
-    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    let_diverge(tmp_path / "run", {1: 4})
     result = read_result(tmp_path / "run")
     assert result.diverged == {1: 4}
-    assert result.curve("return", 0).env_steps[-1] == 320
-    assert result.curve("return", 1).env_steps[-1] == 96  # 3 updates.
+    assert result.points[0].curve("return").env_steps[-1] == 320
+    assert result.points[1].curve("return").env_steps[-1] == 96  # 3 updates.
 
 
 def test_the_end_of_a_point_that_diverges_is_before_that(tmp_path):
     write_run(TWO_POINTS, tmp_path / "run", lambda *_: 5, episode__count=400.0)
-    bad = {"point": 1, "seed": 0, "update": 4, "metric": "critic/loss"}
-    change_json(tmp_path / "run" / "training.json", diverged=[bad])
+    let_diverge(tmp_path / "run", {1: 4})
     result = read_result(tmp_path / "run")
     # The last tenth of three updates is the third, of five until the optimum.
-    np.testing.assert_allclose(result.ends("success", 1), [0.6, 0.6], rtol=1e-7)
-    np.testing.assert_array_equal(result.ends("success", 0), [1, 1])
-    assert result.seed_curve("success", 1, 0)[0].tolist() == [32, 64, 96]
+    np.testing.assert_allclose(result.points[1].ends("success"), [0.6, 0.6], rtol=1e-7)
+    np.testing.assert_array_equal(result.points[0].ends("success"), [1, 1])
+    assert result.points[1].seed_curve("success", 0)[0].tolist() == [32, 64, 96]
     # What comes after it reaches nothing.
-    assert not result.steps_to("success", 1, 0.9)[1].any()
-    assert result.steps_to("success", 0, 0.9)[1].all()
-    change_json(tmp_path / "run" / "training.json", diverged=[bad | {"update": 1}])
-    assert np.isnan(read_result(tmp_path / "run").ends("success", 1)).all()
+    assert not result.points[1].steps_to("success", 0.9)[1].any()
+    assert result.points[0].steps_to("success", 0.9)[1].all()
+    let_diverge(tmp_path / "run", {1: 1})
+    assert np.isnan(read_result(tmp_path / "run").points[1].ends("success")).all()
 
 
 def test_who_acts_with_which_policy(tmp_path):
@@ -153,10 +158,7 @@ def test_who_acts_with_which_policy(tmp_path):
     np.testing.assert_array_equal(result.own(), [np.eye(4)] * 2)
     assert result.learners == result.agents
     # SEPS groups the agents of each seed, and says so in a file of its own.
-    labels = [[0, 0, 1, 1], [0, 1, 0, 1]]
-    seeds = [{"seed": seed, "labels": each} for seed, each in enumerate(labels)]
-    path = tmp_path / "run" / "clusters.json"
-    path.write_text(json.dumps({"env_steps": 8192, "seeds": seeds}))
+    write_clusters(tmp_path / "run", [[0, 0, 1, 1], [0, 1, 0, 1]])
     result = read_result(tmp_path / "run")
     assert result.learners == [f"policy {index}" for index in range(4)]
     own = result.own()

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from experiments.analysis.results import read_result
+from experiments.analysis.reading import read_result
 from experiments.analysis.summary import describe, summarise
 from experiments.training.folder.files import json_bytes
-from tests.experiments.made_up_runs import SIZES, change_json, write_run
+from tests.experiments.made_up_runs import SIZES, change_json, write_clusters, write_run
 
 TINY = ["--env", "maze", *SIZES]
 
@@ -61,8 +61,8 @@ def test_the_best_has_the_highest_success_then_return_and_did_not_diverge(tmp_pa
     assert summary["best_point"] == 1
     assert [point["best_seed"] for point in summary["points"]] == [7, 7, 7]
     # Of equal success the higher return counts.
-    result.columns["episode/success"][...] = 1.0
-    result.columns["episode/return"][-1] = [[0, 1], [2, 3], [5, 4]]
+    result.log.columns["episode/success"][...] = 1.0
+    result.log.columns["episode/return"][-1] = [[0, 1], [2, 3], [5, 4]]
     again = summarise(result)
     assert again["best_point"] == 2
     assert [point["best_seed"] for point in again["points"]] == [8, 8, 7]
@@ -82,6 +82,5 @@ def test_without_success_the_return_decides(tmp_path):
 
 def test_how_agents_were_grouped_is_part_of_the_summary(tmp_path):
     write_run(TINY, tmp_path / "run", lambda *_: 5)
-    clusters = {"env_steps": 8192, "seeds": [{"seed": s, "labels": [0] * 4} for s in (0, 1)]}
-    (tmp_path / "run" / "clusters.json").write_text(json.dumps(clusters))
+    clusters = write_clusters(tmp_path / "run", [[0] * 4] * 2)
     assert summarise(read_result(tmp_path / "run"))["seps"] == clusters

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from experiments.analysis.paper.evidence import Series, measure
 from experiments.analysis.paper.figures import FIGURE_3B
-from experiments.analysis.results import read_result
+from experiments.analysis.reading import read_result
 from experiments.training.folder.files import write_json
 from tests.experiments.made_up_runs import SIZES, write_run
 
@@ -25,5 +25,5 @@ def make_series(
     if grouping_steps:
         labels = [{"seed": seed, "labels": [0, 0, 1, 1]} for seed in (0, 1)]
         write_json(directory / "clusters.json", {"env_steps": grouping_steps, "seeds": labels})
-    result = read_result(directory)
-    return Series(algorithm, result, 0, measure(result, FIGURE_3B, 0))
+    point = read_result(directory).points[0]
+    return Series(algorithm, point, measure(point, FIGURE_3B))

@@ -15,7 +15,7 @@ from experiments.analysis.paper import cache
 from experiments.analysis.paper.evidence import Outcome
 from experiments.analysis.paper.figures import FIGURE_3B, FIGURE_AGENTS
 from experiments.analysis.paper.report import describe_matrices, save_report, summary_table
-from experiments.analysis.results import read_result
+from experiments.analysis.reading import read_result
 from tests.experiments.analysis.paper.browser import PROGRAM, Page
 from tests.experiments.analysis.paper.made_up_series import make_series
 from tests.experiments.made_up_runs import SIZES, write_run
@@ -98,7 +98,8 @@ def test_a_table_has_seconds_to_the_threshold_over_sizes_and_nowhere_else(tmp_pa
 def test_the_matrices_of_a_report_are_at_the_updates_that_they_were_logged_in(tmp_path: Path):
     argv = [*SIZES, "--env", "maze", "--total-steps", "640", "--matrix-every", "6"]
     write_run(argv, tmp_path / "run", lambda *_: 20.0)
-    series: Any = SimpleNamespace(result=read_result(tmp_path / "run"), point=0, label="OAPPO")
+    (point,) = read_result(tmp_path / "run").points
+    series: Any = SimpleNamespace(result=point.result, point=point, label="OAPPO")
     found = describe_matrices("figure", series)
     # Of 20 updates those after 1, 7, 13 and 19 are known, of 32 steps each.
     assert found["steps"] == [32, 224, 416, 608]
