@@ -75,7 +75,7 @@ def random_actions(env: MultiAgentEnv, config: Config) -> Side:
 
 def stock_smax(scenario: str, config: Config) -> Side:
     """Returns jaxmarl's own environment under random legal actions; it resets itself."""
-    from envs.smax.library import MAP_NAME_TO_SCENARIO, HeuristicEnemySMAX
+    from envs.smax.battle import MAP_NAME_TO_SCENARIO, HeuristicEnemySMAX
 
     game = HeuristicEnemySMAX(scenario=MAP_NAME_TO_SCENARIO[scenario])
 
