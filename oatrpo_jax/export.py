@@ -125,4 +125,4 @@ def _remembering(learner: Learner, state: LearnerState) -> Callable[..., tuple[j
 def _results(policy: Policy, outputs: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Returns logits or log deviations, and greedy actions."""
     greedy = policy.distribution(outputs).mode().astype(policy.action_type)
-    return outputs[..., -policy.num_actions :], greedy
+    return outputs[..., -policy.network.num_actions :], greedy

@@ -18,6 +18,7 @@ from oatrpo_jax.env_spec import EnvSpec
 from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.input_norm import InputNorm
 from oatrpo_jax.optimiser import Learning, adam_init
+from oatrpo_jax.policies.networks import Layers
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.types import Observation, Transition, in_float32
 from oatrpo_jax.update import LearnerState, Parts, update_learner
@@ -49,8 +50,8 @@ class Learner:
     @cached_property
     def parts(self) -> Parts:
         """The algorithm, and what parameters of policies and critics mean."""
-        policy = Policy(self.config, self.spec.num_actions, self.spec.is_continuous)
-        return Parts(self.algorithm, policy, Critic(self.config))
+        policy = Policy.of(self.config, self.spec.num_actions, self.spec.is_continuous)
+        return Parts(self.config, self.algorithm, policy, Critic(Layers.of(self.config)))
 
     @property
     def policy(self) -> Policy:
