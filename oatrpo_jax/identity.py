@@ -11,7 +11,8 @@ import optax
 
 from oatrpo_jax.advantages import masked_mean, normalise
 from oatrpo_jax.optimiser import Learning, descend
-from oatrpo_jax.policies.networks import MLP, Layers
+from oatrpo_jax.policies.layers import Layers
+from oatrpo_jax.policies.networks import MLP
 from oatrpo_jax.types import PyTree, Transition
 
 

@@ -99,16 +99,7 @@ def condition_of(
     config: Config,
     hparams: Hyperparams,
 ) -> Condition | None:
-    """Returns what a rule asks of a learner's policy after its step; None if nothing.
-
-    Args:
-        policy: whose parameters they are.
-        reuse: the rule.
-        plan: says whose experience the learner reuses, and on which rows policies are compared.
-        learner: its number.
-        config: static settings.
-        hparams: coefficients.
-    """
+    """Returns what a rule asks of a learner's policy after its step; None if nothing."""
     if reuse.divergence_limit is None:
         return None
     reused = (plan.weights[learner] > 0) & ~plan.experience.own[learner]

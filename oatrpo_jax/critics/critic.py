@@ -16,7 +16,8 @@ import optax
 from oatrpo_jax.advantages import mean_and_variance, scale_of, standardise
 from oatrpo_jax.config import Config
 from oatrpo_jax.hyperparams import Hyperparams
-from oatrpo_jax.policies.networks import MLP, Layers
+from oatrpo_jax.policies.layers import Layers
+from oatrpo_jax.policies.networks import MLP
 from oatrpo_jax.ranges import TINY
 from oatrpo_jax.types import Observation
 

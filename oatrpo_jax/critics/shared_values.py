@@ -37,13 +37,7 @@ def own_judgement(
 
 
 def importance_ratio(policy: Policy, actors: PyTree, experience: Experience) -> PerLearner:
-    """Returns each learner's ``pi_i(a^j|o^j) / mu_j(a^j|o^j)``, 1 on own and on inactive rows.
-
-    Args:
-        policy: whose parameters they are.
-        actors: parameters of the policies, leading axis ``[G]``.
-        experience: the rollout.
-    """
+    """Returns each learner's ``pi_i(a^j|o^j) / mu_j(a^j|o^j)``, 1 on own and on inactive rows."""
 
     def ratio(learner: jax.Array) -> jax.Array:
         slots, own = experience.seen_by(learner), experience.own[learner][:, None, None]

@@ -70,21 +70,15 @@ def critic_update(
         total = jnp.sum(batch.weight * loss)
         return total, {"loss": total}
 
+    gradient = jax.grad(loss, has_aux=True)
     descend = functools.partial(
         adam_step, learning_rate=hparams.critic_lr, max_grad_norm=hparams.max_grad_norm
     )
-    epoch = functools.partial(
-        one_pass,
-        jax.grad(loss, has_aux=True),
-        sources=sources,
-        descend=descend,
-        num_minibatches=config.num_minibatches,
-    )
-    learning, sums = jax.lax.scan(
-        lambda learning, key: epoch(learning, key=key),
-        learning,
-        jax.random.split(key, config.critic_epochs),
-    )
+
+    def epoch(learning: Learning, key: jax.Array):
+        return one_pass(gradient, learning, sources, descend, config.num_minibatches, key)
+
+    learning, sums = jax.lax.scan(epoch, learning, jax.random.split(key, config.critic_epochs))
     return learning, {f"critic/{name}": jnp.mean(each) for name, each in sums.items()}
 
 

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from oatrpo_jax.config import Config
 from oatrpo_jax.policies.distributions import Distribution
 from oatrpo_jax.policies.gaussian import Gaussian
+from oatrpo_jax.policies.layers import Layers
 from oatrpo_jax.policies.memory import Recall
-from oatrpo_jax.policies.networks import Actor, Layers
+from oatrpo_jax.policies.networks import Actor
 from oatrpo_jax.types import PyTree
 
 

@@ -120,14 +120,9 @@ def divergence_from_sources(
 def pairwise_divergence(
     policy: Policy, actors: PyTree, compared: Compared, config: Config, hparams: Hyperparams
 ) -> jax.Array:
-    """Returns ``[G, N]`` how far each policy is from each source's, see `divergence_from_sources`.
+    """Returns ``[G, N]`` how far each of the policies ``[G]`` is from each source's.
 
-    Args:
-        policy: whose parameters they are.
-        actors: parameters of the policies, leading axis ``[G]``.
-        compared: the rows.
-        config: says how they are summarised.
-        hparams: has the quantile.
+    See `divergence_from_sources`.
     """
 
     def row(params: PyTree, learner: jax.Array) -> jax.Array:
@@ -143,13 +138,8 @@ def pairwise_sample_size(policy: Policy, actors: PyTree, compared: Compared) -> 
     of the active rows (Kong 1992).  The expectation is that of the distributions, and not the mean
     over actions drawn, which cannot show that probable ones are missing.
 
-    Args:
-        policy: whose parameters they are.
-        actors: parameters of the policies, leading axis ``[G]``.
-        compared: the rows.
-
     Returns:
-        ``[G, N]`` in [0, 1], NaN where a policy is.
+        ``[G, N]`` in [0, 1] of policies ``[G]``, NaN where a policy is.
     """
     behaviour = policy.distribution(compared.outputs)
 

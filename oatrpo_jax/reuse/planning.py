@@ -56,11 +56,11 @@ def make_plan(
     the config wants it logged.
 
     Args:
-        policy: whose parameters they are.
+        policy: what parameters mean.
         reuse: the rule behind the matrix.
         actors: parameters of the policies, leading axis ``[G]``.
         experience: the rollout.
-        config: static settings.
+        config: says on how many rows, and how, policies are compared, and what is logged.
         hparams: coefficients.
         key: consumed.
     """
@@ -102,11 +102,7 @@ def policy_gradient_error(
 ) -> GradientError:
     """Returns the ``[G, N]`` errors of the gradients of ``mean(ratio x advantage)`` on each slot.
 
-    Args:
-        policy: whose parameters they are.
-        actors: parameters of the policies, leading axis ``[G]``.
-        experience: the rollout.
-        num_rows: to look at, see `in_blocks`.
+    At most ``num_rows`` rows are looked at, see `in_blocks`.
     """
 
     def objective(params: PyTree, rows: Slots) -> jax.Array:

@@ -65,21 +65,16 @@ def gradient_passes(
 
     With an objective it is a `StepFunction`.
     """
-    gradient = jax.grad(functools.partial(slot_loss, objective, policy), has_aux=True)
+    loss = functools.partial(slot_loss, objective, policy, config=config, hparams=hparams)
+    gradient = jax.grad(loss, has_aux=True)
     descend = functools.partial(
         adam_step, learning_rate=hparams.actor_lr, max_grad_norm=hparams.max_grad_norm
     )
 
     def epoch(learning: Learning, key: jax.Array):
         draw_key, shuffle_key = jax.random.split(key)
-        return one_pass(
-            lambda params, batch: gradient(params, batch, config, hparams),
-            learning,
-            task.draw(draw_key),
-            descend,
-            config.num_minibatches,
-            shuffle_key,
-        )
+        sources = task.draw(draw_key)
+        return one_pass(gradient, learning, sources, descend, config.num_minibatches, shuffle_key)
 
     learning, sums = jax.lax.scan(epoch, learning, jax.random.split(key, config.num_epochs))
     return learning, _metrics(sums)

@@ -59,20 +59,9 @@ class StepFunction(Protocol):
         ...
 
 
-class Prepare(Protocol):
-    """Looks at experience before the step."""
-
-    def __call__(
-        self,
-        policy: Policy,
-        params: PyTree,
-        slots: Slots,
-        others: jax.Array,
-        config: Config,
-        hparams: Hyperparams,
-    ) -> Slots:
-        """Returns the slots as the step is to see them; ``others`` ``[N]`` are those to change."""
-        ...
+Prepare = Callable[..., Slots]
+"""(policy, its parameters before the step, slots, ``[N]`` bool the others' that are used, config,
+coefficients) -> the slots as the step is to see them."""
 
 
 @dataclass(frozen=True)

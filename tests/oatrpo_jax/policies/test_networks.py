@@ -1,7 +1,8 @@
 import jax
 import numpy as np
 
-from oatrpo_jax.policies.networks import MLP, Layers
+from oatrpo_jax.policies.layers import Layers
+from oatrpo_jax.policies.networks import MLP
 
 
 def test_a_normalised_layer_does_not_lose_a_deviation_beside_a_large_mean():
