@@ -36,6 +36,7 @@ def generalized_advantage_estimation(
         ``[T, ..., M]`` advantages; add ``value`` for the returns that a critic learns.
     """
     chex.assert_equal_shape([value, next_value])
+    chex.assert_equal_shape_prefix([trajectory.reward, value], trajectory.reward.ndim)
     reward, terminated, truncated = (
         jnp.broadcast_to(x[..., None], value.shape)
         for x in (trajectory.reward, trajectory.terminated, trajectory.truncated)

@@ -79,10 +79,11 @@ def test_it_agrees_with_a_double_loop(seed, gamma, gae_lambda):
     np.testing.assert_allclose(actual[:, 0], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_shapes_that_differ_are_refused():
+@pytest.mark.parametrize("next_value", [NEXT_VALUE, NEXT_VALUE[:2]])
+def test_shapes_that_differ_are_refused(next_value):
     with pytest.raises(AssertionError):
         generalized_advantage_estimation(
-            TRAJECTORY, VALUE[:2], NEXT_VALUE[:2], gamma=1.0, gae_lambda=1.0
+            TRAJECTORY, VALUE[:2], next_value, gamma=1.0, gae_lambda=1.0
         )
 
 
