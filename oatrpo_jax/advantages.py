@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import chex
 import jax
 import jax.numpy as jnp
 
-from oatrpo_jax.config import Config
-from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.ranges import TINY
 from oatrpo_jax.types import Transition
 
 
-class Steps(NamedTuple):
-    """What advantages are made of; every field is ``[T, ...]``.
-
-    Attributes:
-        reward: what was earned.
-        value: values of the states acted in.
-        next_value: values of the states reached, before any reset.
-        terminated: bool, True where the episode ended for good.
-        truncated: bool, True where a time limit cut it off.
-    """
-
-    reward: jax.Array
-    value: jax.Array
-    next_value: jax.Array
-    terminated: jax.Array
-    truncated: jax.Array
-
-
 def generalized_advantage_estimation(
-    steps: Steps,
+    trajectory: Transition,
+    value: jax.Array,
+    next_value: jax.Array,
     *,
     gamma: jax.Array | float,
     gae_lambda: jax.Array | float,
@@ -45,16 +25,22 @@ def generalized_advantage_estimation(
     stops at the end of an episode, terminated or truncated; a truncation still bootstraps.
 
     Args:
-        steps: rewards, values and ends of episodes.
+        trajectory: a Transition with leading axes ``[T, ...]``.
+        value: ``[T, ..., M]`` values of the states acted in, one of each critic slot.
+        next_value: ``[T, ..., M]`` values of the states reached, before any reset.
         gamma: discount per step.
         gae_lambda: the exponential weight of longer estimates.
         neutralise: give truncated steps the advantage 0 instead of bootstrapping.
 
     Returns:
-        ``[T, ...]`` advantages; add ``value`` for the returns that a critic learns.
+        ``[T, ..., M]`` advantages; add ``value`` for the returns that a critic learns.
     """
-    chex.assert_equal_shape(steps)
-    reward, value, next_value, terminated, truncated = steps
+    chex.assert_equal_shape([value, next_value])
+    chex.assert_equal_shape_prefix([trajectory.reward, value], trajectory.reward.ndim)
+    reward, terminated, truncated = (
+        jnp.broadcast_to(x[..., None], value.shape)
+        for x in (trajectory.reward, trajectory.terminated, trajectory.truncated)
+    )
     delta = reward + gamma * jnp.where(terminated, 0.0, next_value) - value
     if neutralise:
         delta = jnp.where(truncated & ~terminated, 0.0, delta)
@@ -67,37 +53,6 @@ def generalized_advantage_estimation(
 
     _, advantage = jax.lax.scan(backward, jnp.zeros_like(delta[0]), (delta, decay), reverse=True)
     return advantage
-
-
-def trajectory_advantage(
-    trajectory: Transition,
-    value: jax.Array,
-    next_value: jax.Array,
-    config: Config,
-    hparams: Hyperparams,
-) -> jax.Array:
-    """Returns the advantages of a trajectory for every critic slot, ``[T, E, M]``.
-
-    Args:
-        trajectory: a Transition with leading axes ``[T, E]``.
-        value: ``[T, E, M]`` values of the states acted in.
-        next_value: ``[T, E, M]`` values of the states reached, before any reset.
-        config: says what a time limit does.
-        hparams: has gamma and lambda.
-    """
-    wide = lambda x: jnp.broadcast_to(x[..., None], value.shape)  # noqa: E731
-    return generalized_advantage_estimation(
-        Steps(
-            reward=wide(trajectory.reward),
-            value=value,
-            next_value=next_value,
-            terminated=wide(trajectory.terminated),
-            truncated=wide(trajectory.truncated),
-        ),
-        gamma=hparams.gamma,
-        gae_lambda=hparams.gae_lambda,
-        neutralise=config.truncation == "neutralise",
-    )
 
 
 def divisor(count: jax.Array) -> jax.Array:

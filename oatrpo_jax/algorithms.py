@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from oatrpo_jax.config import Config
-from oatrpo_jax.hyperparams import ENDS, Hyperparams
+from oatrpo_jax.hyperparams import ENDS
 from oatrpo_jax.reuse.rules import (
     DIVERGENCE,
     ReuseRule,
@@ -83,35 +83,35 @@ class Algorithm:
             config: some of it decides whether the rest is read.
             is_continuous: whether actions are vectors of real numbers.
         """
-        names = _ALWAYS_READ | self.reuse.reads | self.policy_step.reads
-        names |= _READ_OF_GAUSSIANS if is_continuous else frozenset()
+        names = _READ_BY_ALL | self.reuse.reads | self.policy_step.reads
+        if is_continuous:
+            names |= {"initial_log_std"}
         if self.reuse.shares:
             names |= self.policy_step.reads_when_shared
         if self.reuse.draws_sources:
             names |= {"estimator"}
         if self.finds_clusters:
-            names |= _READ_TO_GROUP
+            names |= {"grouping_steps", "grouping_epochs"}
         if config.log_affinity:
             names |= DIVERGENCE
         if config.divergence != "quantile":
             names -= {"divergence_quantile"}
-        if config.value_loss != "clipped":
-            names -= {"value_clip_eps"}
+        if config.value_loss == "clipped":
+            names |= {"value_clip_eps"}
         return names | {end for name, end in ENDS.items() if name in names}
 
 
-_READ_OF_GAUSSIANS = frozenset({"initial_log_std"})
-_READ_TO_GROUP = frozenset({"grouping_steps", "grouping_epochs"})
-_FIELDS = (*dataclasses.fields(Config), *dataclasses.fields(Hyperparams))
-_ALWAYS_READ = frozenset(field.name for field in _FIELDS if field.default is not None) - (
-    CLIP.reads
-    | CLIP.reads_when_shared
-    | TRUST_REGION.reads
-    | POLICY_GRADIENT.reads
-    | threshold_reuse().reads
-    | shared_experience().reads
-    | (_READ_TO_GROUP | _READ_OF_GAUSSIANS | {"estimator"})
+_READ_BY_ALL = frozenset(
+    (
+        *("num_envs", "rollout_length", "reset_interval", "num_updates"),
+        *("hidden_sizes", "activation", "layer_norm", "memory_size", "normalise_inputs"),
+        *("num_minibatches", "max_grad_norm", "log_affinity"),
+        *("gamma", "gae_lambda", "truncation"),
+        *("critic_epochs", "critic_lr", "value_loss", "huber_delta"),
+        *("normalise_values", "value_norm_decay"),
+    )
 )
+"""By rollouts, networks and updates, and for advantages and by critics."""
 
 _TABLE = (
     Algorithm(

@@ -26,6 +26,9 @@ from oatrpo_jax.types import PyTree, StrPath
 Arrays = dict[str, np.ndarray]
 """A tree's arrays on the host, by path: ``learner/critics/params/...``."""
 
+Shapes = dict[str, tuple[Any, Any]]
+"""Shape and dtype of such arrays."""
+
 _ODD = re.compile(r"[*?\[\]\\]|gs:|^/(gs|s3|az|hf)/")
 """What orbax does not take as it is, wherever in a path it stands: patterns, names of buckets."""
 
@@ -189,7 +192,7 @@ def _digest(arrays: Arrays, about: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _read_metadata(path: Path) -> tuple[dict[str, tuple[Any, Any]], dict[str, Any]]:
+def _read_metadata(path: Path) -> tuple[Shapes, dict[str, Any]]:
     """Returns shape and dtype of each array, and what was stored with them."""
     with _reading(path) as (checkpointer, plain):
         step: Any = checkpointer.metadata(plain)
@@ -220,26 +223,20 @@ def _reading(path: Path) -> Iterator[tuple[ocp.Checkpointer, Path]]:
             raise DamagedCheckpointError(f"{path}: {_first_line(error)}") from error
 
 
-def _check_fits(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def _check_fits(path: Path, found: Shapes, wanted: Shapes) -> None:
     """Raises a ValueError that names the arrays of which shape or dtype differ."""
-    differ = [
-        name for name in sorted(found.keys() | wanted.keys()) if not _same(name, found, wanted)
+    there, here = (
+        {name: f"{np.dtype(dtype)}{list(shape)}" for name, (shape, dtype) in shapes.items()}
+        for shapes in (found, wanted)
+    )
+    lines = [
+        f"{name}: expected {here.get(name, 'none')}, got {there.get(name, 'none')}"
+        for name in sorted(there.keys() | here.keys())
+        if there.get(name) != here.get(name)
     ]
-    if differ:
-        lines = (f"{n}: expected {_said(wanted.get(n))}, got {_said(found.get(n))}" for n in differ)
-        more = f"; and {len(differ) - 3} more" if len(differ) > 3 else ""
-        raise ValueError(f"{path} does not fit: {'; '.join(list(lines)[:3])}{more}")
-
-
-def _same(name: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    if name not in found or name not in wanted:
-        return False
-    (shape, dtype), (wanted_shape, wanted_dtype) = found[name], wanted[name]
-    return tuple(shape) == tuple(wanted_shape) and np.dtype(dtype) == np.dtype(wanted_dtype)
-
-
-def _said(array: tuple[Any, Any] | None) -> str:
-    return f"{array[1]}{list(array[0])}" if array else "none"
+    if lines:
+        more = f"; and {len(lines) - 3} more" if len(lines) > 3 else ""
+        raise ValueError(f"{path} does not fit: {'; '.join(lines[:3])}{more}")
 
 
 def _first_line(error: Exception) -> str:

@@ -21,23 +21,26 @@ READ_TO_VALUE = {True: ("global_state",), False: ("agents_view", "active")}
 """The same of critics, by whether there is a central one."""
 
 
-def check_labels(labels: jax.Array, num_agents: int, num_policies: int) -> None:
+def check_labels(name: str, labels: Any, num_agents: int, num_policies: int) -> None:
     """Raises a ValueError unless there is a label for each agent, and a policy for each label.
 
     Args:
+        name: what they are called.
         labels: ``[N]``; inside a jit only their number is known.
         num_agents: N.
         num_policies: G.
     """
     if labels.shape != (num_agents,):
         raise ValueError(
-            f"labels: expected one for each of {num_agents} agents, got shape {labels.shape}"
+            f"{name}: expected one for each of {num_agents} agents, got shape {labels.shape}"
         )
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise ValueError(f"{name}: expected whole numbers, got {labels.dtype}")
     if not isinstance(labels, jax.core.Tracer) and not (
         0 <= labels.min() <= labels.max() < num_policies
     ):
         raise ValueError(
-            f"labels: expected policies from 0 to {num_policies - 1}, got {labels.tolist()}"
+            f"{name}: expected policies from 0 to {num_policies - 1}, got {labels.tolist()}"
         )
 
 

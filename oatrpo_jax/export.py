@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -10,7 +10,6 @@ import jax.numpy as jnp
 
 from oatrpo_jax.checks import check_labels
 from oatrpo_jax.learner import Learner, LearnerState
-from oatrpo_jax.policies.policy import Policy
 
 if TYPE_CHECKING:
     from jax.export import Exported
@@ -77,52 +76,30 @@ def export_actors(
     """
     from jax import export  # Brings in a serialiser that nothing else needs.
 
-    check_labels(state.labels, learner.spec.num_agents, learner.num_policies)
+    check_labels("labels", state.labels, learner.spec.num_agents, learner.num_policies)
     (rows,) = export.symbolic_shape("b")
     spec = learner.spec
     seen = (
         jax.ShapeDtypeStruct((rows, spec.num_agents, spec.view_size), jnp.float32),
         jax.ShapeDtypeStruct((rows, spec.num_agents, spec.num_actions), jnp.bool_),
     )
-    act = _acting(learner, state)
     if learner.policy.remembers:
         shape = rows, spec.num_agents, learner.config.memory_size
-        act, seen = _remembering(learner, state), (jax.ShapeDtypeStruct(shape, jnp.float32), *seen)
+        seen = jax.ShapeDtypeStruct(shape, jnp.float32), *seen
+
+    def act(params: Mapping[str, jax.Array], *seen: jax.Array) -> tuple[jax.Array, ...]:
+        return _act(learner, with_actors(state, params), *seen)
+
     return export.export(jax.jit(act), platforms=platforms)(actor_parameters(state), *seen)
 
 
-def _acting(learner: Learner, state: LearnerState) -> Callable[..., tuple[jax.Array, ...]]:
-    """Returns the function to export of policies without memory."""
-
-    def act(
-        params: Mapping[str, jax.Array], agents_view: jax.Array, action_mask: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        acting = with_actors(state, params)
-        outputs, _ = learner.parts.step_team(acting, agents_view, action_mask, None)
-        return _results(learner.policy, outputs)
-
-    return act
-
-
-def _remembering(learner: Learner, state: LearnerState) -> Callable[..., tuple[jax.Array, ...]]:
-    """Returns the function to export of policies with memory."""
-
-    def act(
-        params: Mapping[str, jax.Array],
-        memory: jax.Array,
-        agents_view: jax.Array,
-        action_mask: jax.Array,
-    ) -> tuple[jax.Array, ...]:
-        acting = with_actors(state, params)
-        # Agents that remember what they need to act alone: L is 1.
-        before = jnp.expand_dims(memory, -2)
-        outputs, after = learner.parts.step_team(acting, agents_view, action_mask, before)
-        return jnp.squeeze(jnp.asarray(after), -2), *_results(learner.policy, outputs)
-
-    return act
-
-
-def _results(policy: Policy, outputs: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns logits or log deviations, and greedy actions."""
+def _act(learner: Learner, state: LearnerState, *seen: jax.Array) -> tuple[jax.Array, ...]:
+    """Returns the memory afterwards, if any, logits or log deviations, and greedy actions."""
+    *past, agents_view, action_mask = seen
+    # Agents that remember what they need to act alone: L is 1.
+    before = jnp.expand_dims(past[0], -2) if past else None
+    policy = learner.policy
+    outputs, after = learner.parts.step_team(state, agents_view, action_mask, before)
     greedy = policy.distribution(outputs).mode().astype(policy.action_type)
-    return outputs[..., -policy.num_actions :], greedy
+    remembered = () if after is None else (jnp.squeeze(after, -2),)
+    return *remembered, outputs[..., -learner.spec.num_actions :], greedy

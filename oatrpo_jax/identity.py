@@ -11,6 +11,7 @@ import optax
 
 from oatrpo_jax.advantages import masked_mean, normalise
 from oatrpo_jax.optimiser import Learning, descend
+from oatrpo_jax.policies.layers import Layers
 from oatrpo_jax.policies.networks import MLP
 from oatrpo_jax.types import PyTree, Transition
 
@@ -76,7 +77,7 @@ def embed_agents(
     """
     rows = _make_rows(trajectory, num_actions)
     num_rows, num_agents, view_size = rows.view.shape
-    decoder = MLP(config.hidden_sizes, "relu", False, view_size + 1, 0.01)
+    decoder = MLP(Layers(config.hidden_sizes, "relu"), view_size + 1, 0.01)
     init_key, train_key = jax.random.split(key)
     given = jnp.zeros(config.latent_size + view_size + num_actions)
     params = {

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import jax
 
+FIRST = 2**20
+"""Numbers of purposes are from here on.  Training splits the key, and ``fold_in(key, i)`` is
+``split(key, n)[i]``: nobody splits into so many."""
 
-class Purpose(IntEnum):
-    """What a run's key is branched for.
-
-    Training splits the key, and ``fold_in(key, i)`` is ``split(key, n)[i]``: so numbers are from
-    2**20 on, which nobody splits into.
-    """
-
-    CURVE = 2**20
-    ABSOLUTE = 2**20 + 1
-    AFTERWARDS = 2**20 + 2
-    REPLAY = 2**20 + 3
-    GROUPING = 2**20 + 4
+GROUPING = FIRST + 4
+"""Agents are put in clusters; those before are for episodes, which whoever trains plays besides."""
 
 
-def branch(key: jax.Array, purpose: Purpose, number: int = 0) -> jax.Array:
+def branch(key: jax.Array, purpose: int, number: int = 0) -> jax.Array:
     """Returns a key for one purpose, which nothing else uses; the run's key stays usable.
 
     Args:

@@ -18,6 +18,7 @@ from oatrpo_jax.env_spec import EnvSpec
 from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.input_norm import InputNorm
 from oatrpo_jax.optimiser import Learning, adam_init
+from oatrpo_jax.policies.layers import Layers
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.types import Observation, Transition, in_float32
 from oatrpo_jax.update import LearnerState, Parts, update_learner
@@ -28,11 +29,19 @@ class Learner:
     """Pure functions over a `LearnerState`; make one with `make_learner`.
 
     Every method may be jitted, vmapped and called inside somebody else's loop.
+
+    Raises:
+        ValueError: if the algorithm's ownership does not say of each agent one of at most N
+            policies.
     """
 
     spec: EnvSpec
     algorithm: Algorithm
     config: Config
+
+    def __post_init__(self) -> None:
+        num_agents = self.spec.num_agents
+        checks.check_labels("ownership", self.policy_of, num_agents, num_policies=num_agents)
 
     @cached_property
     def policy_of(self) -> np.ndarray:
@@ -49,8 +58,8 @@ class Learner:
     @cached_property
     def parts(self) -> Parts:
         """The algorithm, and what parameters of policies and critics mean."""
-        policy = Policy(self.config, self.spec.num_actions, self.spec.is_continuous)
-        return Parts(self.algorithm, policy, Critic(self.config))
+        policy = Policy.of(self.config, self.spec.num_actions, self.spec.is_continuous)
+        return Parts(self.config, self.algorithm, policy, Critic(Layers.of(self.config)))
 
     @property
     def policy(self) -> Policy:
@@ -87,7 +96,7 @@ class Learner:
                 else is a ValueError.
         """
         labels = jnp.asarray(labels, jnp.int32)
-        checks.check_labels(labels, self.spec.num_agents, self.num_policies)
+        checks.check_labels("labels", labels, self.spec.num_agents, self.num_policies)
         return state._replace(labels=labels)
 
     @property
@@ -236,6 +245,6 @@ def make_learner(
         config: static settings; the defaults if not given.
 
     Raises:
-        ValueError: for an unknown algorithm.
+        ValueError: for an unknown algorithm, or an ownership that does not fit the agents.
     """
     return Learner(spec, get_algorithm(algorithm), config or Config())

@@ -28,8 +28,7 @@ def adam(
 def clip_to_norm(max_norm: jax.Array | float) -> optax.GradientTransformation:
     """Returns ``optax.clip_by_global_norm`` without the 0 / 0 that it makes of a zero gradient."""
 
-    def clip(grads: PyTree, params: PyTree) -> PyTree:
-        del params  # Every transformation is given them.
+    def clip(grads: PyTree, _: PyTree) -> PyTree:
         norm = jnp.asarray(optax.tree.norm(grads))
         fits = norm < max_norm
         divisor = jnp.where(fits, 1.0, norm)

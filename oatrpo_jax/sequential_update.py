@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from oatrpo_jax.advantages import masked_mean
 from oatrpo_jax.algorithms import Algorithm
+from oatrpo_jax.config import Config
 from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.policy import Policy
@@ -16,8 +17,8 @@ from oatrpo_jax.reuse.divergence import divergence_from_sources
 from oatrpo_jax.reuse.experience import record_log_ratio
 from oatrpo_jax.reuse.planning import UpdatePlan
 from oatrpo_jax.reuse.rules import ReuseRule
-from oatrpo_jax.reuse.sources import ESTIMATORS
-from oatrpo_jax.steps.signature import Condition, as_recorded
+from oatrpo_jax.reuse.sources import ESTIMATORS, as_recorded
+from oatrpo_jax.steps.signature import Condition, Task
 from oatrpo_jax.types import PyTree
 
 
@@ -38,6 +39,8 @@ def update_policies(
     algorithm: Algorithm,
     policies: Learning,
     plan: UpdatePlan,
+    *,
+    config: Config,
     hparams: Hyperparams,
     key: jax.Array,
 ) -> tuple[Learning, dict[str, jax.Array]]:
@@ -48,16 +51,17 @@ def update_policies(
         algorithm: has the local step, and whether learners are corrected for those before them.
         policies: parameters and optimiser states with a leading ``[G]`` axis.
         plan: the experience, the order and the reuse matrix.
+        config: static settings.
         hparams: coefficients.
         key: consumed.
     """
     mapping_key, step_key = jax.random.split(key)
     step_keys = jax.random.split(step_key, len(plan.order))
     experience, reuse = plan.experience, algorithm.reuse
-    estimator = policy.config.estimator if reuse.draws_sources else "weighted"
+    step = algorithm.policy_step
+    estimator = config.estimator if reuse.draws_sources else "weighted"
     if estimator == "mapping":
         plan = plan._replace(weights=draw_mapping(mapping_key, plan.weights))
-    prepare_step = algorithm.policy_step.prepare if reuse.shares else as_recorded
 
     def turn(carry: tuple[Learning, jax.Array], now: tuple[jax.Array, jax.Array]):
         policies, log_ratio = carry
@@ -66,12 +70,16 @@ def update_policies(
         slots, own = experience.seen_by(learner), experience.own[learner]
         corrected = slots._replace(advantage=slots.advantage * compound)
         learning = jax.tree.map(lambda x: x[learner], policies)
-        prepare = functools.partial(prepare_step, policy, learning.params, hparams=hparams)
-        draw = ESTIMATORS[estimator](corrected, plan.weights[learner], own, prepare)
-        condition = condition_of(policy, reuse, plan, learner, hparams)
-        learnt, metrics = algorithm.policy_step.apply(
-            policy, learning, draw, condition, hparams, key
+        prepare = as_recorded
+        if reuse.shares and step.prepare is not None:
+            prepare = functools.partial(
+                step.prepare, policy, learning.params, config=config, hparams=hparams
+            )
+        task = Task(
+            draw=ESTIMATORS[estimator](corrected, plan.weights[learner], own, prepare),
+            condition=condition_of(policy, reuse, plan, learner, config, hparams),
         )
+        learnt, metrics = step.apply(policy, learning, task, config, hparams, key)
         policies = jax.tree.map(lambda all_, one: all_.at[learner].set(one), policies, learnt)
         if algorithm.is_sequential:
             log_ratio = record_log_ratio(policy, learnt.params, slots, own, log_ratio)
@@ -84,23 +92,20 @@ def update_policies(
 
 
 def condition_of(
-    policy: Policy, reuse: ReuseRule, plan: UpdatePlan, learner: jax.Array, hparams: Hyperparams
+    policy: Policy,
+    reuse: ReuseRule,
+    plan: UpdatePlan,
+    learner: jax.Array,
+    config: Config,
+    hparams: Hyperparams,
 ) -> Condition | None:
-    """Returns what a rule asks of a learner's policy after its step; None if nothing.
-
-    Args:
-        policy: whose parameters they are.
-        reuse: the rule.
-        plan: says whose experience the learner reuses, and on which rows policies are compared.
-        learner: its number.
-        hparams: coefficients.
-    """
+    """Returns what a rule asks of a learner's policy after its step; None if nothing."""
     if reuse.divergence_limit is None:
         return None
     reused = (plan.weights[learner] > 0) & ~plan.experience.own[learner]
 
     def largest(params: PyTree) -> jax.Array:
-        found = divergence_from_sources(policy, params, learner, plan.compared, hparams)
+        found = divergence_from_sources(policy, params, learner, plan.compared, config, hparams)
         return jnp.max(jnp.where(reused, found, 0.0))
 
     def divergence(params: PyTree) -> jax.Array:

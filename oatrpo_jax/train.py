@@ -17,7 +17,7 @@ from oatrpo_jax.env_check import check_env
 from oatrpo_jax.env_spec import EnvSpec
 from oatrpo_jax.grouping import Grouping, group_agents
 from oatrpo_jax.hyperparams import Hyperparams
-from oatrpo_jax.keys import Purpose, branch
+from oatrpo_jax.keys import GROUPING, branch
 from oatrpo_jax.learner import Learner, LearnerState, make_learner
 from oatrpo_jax.ranges import MAX_COUNT, check_count
 from oatrpo_jax.rollout import (
@@ -74,8 +74,7 @@ class Trainer:
         learner_key, env_key, run_key = jax.random.split(key, 3)
         learner, grouping = self.learner.init(learner_key), None
         if self.learner.algorithm.finds_clusters:
-            grouping_key = branch(key, Purpose.GROUPING)
-            grouping = group_agents(self.env, self.learner, learner, grouping_key)
+            grouping = group_agents(self.env, self.learner, learner, branch(key, GROUPING))
             learner = self.learner.regroup(learner, grouping.labels)
         num_envs = self.config.num_envs
         environments = init_rollout(self.env, num_envs, env_key, self.learner.start(num_envs))

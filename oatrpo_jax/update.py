@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from oatrpo_jax.advantages import trajectory_advantage
+from oatrpo_jax.advantages import generalized_advantage_estimation
 from oatrpo_jax.algorithms import Algorithm
+from oatrpo_jax.config import Config
 from oatrpo_jax.critics.critic import Critic, ValueNorm, critic_features
 from oatrpo_jax.critics.shared_values import importance_ratio, own_judgement
 from oatrpo_jax.critics.value_update import Returns, update_critics
@@ -57,11 +58,13 @@ class Parts:
     """What a learner is made of, all but its arrays.
 
     Attributes:
+        config: static settings.
         algorithm: the row of the table.
         policy: what one policy's parameters mean.
         critic: the module of one critic.
     """
 
+    config: Config
     algorithm: Algorithm
     policy: Policy
     critic: Critic
@@ -99,41 +102,38 @@ def update_learner(
 ) -> tuple[LearnerState, dict[str, jax.Array]]:
     """Returns the state after one iteration of the algorithm, and metrics; see `Learner.update`."""
     seen, norm = trajectory.observation, state.value_norm
+    config, algorithm, policy, critic = parts.config, parts.algorithm, parts.policy, parts.critic
     features = parts.critic_input(state, seen)
     output = parts.critic_output(state, features)
     value = norm.denormalise(output)
     next_features = parts.critic_input(state, trajectory.next_observation)
     next_value = norm.denormalise(parts.critic_output(state, next_features))
-    advantage = trajectory_advantage(trajectory, value, next_value, parts.policy.config, hparams)
+    advantage = generalized_advantage_estimation(
+        trajectory,
+        value,
+        next_value,
+        gamma=hparams.gamma,
+        gae_lambda=hparams.gae_lambda,
+        neutralise=config.truncation == "neutralise",
+    )
     returns = value + advantage
     order_key, policy_key, critic_key = jax.random.split(key, 3)
-    num_policies = len(jax.tree.leaves(state.policies.params)[0])
+    actors, num_policies = state.policies.params, len(jax.tree.leaves(state.policies.params)[0])
     views = state.normalised_views(seen.active_views)
     experience = make_experience(num_policies, state.labels, trajectory, views, memory, advantage)
-    if parts.algorithm.shares_values:
+    if algorithm.shares_values:
         judged = state.normalised_features(by_agent(seen.active_views))
-        judgement = own_judgement(
-            parts.critic, state.critics.params, norm, judged, by_agent(returns)
-        )
+        judgement = own_judgement(critic, state.critics.params, norm, judged, by_agent(returns))
         experience = experience._replace(advantage_of=judgement)
     plan, reuse_metrics = make_plan(
-        parts.policy,
-        parts.algorithm.reuse,
-        state.policies.params,
-        experience,
-        hparams,
-        order_key,
+        policy, algorithm.reuse, actors, experience, config=config, hparams=hparams, key=order_key
     )
     policies, policy_metrics = update_policies(
-        parts.policy, parts.algorithm, state.policies, plan, hparams, policy_key
+        policy, algorithm, state.policies, plan, config=config, hparams=hparams, key=policy_key
     )
+    to_learn = Returns(features, output, returns, *_shares(parts, state, plan))
     critics, norm, critic_metrics = update_critics(
-        parts.critic,
-        state.critics,
-        norm,
-        Returns(features, output, returns, *_shares(parts, state, plan)),
-        hparams,
-        critic_key,
+        critic, state.critics, norm, to_learn, config=config, hparams=hparams, key=critic_key
     )
     metrics = policy_metrics | critic_metrics | reuse_metrics
     # At the end: ratios start at 1 by the statistics with which was acted.

@@ -17,6 +17,8 @@ from tests import newcomer
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("oatrpo_jax", "envs", "experiments")
+FOR_DEVELOPERS = ("envs/football/validation/", "envs/grf/speed/")
+"""What a clone and the sources have, and the wheel has not."""
 LEFT_OUT = shutil.ignore_patterns(
     *(line.strip("/") for line in (ROOT / ".gitignore").read_text().split()), ".git"
 )
@@ -65,12 +67,13 @@ def test_the_wheel_holds_the_packages_with_their_data_and_nothing_else(built: Bu
         for package in PACKAGES
         for path in (ROOT / package).rglob("*.py")
     }
+    modules = {name for name in modules if not name.startswith(FOR_DEVELOPERS)}
     pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "experiments").rglob("*.jinja")}
     assert len(pages) == 4
     typed = {"oatrpo_jax/py.typed", "envs/py.typed"}
     about = f"oatrpo_jax-{__version__}.dist-info"
     others = {name for name in built.wheel if not name.startswith(about)}
-    assert others == modules | pages | typed | {"envs/football/validation/reference.npz"}
+    assert others == modules | pages | typed
     assert f"{about}/licenses/LICENSE" in built.wheel
 
 
@@ -95,5 +98,7 @@ def test_the_sources_hold_what_it_takes_to_test_them(built: Built):
         "CHANGELOG.md",
         ".gitignore",
     )
-    assert {*names, "tests/golden/maze.json", "docs/metrics.md"} <= built.source
+    names = (*names, "tests/golden/maze.json", "docs/metrics.md")
+    for_developers = (f"{folder}__main__.py" for folder in FOR_DEVELOPERS)
+    assert {*names, *for_developers, "envs/football/validation/reference.npz"} <= built.source
     assert not [name for name in built.source if name.endswith((".pyc", ".venv"))]

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from envs.adapters.jaxmarl_env import JaxmarlEnv, State
-from envs.team import DrawnEnvironment, Viewer
+from envs.base import DrawnEnvironment, Viewer
 from oatrpo_jax.types import PyTree, StrPath
 
 FORWARD = ("reward_forward", "forward_reward", "reward_run")

@@ -11,8 +11,8 @@ import numpy as np
 from jax import Array
 
 from envs.adapters.actions import Actions
+from envs.base import TeamEnvironment
 from envs.choices import check_choice
-from envs.team import TeamEnvironment
 from oatrpo_jax.types import Observation, PyTree
 
 REWARDS = {"sum": jnp.sum, "mean": jnp.mean}

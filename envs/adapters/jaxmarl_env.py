@@ -13,8 +13,8 @@ from jumanji.types import TimeStep, restart
 from envs.adapters.actions import actions_of
 from envs.adapters.common import Adapter, with_clock_at_zero
 from envs.adapters.jaxmarl_agents import agent_type, check_interface, choose_team, legal_actions
+from envs.base import next_timestep
 from envs.jaxmarl_import import quiet_stdout
-from envs.team import next_timestep
 from oatrpo_jax.types import Observation, PyTree, strongly_typed
 
 SUCCESS: dict[str, Callable[[Any, PyTree, Array], Array]] = {

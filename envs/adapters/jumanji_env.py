@@ -14,7 +14,7 @@ from jumanji.types import TimeStep, restart
 
 from envs.adapters.actions import Actions, BoxActions, DiscreteActions, make_box
 from envs.adapters.common import Adapter, with_clock_at_zero
-from envs.team import next_timestep
+from envs.base import next_timestep
 from oatrpo_jax.types import Observation, PyTree, StrPath, strongly_typed
 
 GOALS = {

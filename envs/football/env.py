@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from jumanji.types import TimeStep, restart
 
+from envs.base import DrawnEnvironment, Viewer, in_types_of, next_timestep
 from envs.choices import check_choice
 from envs.football import observation as seen_as
 from envs.football.calibration import Calibration
@@ -20,7 +21,6 @@ from envs.football.play import NUM_DRAWS, advance
 from envs.football.scenarios import EPISODE_STEPS, GOAL_LINE, SIDE_LINE, get_scenario
 from envs.football.start import facts, formation, start
 from envs.football.types import NUM_ACTIONS, End, State
-from envs.team import DrawnEnvironment, Viewer, in_types_of, next_timestep
 from oatrpo_jax.types import Observation
 
 View = Literal["relative", "simple115v2"]

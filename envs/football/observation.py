@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from envs.base import rising_order
 from envs.football.scenarios import GOAL_LINE, LENGTH_SCALE
-from envs.team import rising_order
 
 TEAM_SIZE = 11
 NUM_MODES = 7

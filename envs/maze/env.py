@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jumanji.types import TimeStep, restart
 
+from envs.base import DrawnEnvironment, Viewer, next_timestep
 from envs.choices import check_choice
 from envs.maze.layouts import GAMES, Layout, local_views, parse_layout
 from envs.maze.paths import expected_longest, next_locations, start_lengths
 from envs.maze.types import Action, Cell, State
-from envs.team import DrawnEnvironment, Viewer, next_timestep
 from oatrpo_jax.types import Observation
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 
 import numpy as np
@@ -45,24 +44,17 @@ def next_locations(layout: Layout, colour: str) -> np.ndarray:
 
 
 def shortest_path_lengths(layout: Layout, colour: str) -> np.ndarray:
-    """Returns ``[H, W]`` int32 steps from each cell to the nearest target, by breadth-first search.
+    """Returns ``[H, W]`` int32 steps from each cell to the nearest target.
 
     Cells that `colour` may not enter, and those cut off from the target, are `UNREACHABLE`.
     """
-    allowed = is_passable(layout, colour)
-    lengths = np.full(layout.cells.shape, UNREACHABLE, np.int32)
-    lengths[layout.cells == Cell.TARGET] = 0
-    queue: deque[tuple[int, int]] = deque(zip(*np.nonzero(lengths == 0), strict=True))
-    height, width = layout.cells.shape
-    while queue:
-        row, column = queue.popleft()
-        for down, right in MOVES.values():
-            y, x = row + down, column + right
-            inside = 0 <= y < height and 0 <= x < width
-            if inside and allowed[y, x] and lengths[y, x] == UNREACHABLE:
-                lengths[y, x] = lengths[row, column] + 1
-                queue.append((y, x))
-    return lengths
+    table = next_locations(layout, colour)
+    far = len(table)  # No way is as long: it enters no cell twice.
+    lengths = np.where(np.ravel(layout.cells) == Cell.TARGET, 0, far).astype(np.int32)
+    for _ in range(far):
+        lengths = np.minimum(lengths, lengths[table].min(axis=1) + 1)
+    is_reached = is_passable(layout, colour) & (lengths < far).reshape(layout.cells.shape)
+    return np.where(is_reached, lengths.reshape(layout.cells.shape), np.int32(UNREACHABLE))
 
 
 def start_lengths(layout: Layout, colour: str) -> np.ndarray:

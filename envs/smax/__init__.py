@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from envs.choices import check_choice
-from envs.smax.scenarios import SCENARIO_NAMES
+from envs.smax.units import SCENARIO_NAMES
 
 if TYPE_CHECKING:
     from envs.smax.env import Smax

@@ -11,16 +11,19 @@ import numpy as np
 from jax import Array
 from jumanji.types import TimeStep, restart
 
+from envs.base import DrawnEnvironment, next_timestep
 from envs.choices import check_choice
 from envs.smax import units
-from envs.smax.building import build_scenario, check_scenario
+from envs.smax.battle import (
+    MAP_NAME_TO_SCENARIO,
+    BattleState,
+    FastViewEnemySMAX,
+    Scenario,
+    State,
+    nearest_first,
+)
 from envs.smax.healing import HealingEnemySMAX
-from envs.smax.library import MAP_NAME_TO_SCENARIO, BattleState, Scenario
-from envs.smax.observing import FastViewEnemySMAX, nearest_first
-from envs.smax.scenarios import ROSTERS, STOCK_MAX_STEPS
-from envs.smax.types import State
 from envs.smax.viewer import SmaxViewer, UnitTables
-from envs.team import DrawnEnvironment, next_timestep
 from oatrpo_jax.types import Observation, strongly_typed
 
 AllyOrder = Literal["nearest", "index"]
@@ -49,7 +52,7 @@ class Smax(DrawnEnvironment):
     def __init__(
         self,
         scenario: Scenario,
-        max_steps: int = STOCK_MAX_STEPS,
+        max_steps: int = units.STOCK_MAX_STEPS,
         ally_order: AllyOrder = "nearest",
         agent_id: bool = False,
     ) -> None:
@@ -169,8 +172,35 @@ class Smax(DrawnEnvironment):
 
 
 def from_name(name: str, **kwargs: Any) -> Smax:
-    """Returns the environment of a scenario in ``scenarios.SCENARIO_NAMES``."""
-    if name in ROSTERS:
-        roster = ROSTERS[name]
+    """Returns the environment of a scenario in ``units.SCENARIO_NAMES``."""
+    if roster := units.ROSTERS.get(name):
         return Smax(build_scenario(roster), **{"max_steps": roster.max_steps, **kwargs})
     return Smax(MAP_NAME_TO_SCENARIO[name], **kwargs)
+
+
+def build_scenario(roster: units.Roster) -> Scenario:
+    """Returns jaxmarl's form of a roster."""
+    types = [
+        units.NAMES.index(name) for name, n in roster.allies + roster.enemies for _ in range(n)
+    ]
+    return Scenario(
+        unit_types=jnp.array(types, jnp.uint8),
+        num_allies=sum(n for _, n in roster.allies),
+        num_enemies=sum(n for _, n in roster.enemies),
+        smacv2_position_generation=False,
+        smacv2_unit_type_generation=False,
+    )
+
+
+def check_scenario(scenario: Scenario) -> None:
+    """Raises a ValueError that says what is wrong with the scenario, if anything is."""
+    for team, count in (("allies", scenario.num_allies), ("enemies", scenario.num_enemies)):
+        if count < 1:
+            raise ValueError(f"Expected num_{team} >= 1, got {count}. Give each team a unit.")
+    types = np.asarray(scenario.unit_types)
+    num_units = scenario.num_allies + scenario.num_enemies
+    if types.shape != (num_units,) or (types >= len(units.NAMES)).any():
+        raise ValueError(
+            f"Expected unit_types to be {num_units} indices (allies, then enemies) of "
+            f"{', '.join(units.NAMES)}, got {types.tolist()}."
+        )

@@ -14,8 +14,7 @@ import numpy as np
 from jax import Array
 
 from envs.smax import units
-from envs.smax.library import SMAX, BattleState
-from envs.smax.observing import FastViewEnemySMAX, FastViewSMAX
+from envs.smax.battle import SMAX, BattleState, FastViewEnemySMAX, FastViewSMAX
 
 MOVES = 4
 STOP = 4

@@ -12,8 +12,8 @@ from jax import Array
 from PIL import Image, ImageDraw, ImageFont
 
 from envs.smax import units
+from envs.smax.battle import State
 from envs.smax.healing import FIRST_TARGET, target_table
-from envs.smax.types import State
 
 BACKGROUND = (24, 27, 34)
 GRID = (34, 38, 47)

@@ -13,6 +13,7 @@ import numpy as np
 from experiments.training.folder.metrics import Log, Rows
 from experiments.training.playing import (
     Playing,
+    Purpose,
     episode_keys,
     make_evaluate,
     short_names,
@@ -21,7 +22,6 @@ from experiments.training.playing import (
 from experiments.training.program import Traced
 from experiments.training.settings.experiment import Experiment
 from oatrpo_jax.export import actor_parameters, with_actors
-from oatrpo_jax.keys import Purpose
 from oatrpo_jax.learner import LearnerState
 from oatrpo_jax.train import Metrics
 from oatrpo_jax.types import CUT_OFF

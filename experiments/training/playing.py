@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import jax
@@ -11,13 +12,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.training.placement import OfBlock, Placement, grid_of, lanes_of, over_devices
-from oatrpo_jax.keys import Purpose, branch
+from oatrpo_jax import keys
 from oatrpo_jax.learner import LearnerState
 from oatrpo_jax.rollout import MAX_EPISODE_STEPS
 from oatrpo_jax.train import Metrics, Trainer
 
 Evaluate = Callable[[np.ndarray, LearnerState, jax.Array], Metrics]
 """(counts of the placement, learners ``[P, K]``, keys ``[K]``) -> metrics ``[P, K]``."""
+
+
+class Purpose(IntEnum):
+    """What episodes are played for: each has a branch of a run's key, see `oatrpo_jax.keys`."""
+
+    CURVE = keys.FIRST
+    ABSOLUTE = keys.FIRST + 1
+    AFTERWARDS = keys.FIRST + 2
+    REPLAY = keys.FIRST + 3
 
 
 def episode_keys(seeds: Sequence[int], purpose: Purpose, number: int = 0) -> jax.Array:
@@ -28,8 +38,8 @@ def episode_keys(seeds: Sequence[int], purpose: Purpose, number: int = 0) -> jax
         purpose: what the episodes are for.
         number: tells sets of episodes for one purpose apart: the update, say.
     """
-    keys = jax.vmap(jax.random.key)(jnp.asarray(seeds))
-    return jax.vmap(lambda key: branch(key, purpose, number))(keys)
+    of_runs = jax.vmap(jax.random.key)(jnp.asarray(seeds))
+    return jax.vmap(lambda key: keys.branch(key, purpose, number))(of_runs)
 
 
 class Playing(NamedTuple):

@@ -17,6 +17,7 @@ from experiments.training.naming import command
 from experiments.training.placement import in_turn, place
 from experiments.training.playing import (
     Playing,
+    Purpose,
     episode_keys,
     make_evaluate,
     short_names,
@@ -29,7 +30,6 @@ from experiments.training.settings.stored import stored_options
 from experiments.training.surroundings import Devices
 from oatrpo_jax import run_folder
 from oatrpo_jax.export import with_actors
-from oatrpo_jax.keys import Purpose
 from oatrpo_jax.learner import LearnerState
 from oatrpo_jax.runs import NOT_EVALUATED
 from oatrpo_jax.train import Trainer

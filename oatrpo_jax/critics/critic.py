@@ -16,6 +16,7 @@ import optax
 from oatrpo_jax.advantages import mean_and_variance, scale_of, standardise
 from oatrpo_jax.config import Config
 from oatrpo_jax.hyperparams import Hyperparams
+from oatrpo_jax.policies.layers import Layers
 from oatrpo_jax.policies.networks import MLP
 from oatrpo_jax.ranges import TINY
 from oatrpo_jax.types import Observation
@@ -24,13 +25,11 @@ from oatrpo_jax.types import Observation
 class Critic(nn.Module):
     """Values, standardised where the config says so: ``[..., features] -> [...]``."""
 
-    config: Config
+    layers: Layers
 
     @nn.compact
     def __call__(self, features: jax.Array) -> jax.Array:
-        config = self.config
-        values = MLP(config.hidden_sizes, config.activation, config.layer_norm, 1, 1.0)(features)
-        return values[..., 0]
+        return MLP(self.layers, 1, 1.0)(features)[..., 0]
 
 
 class ValueNorm(NamedTuple):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from oatrpo_jax.advantages import standardise
 from oatrpo_jax.critics.critic import Critic, ValueNorm
 from oatrpo_jax.policies.policy import Policy
-from oatrpo_jax.reuse.experience import Experience, PerLearner
+from oatrpo_jax.reuse.experience import Experience, PerLearner, log_ratio
 from oatrpo_jax.types import PyTree
 
 
@@ -37,20 +37,11 @@ def own_judgement(
 
 
 def importance_ratio(policy: Policy, actors: PyTree, experience: Experience) -> PerLearner:
-    """Returns each learner's ``pi_i(a^j|o^j) / mu_j(a^j|o^j)``, 1 on own and on inactive rows.
-
-    Args:
-        policy: whose parameters they are.
-        actors: parameters of the policies, leading axis ``[G]``.
-        experience: the rollout.
-    """
+    """Returns each learner's ``pi_i(a^j|o^j) / mu_j(a^j|o^j)``, 1 on own and on inactive rows."""
 
     def ratio(learner: jax.Array) -> jax.Array:
-        slots = experience.seen_by(learner)
-        distribution = policy.on(jax.tree.map(lambda x: x[learner], actors), slots)
-        is_other = slots.active & ~experience.own[learner][:, None, None]
-        return jnp.exp(
-            jnp.where(is_other, distribution.log_prob(slots.action) - slots.log_prob, 0.0)
-        )
+        slots, own = experience.seen_by(learner), experience.own[learner][:, None, None]
+        log_prob = policy.log_prob(jax.tree.map(lambda x: x[learner], actors), slots)
+        return jnp.exp(jnp.where(own, 0.0, log_ratio(log_prob, slots)))
 
     return ratio

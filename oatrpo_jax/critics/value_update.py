@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from oatrpo_jax.advantages import masked_mean
+from oatrpo_jax.config import Config
 from oatrpo_jax.critics.critic import Critic, ValueNorm, explained_variance, value_loss
 from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.optimiser import Learning, adam_step
 from oatrpo_jax.reuse.experience import PerLearner
-from oatrpo_jax.reuse.rows import minibatch_places, take_minibatch
-from oatrpo_jax.reuse.sources import Sources, fold_sources
+from oatrpo_jax.reuse.sources import Sources
+from oatrpo_jax.steps.gradient_passes import one_pass
 from oatrpo_jax.types import PyTree
 
 
@@ -57,35 +58,28 @@ def critic_update(
     critic: Critic,
     learning: Learning,
     sources: Sources[CriticBatch],
+    config: Config,
     hparams: Hyperparams,
     key: jax.Array,
 ) -> tuple[Learning, dict[str, jax.Array]]:
     """Returns one critic after ``critic_epochs`` passes of Adam over its slots, and metrics."""
-    config = critic.config
 
-    def loss(params: PyTree, batch: CriticBatch) -> jax.Array:
+    def loss(params: PyTree, batch: CriticBatch) -> tuple[jax.Array, dict[str, jax.Array]]:
         output = jnp.asarray(critic.apply(params, batch.features))
-        return jnp.sum(
-            batch.weight * value_loss(output, batch.old_output, batch.target, config, hparams)
-        )
+        loss = value_loss(output, batch.old_output, batch.target, config, hparams)
+        total = jnp.sum(batch.weight * loss)
+        return total, {"loss": total}
 
-    def minibatch_step(learning: Learning, places: jax.Array | None):
-        value, grads = fold_sources(
-            lambda batch: jax.value_and_grad(loss)(learning.params, take_minibatch(batch, places)),
-            sources,
-        )
-        value, grads = jax.tree.map(lambda x: x * config.num_minibatches, (value, grads))
-        learning = adam_step(learning, grads, hparams.critic_lr, hparams.max_grad_norm)
-        return learning, (value, optax.tree.norm(grads))
+    gradient = jax.grad(loss, has_aux=True)
+    descend = functools.partial(
+        adam_step, learning_rate=hparams.critic_lr, max_grad_norm=hparams.max_grad_norm
+    )
 
     def epoch(learning: Learning, key: jax.Array):
-        places = minibatch_places(key, sources.num_envs, config.num_minibatches)
-        return jax.lax.scan(minibatch_step, learning, places, length=config.num_minibatches)
+        return one_pass(gradient, learning, sources, descend, config.num_minibatches, key)
 
-    learning, (value, norm) = jax.lax.scan(
-        epoch, learning, jax.random.split(key, config.critic_epochs)
-    )
-    return learning, {"critic/loss": jnp.mean(value), "critic/grad_norm": jnp.mean(norm)}
+    learning, sums = jax.lax.scan(epoch, learning, jax.random.split(key, config.critic_epochs))
+    return learning, {f"critic/{name}": jnp.mean(each) for name, each in sums.items()}
 
 
 def update_critics(
@@ -93,6 +87,8 @@ def update_critics(
     critics: Learning,
     norm: ValueNorm,
     seen: Returns,
+    *,
+    config: Config,
     hparams: Hyperparams,
     key: jax.Array,
 ) -> tuple[Learning, ValueNorm, dict[str, jax.Array]]:
@@ -103,11 +99,12 @@ def update_critics(
         critics: parameters and optimiser states with a leading ``[C]`` axis.
         norm: statistics of the returns so far.
         seen: the returns.
+        config: static settings.
         hparams: coefficients.
         key: consumed.
     """
     slot_weights, value = seen.slot_weights, norm.denormalise(seen.output)
-    if critic.config.normalise_values:
+    if config.normalise_values:
         norm = norm.update(seen.returns, hparams.value_norm_decay)
     batch = CriticBatch(
         features=seen.features,
@@ -122,12 +119,11 @@ def update_critics(
         weight = batch.weight * slot_weights[index][:, None, None]
         if seen.ratio_of is not None:
             weight = weight * seen.ratio_of(index)
-        used = slot_weights[index] > 0
-        weighed, order = batch._replace(weight=weight), jnp.argsort(~used)
-        sources = Sources(
-            lambda position: jax.tree.map(lambda x: x[order[position]], weighed), jnp.sum(used)
+        weighed = batch._replace(weight=weight)
+        sources = Sources.of(
+            lambda slot: jax.tree.map(lambda x: x[slot], weighed), slot_weights[index] > 0
         )
-        return critic_update(critic, learning, sources, hparams, key)
+        return critic_update(critic, learning, sources, config, hparams, key)
 
     keys = jax.random.split(key, len(slot_weights))
     critics, metrics = jax.lax.map(one_critic, (jnp.arange(len(keys)), critics, keys))

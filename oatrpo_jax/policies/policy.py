@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple, Protocol, cast
+from typing import Any, Protocol, cast
 
 import jax
 import jax.numpy as jnp
@@ -12,13 +11,14 @@ import jax.numpy as jnp
 from oatrpo_jax.config import Config
 from oatrpo_jax.policies.distributions import Distribution
 from oatrpo_jax.policies.gaussian import Gaussian
+from oatrpo_jax.policies.layers import Layers
 from oatrpo_jax.policies.memory import Recall
-from oatrpo_jax.policies.networks import Actor, RecurrentActor
+from oatrpo_jax.policies.networks import Actor
 from oatrpo_jax.types import PyTree
 
 
-class HasViews(Protocol):
-    """Rows that hold what an agent saw, what it was allowed to do, and what went before."""
+class Rows(Protocol):
+    """Rows that hold what an agent saw, was allowed to do and did, and what went before."""
 
     @property
     def agents_view(self) -> jax.Array: ...
@@ -27,21 +27,10 @@ class HasViews(Protocol):
     def action_mask(self) -> jax.Array: ...
 
     @property
+    def action(self) -> jax.Array: ...
+
+    @property
     def recall(self) -> Recall | None: ...
-
-
-class Views(NamedTuple):
-    """Such rows, and nothing else; fields have leading axes ``[..., T, E]``.
-
-    Attributes:
-        agents_view: ``[..., O]``.
-        action_mask: ``[..., A]``.
-        recall: what the policy would remember; None where it remembers nothing.
-    """
-
-    agents_view: jax.Array
-    action_mask: jax.Array
-    recall: Recall | None = None
 
 
 @dataclass(frozen=True)
@@ -49,38 +38,40 @@ class Policy:
     """Functions of one policy's parameters; who calls them need not know whether it remembers.
 
     Attributes:
-        config: says how the network is built.
-        num_actions: A; D where actions are continuous.
-        is_continuous: whether an action is a vector ``[D]`` of real numbers, not one of A.
+        network: the module behind it; make one with `of`.
     """
 
-    config: Config
-    num_actions: int
-    is_continuous: bool = False
+    network: Actor
+
+    @classmethod
+    def of(cls, config: Config, num_actions: int, is_continuous: bool = False) -> Policy:
+        """Returns the policy for so many actions whose network is as the config says."""
+        network = Actor(
+            layers=Layers.of(config),
+            memory_size=config.memory_size,
+            num_actions=num_actions,
+            is_continuous=is_continuous,
+            initial_log_std=config.initial_log_std,
+        )
+        return cls(network)
 
     @property
     def remembers(self) -> bool:
         """Whether what it does depends on what it has seen before in the episode."""
-        return self.config.memory_size > 0
+        return self.network.memory_size > 0
 
     @property
     def action_type(self) -> jnp.dtype:
         """The kind of number that actions are made of."""
-        return jnp.dtype(jnp.float32 if self.is_continuous else jnp.int32)
-
-    @cached_property
-    def network(self) -> Actor | RecurrentActor:
-        """The module behind it."""
-        kind = RecurrentActor if self.remembers else Actor
-        return kind(self.config, self.num_actions, self.is_continuous)
+        return jnp.dtype(jnp.float32 if self.network.is_continuous else jnp.int32)
 
     def init(self, key: jax.Array, view_size: int) -> PyTree:
         """Returns fresh parameters; the key is consumed."""
-        view, mask = jnp.zeros(view_size), jnp.ones(self.num_actions, bool)
+        view, mask = jnp.zeros(view_size), jnp.ones(self.network.num_actions, bool)
         if not self.remembers:
             return self.network.init(key, view, mask)
-        memory = jnp.zeros(self.config.memory_size, jnp.float32)
-        return self.network.init(key, view[None], mask[None], memory, jnp.zeros(1, bool))
+        past = jnp.zeros(self.network.memory_size, jnp.float32), jnp.zeros(1, bool)
+        return self.network.init(key, view[None], mask[None], past)
 
     def step(
         self, params: PyTree, view: jax.Array, mask: jax.Array, memory: jax.Array | None
@@ -94,12 +85,12 @@ class Policy:
             memory: ``[..., H]`` before; None where it remembers nothing.
         """
         if memory is None:
-            return jnp.asarray(self.network.apply(params, view, mask)), None
+            return self._apply(params, view, mask)
         ongoing = jnp.zeros((1, *view.shape[:-1]), bool)
-        outputs, after = self.network.apply(params, view[None], mask[None], memory, ongoing)
-        return outputs[0], jnp.asarray(after)
+        outputs, after = self._apply(params, view[None], mask[None], (memory, ongoing))
+        return outputs[0], after
 
-    def outputs(self, params: PyTree, rows: HasViews) -> jax.Array:
+    def outputs(self, params: PyTree, rows: Rows) -> jax.Array:
         """Returns ``[..., Z]`` outputs on rows of anybody's experience, see `distributions`.
 
         Args:
@@ -108,21 +99,28 @@ class Policy:
         """
         recall, view, mask = rows.recall, rows.agents_view, rows.action_mask
         if recall is None:
-            return jnp.asarray(self.network.apply(params, view, mask))
+            return self._apply(params, view, mask)[0]
         by_step = (jnp.moveaxis(x, -3, 0) for x in (view, mask))
-        memory, ended = jnp.squeeze(recall.memory, -3), jnp.moveaxis(recall.ended, -2, 0)
-        outputs, _ = self.network.apply(params, *by_step, memory, ended)
+        past = jnp.squeeze(recall.memory, -3), jnp.moveaxis(recall.ended, -2, 0)
+        outputs, _ = self._apply(params, *by_step, past)
         return jnp.moveaxis(outputs, 0, -3)
+
+    def _apply(self, params: PyTree, *seen: Any) -> tuple[jax.Array, jax.Array | None]:
+        return cast(tuple[jax.Array, jax.Array | None], self.network.apply(params, *seen))
 
     def distribution(self, outputs: jax.Array) -> Distribution:
         """Returns the distribution over actions that ``[..., Z]`` outputs stand for."""
-        if self.is_continuous:
+        if self.network.is_continuous:
             return Gaussian(outputs)
         # It brings in distrax: half of the time that importing this package would take.
         from oatrpo_jax.policies.categorical import Categorical
 
         return cast(Distribution, Categorical(logits=outputs))
 
-    def on(self, params: PyTree, rows: HasViews) -> Distribution:
+    def on(self, params: PyTree, rows: Rows) -> Distribution:
         """Returns the distribution over actions on rows of anybody's experience."""
         return self.distribution(self.outputs(params, rows))
+
+    def log_prob(self, params: PyTree, rows: Rows) -> jax.Array:
+        """Returns ``[...]`` the log-probabilities of the actions on such rows."""
+        return self.on(params, rows).log_prob(rows.action)

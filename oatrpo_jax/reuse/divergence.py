@@ -30,15 +30,18 @@ class Compared(NamedTuple):
     outputs: jax.Array
 
 
-def rows_to_compare(policy: Policy, actors: PyTree, experience: Experience) -> Compared:
-    """Returns at most ``divergence_rows`` rows of a rollout.
+def rows_to_compare(
+    policy: Policy, actors: PyTree, experience: Experience, num_rows: int
+) -> Compared:
+    """Returns at most ``num_rows`` rows of a rollout.
 
     Args:
-        policy: whose parameters they are; its config says how many rows.
+        policy: whose parameters they are.
         actors: parameters of the policies that acted, leading axis ``[G]``.
         experience: the rollout.
+        num_rows: of all slots together, see `spaced_envs`.
     """
-    envs = spaced_envs(experience.slots.active.shape, policy.config.divergence_rows)
+    envs = spaced_envs(experience.slots.active.shape, num_rows)
     some = experience.arranged(jax.vmap(functools.partial(take_spaced, envs=envs)))
     acting = jax.tree.map(lambda x: x[jnp.argmax(some.own, axis=0)], actors)
     return Compared(some, jax.vmap(policy.outputs)(acting, some.slots))
@@ -86,17 +89,23 @@ def masked_quantile(x: jax.Array, mask: jax.Array, quantile: jax.Array) -> jax.A
 
 
 def divergence_from_sources(
-    policy: Policy, params: PyTree, learner: jax.Array, compared: Compared, hparams: Hyperparams
+    policy: Policy,
+    params: PyTree,
+    learner: jax.Array,
+    compared: Compared,
+    config: Config,
+    hparams: Hyperparams,
 ) -> jax.Array:
     """Returns how far a policy is from each source's, on the source's experience (Condition 1).
 
     ``D[n] = mean over active rows of KL( mu_n(.|o^n) || pi(.|o^n) )``.
 
     Args:
-        policy: whose parameters they are; its config says how rows are summarised.
+        policy: whose parameters they are.
         params: of pi.
         learner: its number, by which it remembers what others saw.
         compared: the rows.
+        config: says how they are summarised.
         hparams: has the quantile.
 
     Returns:
@@ -105,23 +114,19 @@ def divergence_from_sources(
     kl = policy.distribution(compared.outputs).kl_divergence(
         policy.on(params, compared.experience.seen_by(learner))
     )
-    return summarise_rows(kl, compared.experience.slots.active, policy.config, hparams)
+    return summarise_rows(kl, compared.experience.slots.active, config, hparams)
 
 
 def pairwise_divergence(
-    policy: Policy, actors: PyTree, compared: Compared, hparams: Hyperparams
+    policy: Policy, actors: PyTree, compared: Compared, config: Config, hparams: Hyperparams
 ) -> jax.Array:
-    """Returns ``[G, N]`` how far each policy is from each source's, see `divergence_from_sources`.
+    """Returns ``[G, N]`` how far each of the policies ``[G]`` is from each source's.
 
-    Args:
-        policy: whose parameters they are.
-        actors: parameters of the policies, leading axis ``[G]``.
-        compared: the rows.
-        hparams: has the quantile.
+    See `divergence_from_sources`.
     """
 
     def row(params: PyTree, learner: jax.Array) -> jax.Array:
-        return divergence_from_sources(policy, params, learner, compared, hparams)
+        return divergence_from_sources(policy, params, learner, compared, config, hparams)
 
     return _for_each_learner(row, actors)
 
@@ -133,13 +138,8 @@ def pairwise_sample_size(policy: Policy, actors: PyTree, compared: Compared) -> 
     of the active rows (Kong 1992).  The expectation is that of the distributions, and not the mean
     over actions drawn, which cannot show that probable ones are missing.
 
-    Args:
-        policy: whose parameters they are.
-        actors: parameters of the policies, leading axis ``[G]``.
-        compared: the rows.
-
     Returns:
-        ``[G, N]`` in [0, 1], NaN where a policy is.
+        ``[G, N]`` in [0, 1] of policies ``[G]``, NaN where a policy is.
     """
     behaviour = policy.distribution(compared.outputs)
 

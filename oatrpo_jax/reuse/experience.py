@@ -116,13 +116,18 @@ def make_experience(
     return Experience(slots, jnp.arange(num_policies)[:, None] == labels, memories=memories)
 
 
+def log_ratio(log_prob: jax.Array, rows: Slots) -> jax.Array:
+    """Returns ``[...]`` log pi(a|o) - log mu(a|o) of ``[...]`` log pi(a|o).
+
+    It is 0 on inactive rows: what a dead agent is said to have done may have probability 0.
+    """
+    return jnp.where(rows.active, log_prob - rows.log_prob, 0.0)
+
+
 def record_log_ratio(
     policy: Policy, params: PyTree, slots: Slots, chosen: jax.Array, table: jax.Array
 ) -> jax.Array:
-    """Returns a table of log-ratios, ``[N, T, E]``, with some slots filled in.
-
-    ``L[n] = log pi(a^n|o^n) - log mu^n`` on the slots chosen, 0 on rows where the agent was
-    inactive.
+    """Returns a table of log-ratios, ``[N, T, E]``, with some slots filled in: see `log_ratio`.
 
     Args:
         policy: whose parameters they are.
@@ -136,8 +141,6 @@ def record_log_ratio(
     def fill(position: jax.Array, table: jax.Array) -> jax.Array:
         slot = chosen_first[position]
         rows = jax.tree.map(lambda x: x[slot], slots)
-        distribution = policy.on(params, rows)
-        change = distribution.log_prob(rows.action) - rows.log_prob
-        return table.at[slot].set(jnp.where(rows.active, change, 0.0))
+        return table.at[slot].set(log_ratio(policy.log_prob(params, rows), rows))
 
     return jax.lax.fori_loop(0, jnp.sum(chosen), fill, table)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from oatrpo_jax.advantages import masked_mean
+from oatrpo_jax.config import Config
 from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.agreement import GradientError, gradient_error, in_blocks
@@ -18,7 +19,7 @@ from oatrpo_jax.reuse.divergence import (
     pairwise_sample_size,
     rows_to_compare,
 )
-from oatrpo_jax.reuse.experience import Experience, Slots
+from oatrpo_jax.reuse.experience import Experience, Slots, log_ratio
 from oatrpo_jax.reuse.rules import Affinity, ReuseRule, own_share
 from oatrpo_jax.types import PyTree
 
@@ -44,6 +45,8 @@ def make_plan(
     reuse: ReuseRule,
     actors: PyTree,
     experience: Experience,
+    *,
+    config: Config,
     hparams: Hyperparams,
     key: jax.Array,
 ) -> tuple[UpdatePlan, dict[str, jax.Array]]:
@@ -53,18 +56,19 @@ def make_plan(
     the config wants it logged.
 
     Args:
-        policy: whose parameters they are.
+        policy: what parameters mean.
         reuse: the rule behind the matrix.
         actors: parameters of the policies, leading axis ``[G]``.
         experience: the rollout.
+        config: says on how many rows, and how, policies are compared, and what is logged.
         hparams: coefficients.
         key: consumed.
     """
-    config, own = policy.config, experience.own
-    compared = rows_to_compare(policy, actors, experience)
+    own, num_rows = experience.own, config.divergence_rows
+    compared = rows_to_compare(policy, actors, experience, num_rows)
 
     divergence = functools.cache(
-        lambda: jnp.where(own, 0.0, pairwise_divergence(policy, actors, compared, hparams))
+        lambda: jnp.where(own, 0.0, pairwise_divergence(policy, actors, compared, config, hparams))
     )
     sample_size = functools.cache(lambda: pairwise_sample_size(policy, actors, compared))
     affinity = Affinity(
@@ -72,7 +76,7 @@ def make_plan(
         has_rows=jnp.any(compared.experience.slots.active, axis=(1, 2)),
         divergence=divergence,
         sample_size=sample_size,
-        gradient_error=lambda: policy_gradient_error(policy, actors, experience),
+        gradient_error=lambda: policy_gradient_error(policy, actors, experience, num_rows),
     )
     used = jnp.any(own, axis=1)
     weights = jnp.where(used[:, None], reuse.weights(affinity, hparams), 0.0)
@@ -93,24 +97,20 @@ def make_plan(
     }
 
 
-def policy_gradient_error(policy: Policy, actors: PyTree, experience: Experience) -> GradientError:
+def policy_gradient_error(
+    policy: Policy, actors: PyTree, experience: Experience, num_rows: int
+) -> GradientError:
     """Returns the ``[G, N]`` errors of the gradients of ``mean(ratio x advantage)`` on each slot.
 
-    Args:
-        policy: whose parameters they are; its config says how many rows to look at.
-        actors: parameters of the policies, leading axis ``[G]``.
-        experience: the rollout.
+    At most ``num_rows`` rows are looked at, see `in_blocks`.
     """
 
     def objective(params: PyTree, rows: Slots) -> jax.Array:
-        distribution = policy.on(params, rows)
-        # What a dead agent is said to have done may have probability 0.
-        change = jnp.where(rows.active, distribution.log_prob(rows.action) - rows.log_prob, 0.0)
-        ratio = jnp.exp(change)
+        ratio = jnp.exp(log_ratio(policy.log_prob(params, rows), rows))
         return masked_mean(ratio * rows.advantage, rows.active)
 
     def gradient(learner: jax.Array, rows: Slots) -> PyTree:
         return jax.grad(objective)(jax.tree.map(lambda x: x[learner], actors), rows)
 
-    blocks = in_blocks(experience, policy.config.divergence_rows)
+    blocks = in_blocks(experience, num_rows)
     return gradient_error(gradient, blocks, own_share(experience.own))

@@ -48,6 +48,20 @@ class Sources(NamedTuple, Generic[Batch]):
     slot: Callable[[jax.Array], Batch]
     count: jax.Array
 
+    @classmethod
+    def of(
+        cls, slot: Callable[[jax.Array], Batch], used: jax.Array, own: jax.Array | None = None
+    ) -> Sources[Batch]:
+        """Returns the slots that are used, in their order but for own ones, which come first.
+
+        Args:
+            slot: number of a slot -> its rows.
+            used: ``[N]`` bool.
+            own: ``[N]`` bool, some of those; None for all.
+        """
+        order = jnp.argsort(~used if own is None else jnp.where(own, 0, jnp.where(used, 1, 2)))
+        return cls(lambda position: slot(order[position]), jnp.sum(used))
+
     @property
     def num_envs(self) -> int:
         """E, of every slot."""
@@ -59,6 +73,12 @@ DrawSources = Callable[[jax.Array], Sources[PolicyBatch]]
 
 PrepareOthers = Callable[[Slots, jax.Array], Slots]
 """(slots ``[N, T, E]``, ``[N]`` bool the others' that are used) -> what the step is to see."""
+
+
+def as_recorded(slots: Slots, others: jax.Array) -> Slots:
+    """Returns the slots as they are."""
+    return slots
+
 
 Estimator = Callable[[Slots, jax.Array, jax.Array, PrepareOthers], DrawSources]
 """(all recorded experience, ``[N]`` the learner's row of the reuse matrix, ``[N]`` bool the slots
@@ -74,16 +94,13 @@ def make_sources(slots: Slots, weights: jax.Array, own: jax.Array) -> Sources[Po
         own: ``[N]`` bool, the slots of the agents that act with the learner's policy.
     """
     num_active, own_weights = _num_active(slots), _own_weights(own)
-    used = own | (weights > 0)
-    order = jnp.argsort(jnp.where(own, 0, jnp.where(used, 1, 2)))
 
-    def slot(position: jax.Array) -> PolicyBatch:
-        index = order[position]
+    def slot(index: jax.Array) -> PolicyBatch:
         rows = jax.tree.map(lambda x: x[index], slots)
         share = rows.active.astype(jnp.float32) / num_active[index]
         return PolicyBatch(rows, weights[index] * share, own_weights[index] * share)
 
-    return Sources(slot, jnp.sum(used))
+    return Sources.of(slot, own | (weights > 0), own)
 
 
 def slot_drawer(

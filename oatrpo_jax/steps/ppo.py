@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
 
+from oatrpo_jax.config import Config
 from oatrpo_jax.hyperparams import Hyperparams
-from oatrpo_jax.optimiser import Learning, adam_init
+from oatrpo_jax.optimiser import adam_init
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.experience import Slots, record_log_ratio
-from oatrpo_jax.reuse.sources import DrawSources, PolicyBatch
+from oatrpo_jax.reuse.sources import PolicyBatch
 from oatrpo_jax.steps.gradient_passes import gradient_passes
-from oatrpo_jax.steps.signature import Condition, PolicyStep, weighted_sum
+from oatrpo_jax.steps.signature import PolicyStep, Scored
 from oatrpo_jax.types import PyTree
 
 
@@ -45,7 +48,12 @@ def clipped_objective(
 
 
 def recentre(
-    policy: Policy, params: PyTree, slots: Slots, others: jax.Array, hparams: Hyperparams
+    policy: Policy,
+    params: PyTree,
+    slots: Slots,
+    others: jax.Array,
+    config: Config,
+    hparams: Hyperparams,
 ) -> Slots:
     """Returns the slots, with ratios of others' rows to be clipped around the learner's own policy.
 
@@ -57,13 +65,14 @@ def recentre(
     ``pi < mu`` a bad one.
 
     Args:
-        policy: whose parameters they are; its config says around what to clip.
+        policy: whose parameters they are.
         params: of pi_k.
         slots: all experience.
         others: ``[N]`` bool, the others' slots that the learner uses.
+        config: says around what to clip; the slots stay as they are if around the behaviour.
         hparams: has the cap on w.
     """
-    if policy.config.clip_center == "behaviour":
+    if config.clip_center == "behaviour":
         return slots
     none = jnp.zeros_like(slots.log_prob)
     log_weight = record_log_ratio(policy, params, slots, others, none)
@@ -71,53 +80,23 @@ def recentre(
     return slots._replace(log_prob=slots.log_prob + log_weight, advantage=slots.advantage * weight)
 
 
-def clip_loss(
-    policy: Policy, params: PyTree, batch: PolicyBatch, hparams: Hyperparams
+def clip_objective(
+    scored: Scored, batch: PolicyBatch, config: Config, hparams: Hyperparams
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Returns the loss of one slot's rows and sums for the metrics.
-
-    ``- sum policy_weight x clipped objective - ent_coef x sum own_weight x entropy``.
-    """
-    rows = batch.rows
-    distribution = policy.on(params, rows)
-    log_ratio = jnp.where(rows.active, distribution.log_prob(rows.action) - rows.log_prob, 0.0)
-    ratio = jnp.exp(log_ratio)
+    """Returns `clipped_objective` of each row, and where the ratio is beyond the clip."""
     objective = clipped_objective(
-        ratio,
-        rows.advantage,
-        (batch.own_weight > 0) | (policy.config.clip_center == "own"),
+        scored.ratio,
+        batch.rows.advantage,
+        (batch.own_weight > 0) | (config.clip_center == "own"),
         clip_eps=hparams.clip_eps,
         dual_clip=hparams.dual_clip,
     )
-    policy_loss = -weighted_sum(batch.policy_weight, objective)
-    entropy = weighted_sum(batch.own_weight, distribution.entropy())
-    is_clipped = (jnp.abs(ratio - 1.0) > hparams.clip_eps).astype(jnp.float32)
-    sums = {
-        "loss": policy_loss,
-        "entropy": entropy,
-        "approx_kl": weighted_sum(batch.own_weight, ratio - 1.0 - log_ratio),
-        "clip_fraction": weighted_sum(batch.own_weight, is_clipped),
-        "ratio": weighted_sum(batch.own_weight, ratio),
-        "own_weight": jnp.sum(batch.own_weight),
-    }
-    return policy_loss - hparams.ent_coef * entropy, sums
-
-
-def clip_step(
-    policy: Policy,
-    learning: Learning,
-    draw: DrawSources,
-    condition: Condition | None,
-    hparams: Hyperparams,
-    key: jax.Array,
-) -> tuple[Learning, dict[str, jax.Array]]:
-    """Returns the policy after ``num_epochs`` passes of Adam; see `StepFunction`."""
-    del condition  # Clipping bounds the step already.
-    return gradient_passes(clip_loss, policy, learning, draw, hparams, key)
+    is_clipped = (jnp.abs(scored.ratio - 1.0) > hparams.clip_eps).astype(jnp.float32)
+    return objective, {"clip_fraction": is_clipped}
 
 
 CLIP = PolicyStep(
-    apply=clip_step,
+    apply=functools.partial(gradient_passes, clip_objective),
     init=adam_init,
     reads=frozenset({"num_epochs", "actor_lr", "ent_coef", "clip_eps"}),
     reads_when_shared=frozenset({"clip_center", "dual_clip"}),

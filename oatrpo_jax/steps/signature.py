@@ -9,11 +9,12 @@ from typing import NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
+from oatrpo_jax.config import Config
 from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.policy import Policy
-from oatrpo_jax.reuse.experience import Slots
-from oatrpo_jax.reuse.sources import DrawSources
+from oatrpo_jax.reuse.experience import Slots, log_ratio
+from oatrpo_jax.reuse.sources import DrawSources, PolicyBatch
 from oatrpo_jax.types import PyTree
 
 
@@ -29,6 +30,19 @@ class Condition(NamedTuple):
     limit: jax.Array
 
 
+class Task(NamedTuple):
+    """What a learner is given in its turn.
+
+    Attributes:
+        draw: gives the sources of each pass.
+        condition: what the policy after the step must fulfil; None for nothing.  A step that
+            clips bounds itself, and does not ask.
+    """
+
+    draw: DrawSources
+    condition: Condition | None = None
+
+
 class StepFunction(Protocol):
     """Improves one policy on the sources it is given."""
 
@@ -36,8 +50,8 @@ class StepFunction(Protocol):
         self,
         policy: Policy,
         learning: Learning,
-        draw: DrawSources,
-        condition: Condition | None,
+        task: Task,
+        config: Config,
         hparams: Hyperparams,
         key: jax.Array,
     ) -> tuple[Learning, dict[str, jax.Array]]:
@@ -45,17 +59,9 @@ class StepFunction(Protocol):
         ...
 
 
-Prepare = Callable[[Policy, PyTree, Slots, jax.Array, Hyperparams], Slots]
-"""(policy, its parameters before the step, slots, ``[N]`` bool the others' that are used,
+Prepare = Callable[..., Slots]
+"""(policy, its parameters before the step, slots, ``[N]`` bool the others' that are used, config,
 coefficients) -> the slots as the step is to see them."""
-
-
-def as_recorded(
-    policy: Policy, params: PyTree, slots: Slots, others: jax.Array, hparams: Hyperparams
-) -> Slots:
-    """Returns the slots as they are."""
-    del policy, params, others, hparams
-    return slots
 
 
 @dataclass(frozen=True)
@@ -67,14 +73,44 @@ class PolicyStep:
         init: parameters -> the optimiser state that the step carries along.
         reads: the settings and coefficients that the step reads.
         reads_when_shared: those that it reads only where it may see others' experience.
-        prepare: what becomes of others' experience before the step, see `Prepare`.
+        prepare: what becomes of others' experience before the step; None for nothing.
     """
 
     apply: StepFunction
     init: Callable[[PyTree], PyTree]
     reads: frozenset[str]
     reads_when_shared: frozenset[str] = frozenset()
-    prepare: Prepare = as_recorded
+    prepare: Prepare | None = None
+
+
+class Scored(NamedTuple):
+    """What a policy makes of one slot's rows.
+
+    Attributes:
+        log_prob: ``[T, E]`` log pi(a|o), 0 on inactive rows.
+        log_ratio: ``[T, E]`` log pi(a|o) - log mu(a|o), 0 on inactive rows.
+        ratio: ``[T, E]`` its exponential.
+        sums: of ``entropy``, ``ratio``, and ``own_weight`` itself, weighted by ``own_weight``.
+    """
+
+    log_prob: jax.Array
+    log_ratio: jax.Array
+    ratio: jax.Array
+    sums: dict[str, jax.Array]
+
+
+def score(policy: Policy, params: PyTree, batch: PolicyBatch) -> Scored:
+    """Returns ratios to the behaviour on one slot's rows, and the sums that all steps report."""
+    distribution = policy.on(params, batch.rows)
+    log_prob = jnp.where(batch.rows.active, distribution.log_prob(batch.rows.action), 0.0)
+    change = log_ratio(log_prob, batch.rows)
+    ratio = jnp.exp(change)
+    sums = {
+        "entropy": weighted_sum(batch.own_weight, distribution.entropy()),
+        "ratio": weighted_sum(batch.own_weight, ratio),
+        "own_weight": jnp.sum(batch.own_weight),
+    }
+    return Scored(log_prob, change, ratio, sums)
 
 
 def weighted_sum(weight: jax.Array, x: jax.Array) -> jax.Array:

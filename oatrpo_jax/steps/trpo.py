@@ -10,17 +10,12 @@ import jax.numpy as jnp
 import optax
 from jax.scipy.sparse.linalg import cg
 
+from oatrpo_jax.config import Config
 from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.policy import Policy
-from oatrpo_jax.reuse.sources import (
-    DrawSources,
-    PolicyBatch,
-    Sources,
-    fold_sources,
-    thin_sources,
-)
-from oatrpo_jax.steps.signature import Condition, PolicyStep, weighted_sum
+from oatrpo_jax.reuse.sources import PolicyBatch, Sources, fold_sources, thin_sources
+from oatrpo_jax.steps.signature import PolicyStep, Task, score, weighted_sum
 from oatrpo_jax.types import PyTree
 
 
@@ -28,16 +23,8 @@ def surrogate(
     policy: Policy, params: PyTree, batch: PolicyBatch
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Returns ``sum policy_weight x ratio x A`` over one slot's rows (Eq. 7), and metric sums."""
-    rows = batch.rows
-    distribution = policy.on(params, rows)
-    log_ratio = jnp.where(rows.active, distribution.log_prob(rows.action) - rows.log_prob, 0.0)
-    ratio = jnp.exp(log_ratio)
-    sums = {
-        "entropy": weighted_sum(batch.own_weight, distribution.entropy()),
-        "ratio": weighted_sum(batch.own_weight, ratio),
-        "own_weight": jnp.sum(batch.own_weight),
-    }
-    return weighted_sum(batch.policy_weight, ratio * rows.advantage), sums
+    scored = score(policy, params, batch)
+    return weighted_sum(batch.policy_weight, scored.ratio * batch.rows.advantage), scored.sums
 
 
 def fisher_vector_product(
@@ -90,8 +77,8 @@ def evaluate_candidate(
 def trust_region_step(
     policy: Policy,
     learning: Learning,
-    draw: DrawSources,
-    condition: Condition | None,
+    task: Task,
+    config: Config,
     hparams: Hyperparams,
     key: jax.Array,
 ) -> tuple[Learning, dict[str, jax.Array]]:
@@ -102,12 +89,11 @@ def trust_region_step(
     a backtracking line search.  The region is centred on the learner's own policy.  If no
     candidate is accepted the parameters stay as they are, exactly.
     """
-    sources = draw(key)
+    sources, condition = task.draw(key), task.condition
     center = learning.params
-    (before, gradient), sums = fold_sources(
-        lambda batch: _value_and_gradient(policy, center, batch), sources
-    )
-    full_step = natural_step(policy, hparams, sources, center, gradient)
+    on_slot = jax.value_and_grad(surrogate, argnums=1, has_aux=True)
+    (before, sums), gradient = fold_sources(lambda batch: on_slot(policy, center, batch), sources)
+    full_step = natural_step(policy, sources, center, gradient, config, hparams)
     expected = jnp.asarray(optax.tree.vdot(gradient, full_step))
 
     def is_acceptable(params: PyTree, candidate: Candidate, fraction: jax.Array) -> jax.Array:
@@ -130,7 +116,7 @@ def trust_region_step(
         return LineSearch(search.attempts + 1, accepted, fraction, candidate)
 
     search = jax.lax.while_loop(
-        lambda search: ~search.accepted & (search.attempts < policy.config.line_search_steps),
+        lambda search: ~search.accepted & (search.attempts < config.line_search_steps),
         attempt,
         LineSearch.start(),
     )
@@ -164,32 +150,26 @@ class LineSearch(NamedTuple):
         return cls(jnp.int32(0), jnp.bool_(False), zero, Candidate(zero, zero))
 
 
-def _value_and_gradient(policy: Policy, params: PyTree, batch: PolicyBatch):
-    """Returns ((surrogate, its gradient), metric sums) of one slot."""
-    function = jax.value_and_grad(surrogate, argnums=1, has_aux=True)
-    (value, sums), gradient = function(policy, params, batch)
-    return (value, gradient), sums
-
-
 def natural_step(
     policy: Policy,
-    hparams: Hyperparams,
     sources: Sources[PolicyBatch],
     params: PyTree,
     gradient: PyTree,
+    config: Config,
+    hparams: Hyperparams,
 ) -> PyTree:
     """Returns ``sqrt(2 kl_threshold / x'Fx) x`` with ``x = (F + damping)^-1 gradient``.
 
     A zero gradient gives a zero step.  F is estimated on ``fisher_rows`` rows of each slot, as
     Schulman et al. (2015, appendix C.1) do; the line search looks at all of them.
     """
-    thin = thin_sources(sources, policy.config.fisher_rows)
+    thin = thin_sources(sources, config.fisher_rows)
     fisher = functools.partial(fisher_vector_product, policy, params, thin)
     direction, _ = cg(
         lambda v: optax.tree.add_scale(fisher(v), hparams.cg_damping, v),
         gradient,
         tol=1e-8,
-        maxiter=policy.config.cg_iterations,
+        maxiter=config.cg_iterations,
     )
     curvature = jnp.maximum(optax.tree.vdot(direction, fisher(direction)), 1e-12)
     return optax.tree.scale(jnp.sqrt(2.0 * hparams.kl_threshold / curvature), direction)

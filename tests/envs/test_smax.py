@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import envs.smax
-from envs.smax import scenarios
+from envs.smax import units
 from tests.conftest import TO_THE_BIT
 
 STOP = 4
@@ -61,9 +61,9 @@ def run_python(code):
 
 
 def test_names_are_jaxmarls_and_ours():
-    from envs.smax.library import MAP_NAME_TO_SCENARIO
+    from envs.smax.battle import MAP_NAME_TO_SCENARIO
 
-    assert set(scenarios.STOCK_NAMES) == set(MAP_NAME_TO_SCENARIO)
+    assert set(units.STOCK_NAMES) == set(MAP_NAME_TO_SCENARIO)
     assert set(envs.smax.SCENARIO_NAMES) == set(MAP_NAME_TO_SCENARIO) | {"MMM", "MMM2"}
 
 
@@ -105,8 +105,8 @@ def test_a_missing_or_old_jaxmarl_says_what_to_install(monkeypatch, version):
 
 @pytest.mark.parametrize(("allies", "enemies"), [(0, 3), (3, 0)])
 def test_a_scenario_with_an_empty_team_is_refused(allies, enemies):
+    from envs.smax.battle import Scenario
     from envs.smax.env import Smax
-    from envs.smax.library import Scenario
 
     types = jnp.zeros(allies + enemies, jnp.uint8)
     with pytest.raises(ValueError, match=r"Expected num_(allies|enemies) >= 1, got 0"):
@@ -114,8 +114,8 @@ def test_a_scenario_with_an_empty_team_is_refused(allies, enemies):
 
 
 def test_bad_options_are_refused():
+    from envs.smax.battle import Scenario
     from envs.smax.env import Smax
-    from envs.smax.library import Scenario
 
     with pytest.raises(ValueError, match="Expected max_steps >= 1, got 0"):
         envs.smax.make("3m", max_steps=0)
@@ -258,7 +258,7 @@ def test_random_armies_have_no_fixed_types():
 
 def check_same_as_stock(name, num_envs=4, num_steps=30):
     """Plays both from the same keys and compares states, views, masks and rewards bit for bit."""
-    from envs.smax.library import MAP_NAME_TO_SCENARIO, HeuristicEnemySMAX
+    from envs.smax.battle import MAP_NAME_TO_SCENARIO, HeuristicEnemySMAX
 
     env = envs.smax.make(name, ally_order="index")
     stock = HeuristicEnemySMAX(scenario=MAP_NAME_TO_SCENARIO[name])
@@ -300,7 +300,7 @@ def check_same_as_stock(name, num_envs=4, num_steps=30):
     "name",
     [
         pytest.param(name, marks=[] if name == "3m" else pytest.mark.slow)
-        for name in scenarios.STOCK_NAMES
+        for name in units.STOCK_NAMES
     ],
 )
 def test_trajectories_are_those_of_stock_smax_bit_for_bit(name):

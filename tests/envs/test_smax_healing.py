@@ -25,8 +25,8 @@ GAINED_PER_STEP = 0.39375  # 0.7875 x 0.5 s
 
 @pytest.fixture(scope="module")
 def env():
+    from envs.smax.battle import Scenario
     from envs.smax.env import Smax
-    from envs.smax.library import Scenario
 
     return Smax(Scenario(jnp.array(TYPES, jnp.uint8), 4, 3, False, False), max_steps=20)
 

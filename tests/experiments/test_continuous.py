@@ -21,9 +21,9 @@ import oatrpo_jax as oa
 from experiments import compare, evaluate, run, sweep
 from experiments.analysis.reading import read_result
 from experiments.training.errors import UsageError
-from experiments.training.evaluation import episode_keys
 from experiments.training.packing import pack
 from experiments.training.places import Place, check_sizes
+from experiments.training.playing import Purpose, episode_keys
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment
 from experiments.training.settings.defaults import PRESETS, Preset, get_preset
@@ -31,7 +31,6 @@ from experiments.training.settings.experiment import build
 from experiments.training.settings.stored import stored_options
 from experiments.training.team import Team, load_team, play_episode
 from oatrpo_jax.checkpoint import to_host
-from oatrpo_jax.keys import Purpose
 from tests.experiments.trained_run import (
     TINY,
     make_trained_run,

@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 
 from experiments import evaluate
-from experiments.training.evaluation import episode_keys
+from experiments.training.playing import Purpose, episode_keys
 from experiments.training.team import load_team, save_replay
-from oatrpo_jax.keys import Purpose
 from tests.experiments.trained_run import ARGV, contents, make_trained_run
 
 EPISODES = 7

@@ -13,11 +13,10 @@ import pytest
 import oatrpo_jax as oa
 from experiments import evaluate, run
 from experiments.analysis.reading import read_result
-from experiments.training.evaluation import episode_keys
 from experiments.training.packing import describe_call, pack
+from experiments.training.playing import Purpose, episode_keys
 from experiments.training.team import Team, load_team, play_episode
 from oatrpo_jax.checkpoint import to_host
-from oatrpo_jax.keys import Purpose
 from tests.experiments.trained_run import (
     LANES,
     STEPS,

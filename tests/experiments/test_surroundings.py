@@ -124,7 +124,7 @@ from experiments.training.surroundings import prepare
 from oatrpo_jax.config import Config
 from oatrpo_jax.policies.policy import Policy
 prepare()
-Policy(Config(), 3).distribution(jnp.zeros(3)).mode()
+Policy.of(Config(), 3).distribution(jnp.zeros(3)).mode()
 """
 
 

@@ -5,21 +5,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oatrpo_jax.advantages import Steps, generalized_advantage_estimation, masked_mean, normalise
+from oatrpo_jax import Transition
+from oatrpo_jax.advantages import generalized_advantage_estimation, masked_mean, normalise
 
 # Steps 0-1 are an episode that terminates, steps 2-3 one that is truncated.
 REWARD = jnp.array([1.0, 2.0, 3.0, 4.0])
-VALUE = jnp.ones(4)
-NEXT_VALUE = jnp.array([1.0, 1.0, 1.0, 2.0])
+VALUE = jnp.ones((4, 1))
+NEXT_VALUE = jnp.array([[1.0], [1.0], [1.0], [2.0]])
 TERMINATED = jnp.array([False, True, False, False])
 TRUNCATED = jnp.array([False, False, False, True])
 
 
-STEPS = Steps(REWARD, VALUE, NEXT_VALUE, TERMINATED, TRUNCATED)
+def steps(reward, terminated, truncated):
+    """A trajectory of which advantages read rewards and ends of episodes."""
+    return Transition(None, None, None, reward, terminated, truncated, None)
+
+
+TRAJECTORY = steps(REWARD, TERMINATED, TRUNCATED)
 
 
 def gae(**changes):
-    return generalized_advantage_estimation(STEPS, **{"gamma": 0.5, "gae_lambda": 0.5} | changes)
+    coefficients = {"gamma": 0.5, "gae_lambda": 0.5} | changes
+    return generalized_advantage_estimation(TRAJECTORY, VALUE, NEXT_VALUE, **coefficients)[:, 0]
 
 
 def test_a_termination_does_not_bootstrap_and_a_truncation_does():
@@ -36,10 +43,11 @@ def test_lambda_zero_is_the_one_step_error():
     np.testing.assert_allclose(gae(gae_lambda=0.0), [0.5, 1.0, 2.5, 4.0])
 
 
-def test_a_trailing_axis_is_a_batch():
-    wide = Steps(*(jnp.stack([x, x], axis=1) for x in STEPS))
-    advantage = generalized_advantage_estimation(wide, gamma=0.5, gae_lambda=0.5)
-    np.testing.assert_allclose(advantage, jnp.stack([gae(), gae()], axis=1))
+def test_each_environment_and_critic_slot_has_its_own():
+    wide = steps(*(jnp.stack([x, x], axis=1) for x in (REWARD, TERMINATED, TRUNCATED)))
+    values = (jnp.broadcast_to(x[:, None], (4, 2, 3)) for x in (VALUE, NEXT_VALUE))
+    advantage = generalized_advantage_estimation(wide, *values, gamma=0.5, gae_lambda=0.5)
+    np.testing.assert_allclose(advantage, jnp.broadcast_to(gae()[:, None, None], (4, 2, 3)))
 
 
 def slow_gae(reward, value, next_value, terminated, truncated, gamma, gae_lambda):
@@ -63,14 +71,20 @@ def test_it_agrees_with_a_double_loop(seed, gamma, gae_lambda):
     reward, value, next_value = rng.normal(size=(3, 12))
     terminated, truncated = rng.random((2, 12)) < 0.2
     expected = slow_gae(reward, value, next_value, terminated, truncated, gamma, gae_lambda)
-    steps = Steps(*map(jnp.asarray, (reward, value, next_value, terminated, truncated)))
-    actual = generalized_advantage_estimation(steps, gamma=gamma, gae_lambda=gae_lambda)
-    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+    trajectory = steps(*map(jnp.asarray, (reward, terminated, truncated)))
+    values = (jnp.asarray(x)[:, None] for x in (value, next_value))
+    actual = generalized_advantage_estimation(
+        trajectory, *values, gamma=gamma, gae_lambda=gae_lambda
+    )
+    np.testing.assert_allclose(actual[:, 0], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_shapes_that_differ_are_refused():
+@pytest.mark.parametrize("next_value", [NEXT_VALUE, NEXT_VALUE[:2]])
+def test_shapes_that_differ_are_refused(next_value):
     with pytest.raises(AssertionError):
-        generalized_advantage_estimation(STEPS._replace(value=VALUE[:2]), gamma=1.0, gae_lambda=1.0)
+        generalized_advantage_estimation(
+            TRAJECTORY, VALUE[:2], next_value, gamma=1.0, gae_lambda=1.0
+        )
 
 
 def test_normalised_advantages_have_mean_0_and_deviation_1_over_active_entries():

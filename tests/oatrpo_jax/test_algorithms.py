@@ -276,6 +276,13 @@ def made_up_trajectory(is_continuous: bool = False) -> Transition:
     )
 
 
+def test_every_setting_and_every_coefficient_is_read_by_some_row():
+    widest = Config(divergence="quantile", value_loss="clipped", log_affinity=True)
+    read = {name for row in ALGORITHMS.values() for name in row.reads(widest, is_continuous=True)}
+    fields = (*dataclasses.fields(Config), *dataclasses.fields(Hyperparams))
+    assert read == {field.name for field in fields} - {"schedule_updates"}
+
+
 @each_algorithm
 def test_a_coefficient_matters_if_and_only_if_the_row_says_that_it_is_read(name):
     check_what_matters(row_named(name), CONFIG, swept(name)[0])

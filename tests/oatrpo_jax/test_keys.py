@@ -3,9 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oatrpo_jax.keys import Purpose, branch
+from experiments.training.playing import Purpose
+from oatrpo_jax.keys import GROUPING, branch
 
 KEY = jax.random.key(3)
+PURPOSES = (*Purpose, GROUPING)
 
 
 def as_bytes(keys):
@@ -25,13 +27,13 @@ def splits_of(key):
 
 
 def test_no_two_purposes_of_a_run_share_a_key():
-    keys = [branch(KEY, purpose, number) for purpose in Purpose for number in range(20)]
+    keys = [branch(KEY, purpose, number) for purpose in PURPOSES for number in range(20)]
     assert len({data for key in keys for data in as_bytes(key)}) == len(keys)
 
 
 def test_no_purpose_has_a_key_that_training_splits_off():
     taken = splits_of(KEY)
-    for purpose in Purpose:
+    for purpose in PURPOSES:
         for key in (jax.random.fold_in(KEY, purpose), branch(KEY, purpose)):
             assert not taken.intersection(as_bytes(key)), purpose
 
@@ -44,5 +46,5 @@ def test_a_small_number_folded_in_would_be_such_a_key():
 @pytest.mark.parametrize("seed", [0, 7])
 def test_a_branch_depends_on_the_run_the_purpose_and_the_number_alone(seed):
     key = jax.random.key(seed)
-    assert as_bytes(branch(key, Purpose.CURVE, 5)) == as_bytes(branch(key, Purpose.CURVE, 5))
-    assert as_bytes(branch(key, Purpose.CURVE, 5)) != as_bytes(branch(KEY, Purpose.CURVE, 5))
+    assert as_bytes(branch(key, GROUPING, 5)) == as_bytes(branch(key, GROUPING, 5))
+    assert as_bytes(branch(key, GROUPING, 5)) != as_bytes(branch(KEY, GROUPING, 5))

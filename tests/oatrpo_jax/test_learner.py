@@ -17,7 +17,7 @@ from oatrpo_jax import (
     get_algorithm,
     make_learner,
 )
-from oatrpo_jax.advantages import trajectory_advantage
+from oatrpo_jax.advantages import generalized_advantage_estimation
 from oatrpo_jax.reuse.divergence import Compared, pairwise_divergence
 from oatrpo_jax.reuse.experience import Experience, make_experience, record_log_ratio
 from oatrpo_jax.reuse.planning import UpdatePlan, make_plan
@@ -138,12 +138,14 @@ def make_plan_of(name, state, trajectory, memory):
     learner, seen, actors = learner_of(name), trajectory.observation, state.policies.params
     value = learner.value(state, seen)
     next_value = learner.value(state, trajectory.next_observation)
-    advantage = trajectory_advantage(trajectory, value, next_value, CONFIG, HPARAMS)
+    advantage = generalized_advantage_estimation(
+        trajectory, value, next_value, gamma=HPARAMS.gamma, gae_lambda=HPARAMS.gae_lambda
+    )
     num_policies, labels = learner.num_policies, state.labels
     views = state.normalised_views(seen.active_views)
     experience = make_experience(num_policies, labels, trajectory, views, memory, advantage)
-    reuse, key = learner.algorithm.reuse, jax.random.key(4)
-    return make_plan(learner.policy, reuse, actors, experience, HPARAMS, key)
+    given = learner.policy, learner.algorithm.reuse, actors, experience
+    return make_plan(*given, config=learner.config, hparams=HPARAMS, key=jax.random.key(4))
 
 
 @functools.cache
@@ -155,8 +157,9 @@ def plan_of(name):
 @functools.partial(jax.jit, static_argnums=0)
 def update_by_plan(learner, policies, plan, hparams=HPARAMS):
     """The policies' parameters after an update as planned, and metrics."""
+    given = learner.policy, learner.algorithm, policies, plan
     after, metrics = update_policies(
-        learner.policy, learner.algorithm, policies, plan, hparams, jax.random.key(5)
+        *given, config=learner.config, hparams=hparams, key=jax.random.key(5)
     )
     return after.params, metrics
 
@@ -427,7 +430,8 @@ def test_no_trust_region_step_leaves_the_gate_of_a_source_that_it_reuses(estimat
     learner, policies = learner_of("oatrpo", estimator), collected("oatrpo")[0].policies
     plan = plan_of("oatrpo")
     plan = plan._replace(weights=np.full((NUM_AGENTS, NUM_AGENTS), 1 / 3, np.float32))
-    measure = jax.jit(functools.partial(pairwise_divergence, learner.policy, hparams=HPARAMS))
+    measure = functools.partial(pairwise_divergence, learner.policy, config=CONFIG, hparams=HPARAMS)
+    measure = jax.jit(measure)
     is_other = ~np.eye(NUM_AGENTS, dtype=bool)
 
     def most(params):
@@ -693,29 +697,6 @@ def test_the_second_learner_of_happo_is_corrected_for_the_first():
     ):
         np.testing.assert_allclose(actual, wanted, rtol=1e-4, atol=1e-6)
     assert not tree_equal(uncorrected, expected)
-
-
-def test_a_truncated_step_has_no_advantage_where_it_is_neutralised():
-    learner = learner_of("oappo")
-    state, trajectory = collected("oappo")
-    truncated = np.zeros_like(trajectory.truncated)
-    truncated[3] = True
-    cut = trajectory._replace(terminated=np.zeros_like(trajectory.terminated), truncated=truncated)
-
-    @jax.jit
-    def advantages(state, cut):
-        value, next_value = (
-            learner.value(state, seen) for seen in (cut.observation, cut.next_observation)
-        )
-        neutral = dataclasses.replace(CONFIG, truncation="neutralise")
-        return [
-            trajectory_advantage(cut, value, next_value, config, HPARAMS)
-            for config in (neutral, CONFIG)
-        ]
-
-    neutralised, bootstrapped = advantages(state, cut)
-    assert (neutralised[3] == 0).all()
-    assert (bootstrapped[3] != 0).all()
 
 
 def test_a_source_none_of_whose_rows_was_looked_at_is_not_admitted():

@@ -113,6 +113,18 @@ def test_labels_without_a_policy_or_an_agent_are_refused(labels):
         learner().regroup(fresh(), labels)
 
 
+@pytest.mark.parametrize("owners", [(0, 0), (0, 0, 3), (0, -1, 0), (0.0, 0.5, 1.0), ()])
+def test_an_ownership_without_a_policy_or_an_agent_is_refused(owners):
+    row = dataclasses.replace(get_algorithm("mappo"), ownership=lambda num_agents: owners)
+    with pytest.raises(ValueError, match="ownership: expected"):
+        make_learner(SPEC, row, CONFIG)
+
+
+def test_an_ownership_may_be_any_number_of_policies():
+    row = dataclasses.replace(get_algorithm("mappo"), ownership=lambda num_agents: (1, 0, 1))
+    assert make_learner(SPEC, row, CONFIG).num_policies == 2
+
+
 def test_mappo_has_no_second_policy_to_act_with():
     mappo = make_learner(SPEC, "mappo", CONFIG)
     with pytest.raises(ValueError, match="policies from 0 to 0"):

@@ -75,7 +75,7 @@ def random_actions(env: MultiAgentEnv, config: Config) -> Side:
 
 def stock_smax(scenario: str, config: Config) -> Side:
     """Returns jaxmarl's own environment under random legal actions; it resets itself."""
-    from envs.smax.library import MAP_NAME_TO_SCENARIO, HeuristicEnemySMAX
+    from envs.smax.battle import MAP_NAME_TO_SCENARIO, HeuristicEnemySMAX
 
     game = HeuristicEnemySMAX(scenario=MAP_NAME_TO_SCENARIO[scenario])
 
@@ -183,8 +183,8 @@ def pairwise_kl(trainer: Trainer, state: TrainState, trajectory: Transition) -> 
     views = learner.normalised_views(rows.observation.active_views)
     num_policies, nothing = trainer.learner.num_policies, jnp.zeros((*rows.reward.shape, 1))
     experience = make_experience(num_policies, labels, rows, views, memory, nothing)
-    compared = rows_to_compare(policy, actors, experience)
-    return pairwise_divergence(policy, actors, compared, Hyperparams.create())
+    compared = rows_to_compare(policy, actors, experience, config.divergence_rows)
+    return pairwise_divergence(policy, actors, compared, config, Hyperparams.create())
 
 
 def matrix_product(rows: int, inner: int, columns: int) -> Side:

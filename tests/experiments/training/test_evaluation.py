@@ -16,12 +16,16 @@ from experiments.training.evaluation import Evaluator, keep_better, no_best, wit
 from experiments.training.folder.checkpoints import find_checkpoints
 from experiments.training.folder.metrics import as_text
 from experiments.training.placement import place
-from experiments.training.playing import Playing, episode_keys, make_evaluate
+from experiments.training.playing import (
+    Playing,
+    Purpose,
+    episode_keys,
+    make_evaluate,
+)
 from experiments.training.settings.command_line import parse
 from experiments.training.settings.experiment import build
 from experiments.training.team import load_team
 from oatrpo_jax.checkpoint import to_host
-from oatrpo_jax.keys import Purpose
 from tests.experiments.trained_run import (
     ARGV,
     LANES,

@@ -10,7 +10,7 @@ from oatrpo_jax.config import Config
 from oatrpo_jax.policies.acting import step_team
 from oatrpo_jax.policies.policy import Policy
 
-POLICY = Policy(Config(hidden_sizes=(5,), memory_size=4), num_actions=3)
+POLICY = Policy.of(Config(hidden_sizes=(5,), memory_size=4), num_actions=3)
 NUM_ENVS, NUM_AGENTS, NUM_POLICIES = 2, 4, 3
 LABELS = np.array([1, 0, 1, 1])
 """Agents 0, 2 and 3 share a policy; with the third one nobody acts."""

@@ -229,7 +229,7 @@ def gaussian_outputs(key):
     ("is_continuous", "outputs_of"), [(False, categorical_outputs), (True, gaussian_outputs)]
 )
 def test_the_fisher_product_is_the_hessian_of_the_kl_in_the_outputs(run, is_continuous, outputs_of):
-    policy = Policy(Config(), SIZE, is_continuous)
+    policy = Policy.of(Config(), SIZE, is_continuous)
     outputs, weight = outputs_of(KEYS[0]), jax.random.uniform(KEYS[1], (ROWS,)).at[2].set(0.0)
     tangent = jax.random.normal(KEYS[2], outputs.shape)
 

@@ -11,7 +11,8 @@ from jax.test_util import check_grads
 
 from oatrpo_jax.config import Config
 from oatrpo_jax.policies.memory import GRU, Gates, Recall, unroll
-from oatrpo_jax.policies.policy import Policy, Views
+from oatrpo_jax.policies.policy import Policy
+from oatrpo_jax.reuse.experience import Slots
 
 SIZE, NUM_FEATURES, NUM_STEPS, NUM_ENVS = 4, 3, 6, 2
 UNIT = GRU(SIZE)
@@ -167,7 +168,7 @@ def test_a_rollout_cut_in_two_with_the_memory_handed_on_is_the_whole(cut):
     np.testing.assert_allclose(after, last, atol=1e-6)
 
 
-POLICY = Policy(Config(hidden_sizes=(5,), memory_size=SIZE), num_actions=3)
+POLICY = Policy.of(Config(hidden_sizes=(5,), memory_size=SIZE), num_actions=3)
 
 
 def test_stepping_with_the_memory_handed_on_is_judging_the_whole_sequence():
@@ -182,7 +183,7 @@ def test_stepping_with_the_memory_handed_on_is_judging_the_whole_sequence():
         logits, after = step(params, view[:, time], mask[:, time], now)
         found.append(logits)
         now = jnp.where(ended[:, time, :, None], 0.0, after)
-    rows = Views(view, mask, Recall(memory[:, None], ended))
+    rows = Slots(view, mask, *[None] * 4, Recall(memory[:, None], ended))
     logits = jax.jit(POLICY.outputs)(params, rows)
     np.testing.assert_allclose(logits, np.stack(found, axis=1), atol=1e-6)
     np.testing.assert_array_equal(logits == -1e9, ~mask)

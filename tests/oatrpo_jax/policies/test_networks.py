@@ -1,11 +1,13 @@
 import jax
 import numpy as np
 
+from oatrpo_jax.policies.layers import Layers
 from oatrpo_jax.policies.networks import MLP
 
 
 def test_a_normalised_layer_does_not_lose_a_deviation_beside_a_large_mean():
-    network, x = MLP((8,), "tanh", True, 1, 1.0), jax.random.normal(jax.random.key(0), (4, 3))
+    network = MLP(Layers((8,), "tanh", is_normalised=True), 1, 1.0)
+    x = jax.random.normal(jax.random.key(0), (4, 3))
     params = network.init(jax.random.key(1), x)["params"]
     first = params["Dense_0"]
     shifted = params | {"Dense_0": first | {"bias": first["bias"] + 1e4}}

@@ -25,7 +25,7 @@ class SaysTheSame(Policy):
         return jnp.broadcast_to(params, (*rows.agents_view.shape[:-1], 3))
 
 
-POLICY = SaysTheSame(Config(), num_actions=3)
+POLICY = SaysTheSame.of(Config(), num_actions=3)
 
 
 def test_masked_kl_is_exact():
@@ -76,7 +76,7 @@ def two_slots(logits) -> Compared:
 
 
 def divergence_of(actors, compared):
-    return pairwise_divergence(POLICY, actors, compared, Hyperparams.create())
+    return pairwise_divergence(POLICY, actors, compared, Config(), Hyperparams.create())
 
 
 def sample_size_of(actors, compared):
@@ -100,11 +100,11 @@ def test_rows_are_compared_with_what_those_put_out_who_recorded_them():
     actors = jnp.array([[1.0, 0, 0], [0, 2.0, 0], [0, 0, 3.0]])
     # Agent 0 acts with policy 2, agent 1 with policy 0.
     own = jnp.array([[False, True], [False, False], [True, False]])
-    compared = rows_to_compare(POLICY, actors, Experience(slots, own))
+    compared = rows_to_compare(POLICY, actors, Experience(slots, own), num_rows=100)
     expected = np.broadcast_to(np.array([[0, 0, 3.0], [1.0, 0, 0]])[:, None, None], (2, 1, 2, 3))
     np.testing.assert_array_equal(compared.outputs, expected)
-    few = SaysTheSame(Config(divergence_rows=2), num_actions=3)
-    assert rows_to_compare(few, actors, Experience(slots, own)).outputs.shape == (2, 1, 1, 3)
+    few = rows_to_compare(POLICY, actors, Experience(slots, own), num_rows=2)
+    assert few.outputs.shape == (2, 1, 1, 3)
 
 
 def test_a_source_that_never_does_what_the_learner_does_is_no_sample():

@@ -1,6 +1,5 @@
 """The gate looks at few rows: it decides as it would if it looked at all."""
 
-from dataclasses import replace
 from functools import cache, partial
 
 import jax
@@ -68,13 +67,12 @@ def divergences_of(name, options):
         views = state.learner.normalised_views(views)
         experience = make_experience(len(labels), labels, trajectory, views, None, nothing)
 
-        def divergence(policy):
-            compared = rows_to_compare(policy, actors, experience)
-            return pairwise_divergence(policy, actors, compared, hparams)
+        def divergence(num_rows):
+            compared = rows_to_compare(policy, actors, experience, num_rows)
+            return pairwise_divergence(policy, actors, compared, config, hparams)
 
-        on_all_rows = replace(policy, config=replace(config, divergence_rows=10**9))
         learnt, _ = learner.update(state.learner, trajectory, hparams, update_key)
-        found = jnp.stack([divergence(policy), divergence(on_all_rows)])
+        found = jnp.stack([divergence(config.divergence_rows), divergence(10**9)])
         return state._replace(learner=learnt, rollout=after), found
 
     state, found = jax.jit(trainer.init)(jax.random.key(0)), []

@@ -15,7 +15,7 @@ from oatrpo_jax.reuse.planning import make_plan
 
 NUM_AGENTS, NUM_ACTIONS, NUM_STEPS, NUM_ENVS = 3, 3, 4, 8
 CONFIG = Config(hidden_sizes=(4,))
-POLICY = Policy(CONFIG, NUM_ACTIONS)
+POLICY = Policy.of(CONFIG, NUM_ACTIONS)
 HPARAMS = Hyperparams.create(reuse_sigma=10.0)
 
 
@@ -46,9 +46,8 @@ def plan(algorithm, actors, slots, config=CONFIG):
     """The reuse matrix, and the metrics."""
     experience = Experience(slots, jnp.eye(NUM_AGENTS, dtype=bool))
     reuse = get_algorithm(algorithm).reuse
-    made, metrics = make_plan(
-        Policy(config, NUM_ACTIONS), reuse, actors, experience, HPARAMS, jax.random.key(2)
-    )
+    coefficients = {"config": config, "hparams": HPARAMS, "key": jax.random.key(2)}
+    made, metrics = make_plan(POLICY, reuse, actors, experience, **coefficients)
     return made.weights, metrics
 
 

@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,8 @@ from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.experience import Slots
 from oatrpo_jax.reuse.sources import PolicyBatch
-from oatrpo_jax.steps.ppo import clip_loss, clipped_objective
+from oatrpo_jax.steps.gradient_passes import slot_loss
+from oatrpo_jax.steps.ppo import clip_objective, clipped_objective
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,8 @@ def test_gradient_stops_where_the_objective_is_flat(ratio, advantage, starts_at_
     assert float(gradient) == pytest.approx(slope)
 
 
-POLICY = Policy(Config(hidden_sizes=(8,)), num_actions=3)
+CONFIG = Config(hidden_sizes=(8,))
+POLICY = Policy.of(CONFIG, num_actions=3)
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +85,8 @@ def params():
 def loss_and_gradient(params, batch):
     """The loss, its parts, and its gradient."""
     hparams = Hyperparams.create(ent_coef=0.5, clip_eps=0.2)
-    (loss, sums), gradient = jax.value_and_grad(
-        lambda params: clip_loss(POLICY, params, batch, hparams), has_aux=True
-    )(params)
+    clip_loss = jax.value_and_grad(partial(slot_loss, clip_objective, POLICY), has_aux=True)
+    (loss, sums), gradient = clip_loss(params, batch, CONFIG, hparams)
     return loss, sums, gradient
 
 
@@ -92,7 +95,7 @@ def make_batch(params) -> PolicyBatch:
     """Four rows, [T=2, E=2]; action 2 is illegal everywhere, the last row inactive."""
     view = jax.random.normal(jax.random.key(1), (2, 2, 2))
     mask = jnp.broadcast_to(jnp.array([True, True, False]), (2, 2, 3))
-    logits = POLICY.network.apply(params, view, mask)
+    logits, _ = POLICY.network.apply(params, view, mask)
     action = jnp.array([[0, 1], [1, 0]])
     active = jnp.array([[True, True], [True, False]])
     rows = Slots(

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +12,19 @@ from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.experience import Slots
 from oatrpo_jax.reuse.sources import PolicyBatch
-from oatrpo_jax.steps.ppo import clip_loss, recentre
+from oatrpo_jax.steps.gradient_passes import slot_loss
+from oatrpo_jax.steps.ppo import clip_objective, recentre
 from oatrpo_jax.steps.trpo import surrogate
 
 CONFIG = Config(hidden_sizes=(8,), clip_center="own")
+AS_PRINTED = dataclasses.replace(CONFIG, clip_center="behaviour")
+"""Clips around the behaviour (Eq. 8)."""
 POLICIES = {
-    "discrete": Policy(CONFIG, num_actions=3),
-    "continuous": Policy(CONFIG, num_actions=3, is_continuous=True),
+    "discrete": Policy.of(CONFIG, num_actions=3),
+    "continuous": Policy.of(CONFIG, num_actions=3, is_continuous=True),
 }
 HPARAMS = Hyperparams.create(ent_coef=0.0, dual_clip=1.2)
+clip_loss = functools.partial(slot_loss, clip_objective)
 OTHERS = jnp.array([False, True, False])
 
 
@@ -36,7 +41,7 @@ def experience(policy):
     noise = optax.tree.random_like(keys[1], params)
     source = optax.tree.add_scale(params, 0.5, noise)
     view, mask = jax.random.normal(keys[2], (3, 3, 2, 2)), jnp.ones((3, 3, 2, 3), bool)
-    outputs = jax.vmap(lambda view, mask: policy.network.apply(source, view, mask))(view, mask)
+    outputs = jax.vmap(lambda view, mask: policy.network.apply(source, view, mask)[0])(view, mask)
     behaviour = policy.distribution(outputs)
     action = behaviour.sample(seed=keys[3])
     advantage = jnp.array([[1.0, -1.0], [2.0, -0.5], [0.3, 5.0]])
@@ -59,7 +64,7 @@ def test_others_rows_count_by_their_importance_weight_from_the_policy_before_the
     policy, experience
 ):
     params, slots = experience
-    seen = recentre(policy, params, slots, OTHERS, HPARAMS)
+    seen = recentre(policy, params, slots, OTHERS, CONFIG, HPARAMS)
     weight = np.where(slots.active, np.exp(log_ratio(policy, params, slots)), 1.0)[1]
     assert weight.min() < 0.9 and weight.max() > 1.3
     np.testing.assert_allclose(
@@ -74,22 +79,16 @@ def test_others_rows_count_by_their_importance_weight_from_the_policy_before_the
         np.testing.assert_array_equal(seen.advantage[other], slots.advantage[other])
 
 
-def as_printed(policy):
-    """The policy of the same parameters with clips around the behaviour (Eq. 8)."""
-    config = dataclasses.replace(policy.config, clip_center="behaviour")
-    return dataclasses.replace(policy, config=config)
-
-
 def test_around_the_behaviour_the_slots_stay_as_they_are(policy, experience):
     params, slots = experience
-    assert recentre(as_printed(policy), params, slots, OTHERS, HPARAMS) is slots
+    assert recentre(policy, params, slots, OTHERS, AS_PRINTED, HPARAMS) is slots
 
 
-def gradients(policy, params, slots):
+def gradients(policy, params, slots, config=CONFIG):
     """Of the clipped objective and of the plain surrogate, on another's slot."""
     rows = jax.tree.map(lambda x: x[1], slots)
     batch = PolicyBatch(rows, rows.active / 5.0, jnp.zeros((3, 2)))
-    clipped = jax.grad(lambda params: -clip_loss(policy, params, batch, HPARAMS)[0])(params)
+    clipped = jax.grad(lambda params: -clip_loss(policy, params, batch, config, HPARAMS)[0])(params)
     return clipped, jax.grad(lambda params: surrogate(policy, params, batch)[0])(params)
 
 
@@ -97,12 +96,12 @@ def test_the_clip_begins_with_the_gradient_of_the_importance_weighted_advantage(
     params, slots = experience
     uncapped = HPARAMS.replace(dual_clip=jnp.float32(1e6))
     _, expected = gradients(policy, params, slots)
-    found, _ = gradients(policy, params, recentre(policy, params, slots, OTHERS, uncapped))
+    found, _ = gradients(policy, params, recentre(policy, params, slots, OTHERS, CONFIG, uncapped))
     jax.tree.map(
         lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), found, expected
     )
     # Around the behaviour the clip takes part of it away from the first step on.
-    cut, _ = gradients(as_printed(policy), params, slots)
+    cut, _ = gradients(policy, params, slots, AS_PRINTED)
     gaps = jax.tree.map(lambda x, y: float(jnp.abs(x - y).max()), cut, expected)
     assert max(jax.tree.leaves(gaps)) > 1e-2
 
@@ -112,7 +111,7 @@ def test_a_ratio_that_starts_at_one_has_no_second_cap():
     policy, hparams = POLICIES["continuous"], Hyperparams.create(ent_coef=0.0, dual_clip=3.0)
     zeros, ones = jnp.zeros((1, 1, 3)), jnp.ones((1, 1))
     params = policy.init(jax.random.key(0), view_size=3)
-    outputs = policy.network.apply(params, zeros, zeros == 0)
+    outputs, _ = policy.network.apply(params, zeros, zeros == 0)
     rows = Slots(
         agents_view=zeros,
         action_mask=zeros == 0,
@@ -121,18 +120,18 @@ def test_a_ratio_that_starts_at_one_has_no_second_cap():
         advantage=-2.0 * ones,
         active=ones > 0,
     )
-    _, sums = clip_loss(policy, params, PolicyBatch(rows, ones, 0 * ones), hparams)
+    _, sums = clip_loss(policy, params, PolicyBatch(rows, ones, 0 * ones), CONFIG, hparams)
     assert float(sums["loss"]) == pytest.approx(10.0, rel=1e-5)
 
 
 def test_advantages_that_are_noise_draw_to_the_behaviour_only_around_it():
     # A learner whose mean is one deviation below the behaviour's, advantages +1 and -1 at random:
     # the expected gradient is 0, and what the clip around the behaviour lets pass is not.
-    policy = Policy(CONFIG, num_actions=1, is_continuous=True)
+    policy = Policy.of(CONFIG, num_actions=1, is_continuous=True)
     shape = (1, 200, 100)
     zeros, mask = jnp.zeros((*shape, 1)), jnp.ones((*shape, 1), bool)
     params = policy.init(jax.random.key(0), view_size=1)
-    outputs = policy.network.apply(params, zeros, mask)
+    outputs, _ = policy.network.apply(params, zeros, mask)
     deviation = float(jnp.exp(outputs[0, 0, 0, 1]))
     behaviour = policy.distribution(outputs.at[..., 0].add(deviation))
     action = behaviour.sample(seed=jax.random.key(1))
@@ -145,18 +144,18 @@ def test_advantages_that_are_noise_draw_to_the_behaviour_only_around_it():
         active=jnp.ones(shape, bool),
     )
 
-    def pull(policy, slots):
+    def pull(config, slots):
         """The slope of the objective in the learner's mean, in units of its deviation."""
         rows = jax.tree.map(lambda x: x[0], slots)
         batch = PolicyBatch(rows, jnp.full(shape[1:], 1 / rows.active.size), jnp.zeros(shape[1:]))
-        hparams = Hyperparams.create(ent_coef=0.0)
-        slope = jax.grad(lambda params: -clip_loss(policy, params, batch, hparams)[0])(params)
-        return float(slope["params"]["MLP_0"]["Dense_1"]["bias"][0]) * deviation
+        clip = jax.grad(functools.partial(clip_loss, policy), has_aux=True)
+        slope, _ = clip(params, batch, config, Hyperparams.create(ent_coef=0.0))
+        return -float(slope["params"]["MLP_0"]["Dense_1"]["bias"][0]) * deviation
 
     # In units of the deviation, r = exp(1/2 - z): r < 1.2 where z > 0.318, which A > 0 needs, and
     # 0.8 < r < 3 where -0.599 < z < 0.723, which A < 0 needs.  Half each, and the learner's density
     # phi has the integral phi(a) - phi(b) of z phi: (phi(0.318) - phi(-0.599) + phi(0.723)) / 2
     # = (0.3793 - 0.3335 + 0.3072) / 2 = 0.1765 towards the behaviour.
-    assert pull(as_printed(policy), slots) == pytest.approx(0.1765, abs=0.02)
-    seen = recentre(policy, params, slots, jnp.array([True]), Hyperparams.create())
-    assert abs(pull(policy, seen)) < 0.03
+    assert pull(AS_PRINTED, slots) == pytest.approx(0.1765, abs=0.02)
+    seen = recentre(policy, params, slots, jnp.array([True]), CONFIG, Hyperparams.create())
+    assert abs(pull(CONFIG, seen)) < 0.03

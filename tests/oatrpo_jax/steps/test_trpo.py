@@ -13,11 +13,11 @@ from oatrpo_jax.config import Config
 from oatrpo_jax.hyperparams import Hyperparams
 from oatrpo_jax.optimiser import Learning
 from oatrpo_jax.policies.memory import Recall
-from oatrpo_jax.policies.policy import Policy, Views
+from oatrpo_jax.policies.policy import Policy
 from oatrpo_jax.reuse.divergence import divergence_from_sources, rows_to_compare
 from oatrpo_jax.reuse.experience import Experience, Slots
 from oatrpo_jax.reuse.sources import PolicyBatch, Sources, make_sources, thin_sources
-from oatrpo_jax.steps.signature import Condition
+from oatrpo_jax.steps.signature import Condition, Task
 from oatrpo_jax.steps.trpo import (
     evaluate_candidate,
     fisher_vector_product,
@@ -28,13 +28,14 @@ from oatrpo_jax.steps.trpo import (
 from tests.tiers import in_tiers
 
 CONFIG = Config(hidden_sizes=(5,), cg_iterations=60)
-POLICY = Policy(CONFIG, num_actions=3)
-REMEMBERING = Policy(dataclasses.replace(CONFIG, memory_size=3), num_actions=3)
+POLICY = Policy.of(CONFIG, num_actions=3)
+MEMORY_SIZE = 3
+REMEMBERING = dataclasses.replace(CONFIG, memory_size=MEMORY_SIZE)
 POLICIES = {
     "feed-forward": POLICY,
-    "memory": REMEMBERING,
-    "Gaussian": dataclasses.replace(POLICY, is_continuous=True),
-    "Gaussian, memory": dataclasses.replace(REMEMBERING, is_continuous=True),
+    "memory": Policy.of(REMEMBERING, num_actions=3),
+    "Gaussian": Policy.of(CONFIG, num_actions=3, is_continuous=True),
+    "Gaussian, memory": Policy.of(REMEMBERING, num_actions=3, is_continuous=True),
 }
 DAILY = ("feed-forward", "memory", "Gaussian")
 WEIGHTS = jnp.array([0.7, 0.3])
@@ -59,8 +60,8 @@ def initial_params(policy):
 def policy_of(params):
     """Returns the policy whose parameters they are."""
     layers = params["params"]
-    remembers, is_continuous = "GRU_0" in layers, "log_std" in layers
-    return dataclasses.replace(REMEMBERING if remembers else POLICY, is_continuous=is_continuous)
+    config = REMEMBERING if "GRU_0" in layers else CONFIG
+    return Policy.of(config, num_actions=3, is_continuous="log_std" in layers)
 
 
 @jax.jit
@@ -72,18 +73,16 @@ def make_test_sources(params, advantage_scale=1.0):
     mask = jnp.ones((*shape, 3), bool).at[:, 0, 0, 2].set(False)
     recall = None
     if policy.remembers:  # In one environment an episode ends after the second of three steps.
-        memory = jax.random.normal(keys[3], (2, 1, 2, policy.config.memory_size))
+        memory = jax.random.normal(keys[3], (2, 1, 2, MEMORY_SIZE))
         recall = Recall(jnp.tanh(memory), jnp.zeros(shape, bool).at[:, 1, 0].set(True))
-    outputs = jax.vmap(policy.outputs)(with_another(params), Views(view, mask, recall))
+    seen = Slots(view, mask, *[None] * 4, recall)
+    outputs = jax.vmap(policy.outputs)(with_another(params), seen)
     action = policy.distribution(outputs).sample(seed=keys[1])
-    slots = Slots(
-        agents_view=view,
-        action_mask=mask,
+    slots = seen._replace(
         action=action,
         log_prob=policy.distribution(outputs).log_prob(action),
         advantage=advantage_scale * jax.random.normal(keys[2], shape),
         active=jnp.ones(shape, bool).at[:, 2, 1].set(False),
-        recall=recall,
     )
     return of_slots(slots_of(make_sources(slots, WEIGHTS, jnp.array([True, False]))))
 
@@ -120,8 +119,9 @@ def divergence_from_other(params, candidate):
     """Mean KL from the policy that recorded the other slot, on its active rows."""
     policy, slots = policy_of(params), slots_of(make_test_sources(params)).rows
     experience = Experience(slots, jnp.eye(2, dtype=bool))
-    compared = rows_to_compare(policy, with_another(params), experience)
-    return divergence_from_sources(policy, candidate, 0, compared, Hyperparams.create())[1]
+    compared = rows_to_compare(policy, with_another(params), experience, CONFIG.divergence_rows)
+    hparams = Hyperparams.create()
+    return divergence_from_sources(policy, candidate, 0, compared, CONFIG, hparams)[1]
 
 
 @jax.jit
@@ -143,11 +143,12 @@ def dense_fisher(params, sources):
 
 @jax.jit
 def jitted_step(params, sources, limit, hparams):
+    condition = Condition(functools.partial(divergence_from_other, params), limit)
     return trust_region_step(
         policy_of(params),
         Learning(params, ()),
-        lambda key: sources,
-        Condition(functools.partial(divergence_from_other, params), limit),
+        Task(lambda key: sources, condition),
+        CONFIG,
         hparams,
         jax.random.key(0),
     )
@@ -188,7 +189,7 @@ def test_natural_step_agrees_with_a_dense_solve(params):
     hparams = Hyperparams.create(cg_damping=0.1, kl_threshold=0.02)
     flat, unravel = ravel_pytree(params)
     gradient = jax.random.normal(jax.random.key(3), flat.shape)
-    solve = jax.jit(lambda *args: natural_step(policy_of(params), hparams, *args))
+    solve = jax.jit(lambda *args: natural_step(policy_of(params), *args, CONFIG, hparams))
     step, _ = ravel_pytree(solve(sources, params, unravel(gradient)))
     fisher = np.asarray(dense_fisher(params, sources), np.float64)
     direction = np.linalg.solve(fisher + 0.1 * np.eye(len(flat)), np.asarray(gradient, np.float64))
@@ -293,12 +294,13 @@ def test_fisher_on_all_rows_is_the_same_however_many_more_are_allowed(params):
 
 
 def test_trust_region_holds_on_all_rows_where_the_curvature_is_estimated_on_few():
-    policy = Policy(dataclasses.replace(CONFIG, fisher_rows=4), num_actions=3)
+    config = dataclasses.replace(CONFIG, fisher_rows=4)
     sources = make_test_sources(params := initial_params(POLICY))
-    step = jax.jit(lambda *args: trust_region_step(policy, *args))
-    learning, metrics = step(
-        Learning(params, ()), Partial(lambda key: sources), None, Hyperparams.create(), KEY
-    )
+    learning, metrics = jax.jit(
+        lambda params, hparams: trust_region_step(
+            POLICY, Learning(params, ()), Task(lambda key: sources), config, hparams, KEY
+        )
+    )(params, Hyperparams.create())
     candidate = evaluate(sources, params, learning.params)
     assert metrics["policy/accepted"] == 1
     assert 0 < candidate.kl <= 0.01

@@ -1,22 +1,56 @@
-"""SMAX's observations, computed several times faster; its dynamics are left alone.
+"""SMAX's battle: what is used of jaxmarl comes through here, and its views several times faster.
 
-jaxmarl builds a view feature by feature, one pair of units at a time, for all units of both teams
-twice per step.  Here the same numbers come from whole arrays, one team at a time, so that the
-compiler drops the team nobody asks for.
+The dynamics are left alone.  jaxmarl builds a view feature by feature, one pair of units at a time,
+for all units of both teams twice per step.  Here the same numbers come from whole arrays, one team
+at a time, so that the compiler drops the team nobody asks for.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from envs.smax.library import SMAX, BattleState, HeuristicEnemySMAX, create_heuristic_policy
-from envs.team import rising_order
+from envs.base import rising_order
+from envs.jaxmarl_import import quiet_stdout, require_jaxmarl
+
+require_jaxmarl("the SMAX environments")
+with quiet_stdout():
+    from jaxmarl.environments.smax.heuristic_enemy import create_heuristic_policy
+    from jaxmarl.environments.smax.heuristic_enemy_smax_env import HeuristicEnemySMAX
+    from jaxmarl.environments.smax.heuristic_enemy_smax_env import State as GameState
+    from jaxmarl.environments.smax.smax_env import MAP_NAME_TO_SCENARIO, SMAX, Scenario
+    from jaxmarl.environments.smax.smax_env import State as BattleState
+
+__all__ = [
+    "MAP_NAME_TO_SCENARIO",
+    "SMAX",
+    "BattleState",
+    "FastViewEnemySMAX",
+    "FastViewSMAX",
+    "HeuristicEnemySMAX",
+    "Scenario",
+    "State",
+    "nearest_first",
+]
+
+
+class State(NamedTuple):
+    """What an episode needs to go on.
+
+    Attributes:
+        key: key of the coming steps.
+        game: jaxmarl's state, with that of the heuristic enemy.
+        step_count: ``[]`` int32 steps taken in this episode.
+    """
+
+    key: Array
+    game: GameState
+    step_count: Array
 
 
 class FastViewSMAX(SMAX):

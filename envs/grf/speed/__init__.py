@@ -1,0 +1,1 @@
+"""How fast the bridge and its engine are; for developers, and not in the wheel."""
