@@ -37,13 +37,11 @@ Name = Literal[
     "seeds",
     "devices",
     "start",
-    "growth",
-    "limit",
     "stock",
     "mpe",
     "football",
 ]
-NEED_JAXMARL = ("share", "recurrence", "start", "limit", "stock", "mpe")
+NEED_JAXMARL = ("share", "recurrence", "start", "stock", "mpe")
 
 
 @dataclass(frozen=True)
@@ -55,10 +53,9 @@ class Bench:
             each estimator over HAPPO's, by number of agents. recurrence: training with a GRU over
             training without. seeds: many seeds and grid points over one. devices: training on 1, 2
             and 4 devices over training on one, each in a process of its own. start: seconds to the
-            first update. growth: time and memory over agents, environments, rollout length. limit:
-            operations per second beside a matrix product's. stock: our SMAX beside jaxmarl's. mpe:
-            training on MPE over random actions, and with --peer beside a stock script. football:
-            the academy beside the original engine. All that can be measured here if none is named.
+            first update. stock: our SMAX beside jaxmarl's. mpe: training on MPE over random
+            actions, and with --peer beside a stock script. football: the academy beside the
+            original engine. All that can be measured here if none is named.
         peer: with mpe: a copy of JaxMARL's script baselines/IPPO/ippo_ff_mpe. It is run, nothing
             logged, in turns with ours of the same network, batch and passes: steps per second, and
             seconds to compile.

@@ -14,7 +14,6 @@ from experiments.analysis.speed.timing import (
     Row,
     Section,
     compare_rates,
-    exponent,
     seconds_of_run,
     time_in_turns,
 )
@@ -127,75 +126,6 @@ def start(effort: Effort) -> Section:
         helps = [seconds_of_run(["--help"], folder, "usage")[0] for _ in range(effort.repeats)]
         rows.append({"what": "run.py --help", "seconds": statistics.median(helps)})
     return Section("Start: OAPPO, five seeds, warm with compiled programs in the cache", rows)
-
-
-def growth(effort: Effort) -> Section:
-    """Returns seconds and memory by size; a series ends with the slopes of log over log."""
-    config = replace(effort.config, num_envs=16)
-    short = replace(config, rollout_length=16)
-    sizes = effort.series(16, 64, 256, 1024)
-    series = {
-        "agents": {size: (size, config) for size in effort.series(2, 4, 8, 16, 32)},
-        "environments": {size: (4, replace(short, num_envs=size)) for size in sizes},
-        "rollout length": {size: (4, replace(config, rollout_length=size)) for size in sizes},
-    }
-    rows = []
-    for name, cases in series.items():
-        found = [
-            {"of": name, "size": size, **_two_costs(*case, effort.repeats)}
-            for size, case in cases.items()
-        ]
-        slopes = {column: exponent(found, column) for column in list(found[0])[2:]}
-        rows += [*found, {"of": name, "size": "exponent", **slopes}]
-    return Section("Growth: one rollout and update on the maze, everybody admitted", rows)
-
-
-def _two_costs(num_agents: int, config: Config, repeats: int) -> Row:
-    env = envs.make("maze", num_per_colour=num_agents // 2)
-    oappo, oatrpo = (programs.training(env, name, config) for name in ("oappo", "oatrpo"))
-    time_in_turns([oappo, oatrpo], repeats)
-    return {
-        "OAPPO, s": oappo.median,
-        "OATRPO, s": oatrpo.median,
-        "OATRPO / OAPPO": oatrpo.over(oappo),
-        "temporaries, MB": oappo.temporaries,
-    }
-
-
-def limit(effort: Effort) -> Section:
-    """Returns operations per second of HAPPO's update beside matrix products'.
-
-    An update's operations are those of its passes: gradients of networks of these widths, as XLA
-    counts them for one pass, times the number of passes. Everything else that an update does
-    counts as time, not as work.
-    """
-    config = effort.config
-    size, widths = config.steps_per_update, config.hidden_sizes
-    trainer = make_trainer(envs.make("smax:3m"), "happo", config)
-    spec = trainer.learner.spec
-    plain = programs.matrix_product(1024, 1024, 1024)
-    layer = programs.matrix_product(size, *widths)
-    actor = programs.network_pass(size, spec.view_size, *widths, spec.num_actions)
-    critic = programs.network_pass(size, spec.state_size, *widths, 1)
-    update = programs.learning(trainer, programs.update)
-    time_in_turns([plain, layer, actor, critic, update], effort.repeats)
-    passes = config.num_epochs * spec.num_agents * actor.flops + config.critic_epochs * critic.flops
-    rows = [
-        {
-            "what": what,
-            "GFLOP": flops / 1e9,
-            "GFLOP/s": flops / side.median / 1e9,
-            "share of the plain product": flops / plain.flops * plain.over(side),
-        }
-        for what, side, flops in (
-            ("matrix product 1024 x 1024 x 1024", plain, plain.flops),
-            (f"one hidden layer, {size} rows", layer, layer.flops),
-            ("forward and backward through an actor", actor, actor.flops),
-            ("forward and backward through the critic", critic, critic.flops),
-            ("HAPPO's update on SMAX 3m, its passes counted", update, passes),
-        )
-    ]
-    return Section("Limit: floating-point operations per second", rows)
 
 
 def stock(effort: Effort) -> Section:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from rich.table import Table
 
 from experiments.training.settings.config_file import versions
@@ -81,7 +80,6 @@ class Side:
         env_steps: steps of environments in one run.
         compile_seconds: what tracing and compiling took.
         temporaries: megabytes that the program needs beside its arguments and results.
-        flops: operations of one run as XLA counts them, loops of unknown length as one turn.
     """
 
     def __init__(self, init: Init, advance: Advance, env_steps: int = 0) -> None:
@@ -93,7 +91,6 @@ class Side:
         self.compile_seconds = time.perf_counter() - start
         memory = self._advance.memory_analysis()
         self.temporaries = memory.temp_size_in_bytes / 1e6 if memory else 0.0
-        self.flops = float((self._advance.cost_analysis() or {}).get("flops", 0.0))
         self.env_steps = env_steps
         self.seconds: list[float] = []
         self.run()
@@ -137,16 +134,6 @@ def compare_rates(environment: str, sides: Mapping[str, Side], repeats: int) -> 
         | {f"over {name}": first.over(side) * side.env_steps / first.env_steps}
         for what, side in sides.items()
     ]
-
-
-def exponent(series: Sequence[Row], column: str) -> float:
-    """Returns the slope of log(column) over log(size) by least squares.
-
-    >>> round(exponent([{"size": 1, "s": 3}, {"size": 2, "s": 12}, {"size": 4, "s": 48}], "s"), 6)
-    2.0
-    """
-    sizes, values = ([row[name] for row in series] for name in ("size", column))
-    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 
 def run_command(arguments: Sequence[str], cache: str) -> tuple[list[str], dict[str, str]]:
