@@ -23,7 +23,7 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.exit(start("reproduce"))
 
 from experiments.analysis.paper import figures
-from experiments.analysis.paper.budgets import check_budget
+from experiments.analysis.paper.plans import check_budget
 from experiments.training.errors import UsageError, check_counts, exit_code_of
 from experiments.training.naming import command
 from experiments.training.settings.arguments import SpreadSeeds

@@ -16,7 +16,7 @@ from experiments.analysis.colours import ESTIMATORS, Look, look_of
 from experiments.analysis.curves import Mark, add_legend, draw_curve, draw_curves
 from experiments.analysis.estimates import IQM, estimate
 from experiments.analysis.paper.claims import THRESHOLD, Measured
-from experiments.analysis.paper.evidence import Outcome, looks_of
+from experiments.analysis.paper.outcome import Outcome
 from experiments.analysis.paper.plans import team_label
 from experiments.analysis.statistics import Curve
 
@@ -73,7 +73,7 @@ def _two_panels() -> tuple[Canvas, Axes, Axes]:
 
 def _draw_curves(outcome: Outcome) -> Canvas:
     """Draws the return and the share of the optimum over environment steps."""
-    drawn = [*zip(outcome.series, looks_of(outcome), strict=True)]
+    drawn = [*zip(outcome.series, outcome.looks, strict=True)]
     return draw_curves(
         {
             metric: [(one.result.curve(metric, one.point, IQM), look) for one, look in drawn]
@@ -90,7 +90,7 @@ def _draw_curves(outcome: Outcome) -> Canvas:
 def _draw_bars(outcome: Outcome) -> Canvas:
     """Draws the end of each series as a bar, its seeds as dots."""
     canvas, *panels = _two_panels()
-    looks = looks_of(outcome)
+    looks = outcome.looks
     for axes, metric in zip(panels, ("return", outcome.figure.metric), strict=True):
         for index, series in enumerate(outcome.series):
             seeds, colour = series.ends(metric), looks[index].colour

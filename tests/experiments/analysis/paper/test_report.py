@@ -1,20 +1,22 @@
 """The report as a reader opens it: one file, in a real browser."""
 
 import base64
-import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from experiments import reproduce
 from experiments.analysis.paper import cache
-from experiments.analysis.paper.evidence import Outcome
 from experiments.analysis.paper.figures import FIGURE_3B, FIGURE_AGENTS
+from experiments.analysis.paper.outcome import Outcome
 from experiments.analysis.paper.report import describe_matrices, save_report, summary_table
+from experiments.analysis.paper.workflow import drawn, read_outcome
 from experiments.analysis.results import read_result
 from tests.experiments.analysis.paper.browser import PROGRAM, Page
 from tests.experiments.analysis.paper.made_up_series import make_series
@@ -59,24 +61,24 @@ def test_the_report_holds_every_figure_table_claim_and_replay(root: Path):
 
 
 def test_what_a_page_says_is_text_and_never_markup(root: Path, tmp_path: Path):
-    folder = tmp_path / "figure-3d"
-    folder.mkdir()
-    for name in ("figure.png", "page.json"):
-        (folder / name).write_bytes((root / "figure-3d" / name).read_bytes())
-    page = folder / "page.json"
-    page.write_text(page.read_text().replace("lambda = 0.4", "</script><b>lambda"))
-    html = save_report(tmp_path).read_text()
-    assert "<b>" not in html
+    (request,) = (each for each in drawn(root) if each.figure.name == "figure-3d")
+    found = read_outcome(request, Console(quiet=True))
+    named = [replace(series, label=f"</script><b>{series.label}") for series in found.series]
+    (tmp_path / "figure-3d").mkdir()
+    picture = Path("figure-3d", "figure.png")
+    (tmp_path / picture).write_bytes((root / picture).read_bytes())
+    html = save_report(tmp_path, [replace(found, series=tuple(named))]).read_text()
+    assert "lambda = 0.4" in html and "<b>" not in html
     assert html.count("</script>") == 2
 
 
-def test_what_another_version_left_is_not_in_the_report(root: Path, tmp_path: Path):
-    folder = tmp_path / "figure-3d"
-    folder.mkdir()
-    change = {"format": 1, "title": "left by another version"}
-    page = json.loads((root / "figure-3d" / "page.json").read_text()) | change
-    (folder / "page.json").write_text(json.dumps(page))
-    assert "left by another version" not in save_report(tmp_path).read_text()
+def test_figures_that_another_version_made_of_other_runs_are_not_in_the_report(root: Path):
+    assert [each.figure.name for each in drawn(root)] == ["figure-3d", "figure-5b"]
+    path = root / "figure-5b" / "figure.json"
+    whole = path.read_text()
+    path.write_text(whole.replace('"RR"', '"QR"'))
+    assert [each.figure.name for each in drawn(root)] == ["figure-3d"]
+    path.write_text(whole)
 
 
 def test_a_table_has_seconds_to_the_threshold_over_sizes_and_nowhere_else(tmp_path: Path):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.analysis.paper.evidence import Outcome, Series, seconds_until
+from experiments.analysis.paper.outcome import Outcome, Series, seconds_until
 from experiments.training.folder.files import write_json
 
 NUM_STEPS = 60
@@ -43,7 +43,7 @@ def save_marl_eval(outcome: Outcome, path: Path) -> None:
     algorithms = {
         series.label: {
             f"seed_{seed}": {
-                **_step_entries(series, index, moments, outcome.metrics),
+                **step_entries(series, index, moments, outcome.metrics),
                 "absolute_metrics": _absolute_metrics(series, index, outcome),
             }
             for index, seed in enumerate(series.result.seeds)
@@ -60,24 +60,26 @@ def common_steps(outcome: Outcome) -> list[int]:
     """
     seeds = range(outcome.num_seeds)
     curves = [series.seed_curve("return", seed)[0] for series in outcome.series for seed in seeds]
-    if not all(len(steps) for steps in curves):
-        return []
-    first = max(steps[0] for steps in curves)
+    first = max(steps[0] if len(steps) else np.inf for steps in curves)
     last = min(series.measured.budget for series in outcome.series)
     if first > last:
         return []
     return np.unique(np.linspace(first, last, NUM_STEPS).astype(int)).tolist()
 
 
-def _step_entries(
+def step_entries(
     series: Series, seed: int, moments: list[int], metrics: tuple[str, ...]
 ) -> dict[str, Any]:
+    """Returns what is said of a seed after each of these numbers of steps."""
     curves = {NAMES.get(name, name): series.seed_curve(name, seed) for name in metrics}
     return {
         f"step_{number}": {
             "step_count": moment,
             "elapsed_time": seconds_until(series.result, moment),
-            **{name: [_value_at(*curve, moment)] for name, curve in curves.items()},
+            **{
+                name: [float(values[np.searchsorted(env_steps, moment, side="right") - 1])]
+                for name, (env_steps, values) in curves.items()
+            },
         }
         for number, moment in enumerate(moments)
     }
@@ -87,7 +89,3 @@ def _absolute_metrics(series: Series, seed: int, outcome: Outcome) -> dict[str, 
     of = series.result.evaluated if outcome.figure.evaluated else series.result.ends
     ends = {NAMES.get(name, name): float(of(name, series.point)[seed]) for name in outcome.metrics}
     return {name: [end] for name, end in ends.items() if np.isfinite(end)}
-
-
-def _value_at(env_steps: np.ndarray, values: np.ndarray, moment: int) -> float:
-    return float(values[np.searchsorted(env_steps, moment, side="right") - 1])
