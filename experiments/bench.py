@@ -107,7 +107,7 @@ def run(options: Bench) -> int:
         with status(console, f"{number} of {len(measures)}: measuring {name} ..."):
             section = measure(effort)
         console.print(section.table())
-        sections.append({"name": name, **asdict(section)})
+        sections.append({"name": name, **section._asdict()})
         content = {"machine": machine(), "quick": options.quick, "effort": asdict(effort)}
         write_json(options.out / "bench.json", {**content, "sections": sections})
     warning = "QUICK: these figures mean nothing. " if options.quick else ""

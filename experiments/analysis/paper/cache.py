@@ -21,8 +21,7 @@ from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment, versions
 from experiments.training.settings.experiment import build
 from experiments.training.surroundings import Devices
-
-ROOT = Path(__file__).parents[3]
+from oatrpo_jax.installation import ROOT
 
 RESOLVED = (
     *("environment", "env_options", "algorithm", "reuse_matrix"),
@@ -69,13 +68,9 @@ class CachedRun(NamedTuple):
         where = "--devices", str(devices)
         if (self.directory / "config.json").exists():
             return _launch("--resume", str(self.directory), *where)
-        self.discard()
+        shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.parent.mkdir(parents=True, exist_ok=True)
         return _launch(*self.arguments, *where, "--out", str(self.directory))
-
-    def discard(self) -> None:
-        """Removes what is there of the run."""
-        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def directory_of(resolved: Mapping[str, Any], code: Mapping[str, str], cache: Path) -> Path:
@@ -106,15 +101,11 @@ def only_resolved(config: Mapping[str, Any]) -> dict[str, Any]:
 def code_state() -> dict[str, str]:
     """Returns what the result depends on beside the configuration: sources and versions."""
     digest = hashlib.sha256()
-    for path in source_files():
-        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
-        digest.update(path.read_bytes() + b"\0")
+    for source in SOURCES:
+        for path in sorted((ROOT / source).rglob("*.py")):
+            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
+            digest.update(path.read_bytes() + b"\0")
     return {"sources": digest.hexdigest()[:16], **versions()}
-
-
-def source_files() -> list[Path]:
-    """Returns the paths of all `SOURCES`."""
-    return [path for source in SOURCES for path in sorted((ROOT / source).rglob("*.py"))]
 
 
 def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:

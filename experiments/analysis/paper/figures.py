@@ -130,9 +130,7 @@ FIGURE_5B = Figure(
 _STEPS = {4: None, 8: None, 16: 200_000}
 _ESTIMATORS = ("weighted", "paired", "sampled")
 _METHODS = ("happo", *_ESTIMATORS)
-_GAINS = {
-    number: (team_label("weighted", number), team_label("happo", number)) for number in _STEPS
-}
+_GAINS = {size: (team_label("weighted", size), team_label("happo", size)) for size in _STEPS}
 
 
 def _team(number: int, method: str) -> Plan:

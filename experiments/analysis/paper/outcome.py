@@ -103,26 +103,22 @@ class Outcome:
 
 
 def series_of(figure: Figure, plan: Plan, result: Result) -> list[Series]:
-    """Returns a run's curves, one per point of its grid."""
-    labels = [plan.label]
-    if symbol := figure.swept:
-        labels = [f"{symbol} = {point[f'reuse_{symbol}']:g}" for point in result.config["points"]]
-    return [
-        Series(label, result, point, measure(result, figure, point))
-        for point, label in enumerate(labels)
-    ]
-
-
-def measure(result: Result, figure: Figure, point: int) -> Measured:
-    """Returns what claims compare: the end, and steps and seconds to the threshold, per seed.
+    """Returns a run's curves, one per point of its grid, with what claims compare.
 
     All lanes are one program, whose seconds they share evenly.
     """
-    end = (result.evaluated if figure.evaluated else result.ends)(figure.metric, point)
-    budget = result.steps_after(result.num_updates)
-    steps, reached = result.steps_to(figure.metric, point, THRESHOLD)
-    seconds = seconds_until(result, steps) / (result.num_points * result.num_seeds)
-    return Measured(end, steps, reached, budget, seconds)
+    labels = [plan.label]
+    if symbol := figure.swept:
+        labels = [f"{symbol} = {point[f'reuse_{symbol}']:g}" for point in result.config["points"]]
+    ends_of = result.evaluated if figure.evaluated else result.ends
+    budget, num_lanes = result.steps_after(result.num_updates), result.num_points * result.num_seeds
+    found = []
+    for point, label in enumerate(labels):
+        steps, reached = result.steps_to(figure.metric, point, THRESHOLD)
+        seconds = seconds_until(result, steps) / num_lanes
+        measured = Measured(ends_of(figure.metric, point), steps, reached, budget, seconds)
+        found.append(Series(label, result, point, measured))
+    return found
 
 
 def seconds_until(result: Result, steps: Any) -> Any:

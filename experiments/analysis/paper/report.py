@@ -134,9 +134,8 @@ def describe_matrices(name: str, series: Series) -> dict[str, Any]:
         "sources": result.agents,
         "learners": result.learners,
         "steps": result.steps_after(updates[moments]).tolist(),
-        **{kind: _rounded(matrix) for kind, matrix in means.items()},
+        **{
+            kind: [[[float(f"{x:.3g}") for x in row] for row in matrix] for matrix in mean.tolist()]
+            for kind, mean in means.items()
+        },
     }
-
-
-def _rounded(matrices: np.ndarray) -> list:
-    return [[[float(f"{x:.3g}") for x in row] for row in matrix] for matrix in matrices.tolist()]

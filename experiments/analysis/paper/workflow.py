@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -173,7 +174,7 @@ def train_missing(
     console.print(f"{place}: {shlex.join(run.arguments)}")
     exit_code = run.train(devices)
     if changes := cache.differences(code, cache.code_state()):
-        run.discard()
+        shutil.rmtree(run.directory, ignore_errors=True)
         raise UsageError(
             f"code: it changed while {place} was trained ({'; '.join(changes)}); that run "
             "is thrown away. Choose another --out, or remove the figure's folder"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 import jax
 
 from experiments.analysis.speed.timing import Effort, Row, Section, run_command
+from experiments.training.folder.files import read_json
 
 NUM_LANES = 4
 """Seeds that are spread, or of which each is trained by all devices."""
@@ -54,21 +54,12 @@ def devices(effort: Effort) -> Section:
 def _rate(effort: Effort, options: tuple[str, ...], folder: str) -> float:
     """Returns the environment steps per second of a run; programs are kept in the folder."""
     config = effort.config
-    sizes = ["--num-envs", str(config.num_envs), "--rollout-length", str(config.rollout_length)]
-    updates = max(2, round(5 * effort.largest))
+    total_steps = max(2, round(5 * effort.largest)) * config.steps_per_update
+    sizes = ("--num-envs", config.num_envs, "--rollout-length", config.rollout_length)
     with tempfile.TemporaryDirectory(dir=folder) as out:
-        arguments = [
-            "--env",
-            "maze",
-            *sizes,
-            "--total-steps",
-            str(updates * config.steps_per_update),
-        ]
-        command, environment = run_command(
-            [*arguments, *options, "--log", "csv", "--out", out], folder
-        )
+        arguments = ("--env", "maze", *sizes, "--total-steps", total_steps, "--log", "csv")
+        command, environment = run_command([*map(str, arguments), *options, "--out", out], folder)
         flags = f"--xla_force_host_platform_device_count={options[-1]}"
         environment |= {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}"}
         subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
-        summary = json.loads((Path(out) / "summary.json").read_text())
-    return float(summary["env_steps_per_second"])
+        return float(read_json(Path(out) / "summary.json")["env_steps_per_second"])

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from rich.table import Table
@@ -51,8 +51,7 @@ _TINY = replace(WHOLE.config, num_envs=8, rollout_length=8, num_epochs=1, critic
 QUICK = Effort(2, _TINY, largest=0.13)
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """A finished measurement: what was measured and how, and rows that have the same columns."""
 
     title: str

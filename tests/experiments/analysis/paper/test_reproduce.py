@@ -328,7 +328,8 @@ def test_the_key_of_a_run_is_its_configuration_however_it_is_typed():
 
 
 def test_the_code_of_a_run_is_all_that_decides_its_result(tmp_path, monkeypatch):
-    paths = [path.relative_to(cache.ROOT) for path in cache.source_files()]
+    files = (path for source in cache.SOURCES for path in (cache.ROOT / source).rglob("*.py"))
+    paths = [path.relative_to(cache.ROOT) for path in files]
     assert all((cache.ROOT / source).exists() for source in cache.SOURCES)
     named = {path.stem for path in paths if path.parts[0] == "experiments"}
     assert named >= {"defaults", "experiment", "evaluation", "grouping", "loop", "program"}
