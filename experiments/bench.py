@@ -123,11 +123,10 @@ def find_measures(
     Raises:
         UsageError: if there is a peer, but nothing to put beside it, or if it cannot be used.
     """
-    from experiments.analysis.speed import measurements  # Slow to import.
+    from experiments.analysis.speed import measurements, whole_runs  # Slow to import.
 
-    measures: dict[str, Callable[[Effort], Section]] = {
-        name: getattr(measurements, name.replace("-", "_")) for name in names
-    }
+    functions = vars(measurements) | vars(whole_runs)
+    measures = {name: functions[name.replace("-", "_")] for name in names}
     if peer is None:
         return measures
     if "mpe" not in names:

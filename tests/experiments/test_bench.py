@@ -13,9 +13,9 @@ from rich.console import Console
 
 import envs
 from experiments import bench
-from experiments.analysis.speed import measurements, peer, programs, timing
+from experiments.analysis.speed import measurements, peer, timing
 from experiments.analysis.speed.peer import LEFT_OUT, load_peer, peer_settings
-from experiments.analysis.speed.programs import (
+from experiments.analysis.speed.sides import (
     OPEN_GATE,
     checksum,
     first_rollout,
@@ -29,9 +29,9 @@ from experiments.analysis.speed.timing import (
     WHOLE,
     Side,
     compare_rates,
-    seconds_of_run,
     time_in_turns,
 )
+from experiments.analysis.speed.whole_runs import seconds_of_run
 from experiments.training.errors import UsageError
 from oatrpo_jax import Config, Hyperparams, Observation, make_trainer
 from tests.probe_envs import RoleGame, Steering
@@ -75,7 +75,7 @@ def test_reuse_costs_have_the_same_columns_where_weighted_reuse_is_left_out(monk
     monkeypatch.setattr(measurements, "MOST_WEIGHTED", 2)
     monkeypatch.setattr(measurements, "make_trainer", lambda *_: None)
     monkeypatch.setattr(
-        programs, "learning", lambda *_: Side(lambda key: jnp.zeros(()), lambda x: (x + 1, ()))
+        measurements, "learning", lambda *_: Side(lambda key: jnp.zeros(()), lambda x: (x + 1, ()))
     )
     two, four = measurements.reuse_cost(QUICK).rows
     assert (two["agents = sources"], four["agents = sources"]) == (2, 4)

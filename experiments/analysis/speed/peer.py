@@ -17,7 +17,7 @@ import jax
 
 import envs
 from envs.jaxmarl_import import quiet_stdout
-from experiments.analysis.speed.programs import MPE, mpe_problem
+from experiments.analysis.speed.sides import MPE, mpe_problem
 from experiments.analysis.speed.timing import Effort, Section, Side, compare_rates
 from experiments.training.errors import UsageError
 from oatrpo_jax import Config, Hyperparams, make_train

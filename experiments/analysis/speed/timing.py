@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -133,36 +129,6 @@ def compare_rates(environment: str, sides: Mapping[str, Side], repeats: int) -> 
         | {f"over {name}": first.over(side) * side.env_steps / first.env_steps}
         for what, side in sides.items()
     ]
-
-
-def run_command(arguments: Sequence[str], cache: str) -> tuple[list[str], dict[str, str]]:
-    """Returns what starts run.py, and in which environment.
-
-    Compiled programs are kept in the folder ``cache``.
-    """
-    left_out = ("JAX_COMPILATION_CACHE_DIR", "PYTHONDONTWRITEBYTECODE")
-    environment = {name: value for name, value in os.environ.items() if name not in left_out}
-    command = [sys.executable, str(Path(__file__).parents[2] / "run.py"), *arguments]
-    return command, environment | {"XDG_CACHE_HOME": cache}
-
-
-def seconds_of_run(arguments: Sequence[str], cache: str, *words: str) -> list[float]:
-    """Returns seconds from the start of run.py until it says each of the words; then ends it.
-
-    Compiled programs are kept in the folder ``cache``.
-
-    Raises:
-        RuntimeError: if it ends before.
-    """
-    command, environment = run_command(arguments, cache)
-    seconds, start = [], time.perf_counter()
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        for word in words:
-            if not any(word in line for line in process.stdout or ()):
-                raise RuntimeError(f"{shlex.join(command)}: ended before it said {word!r}")
-            seconds.append(time.perf_counter() - start)
-        process.kill()
-    return seconds
 
 
 def machine() -> str:

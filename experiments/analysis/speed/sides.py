@@ -1,4 +1,4 @@
-"""What is timed, compiled: rollouts, training, updates alone."""
+"""What is timed: rollouts, training, updates alone."""
 
 from __future__ import annotations
 
