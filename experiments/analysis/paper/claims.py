@@ -1,11 +1,7 @@
-"""The paper's claims as checks on measurements, and the rule that decides them.
+"""The paper's claims as checks on measurements; claims.md.jinja says what decides them.
 
-A check compares means over seeds.  It *holds* where the 95% interval of the difference (Welch's; of
-a mean and a threshold Student's) lies wholly on the claimed side of 0, *fails* where it lies wholly
-on the other side, and is *undecided at this many seeds* otherwise, or with fewer than `MIN_SEEDS`.
 A seed that never reached the threshold counts with the whole budget, which understates how slow it
-is; a verdict that this alone could have brought about is undecided.  A claim of several checks
-holds if all hold, fails if any fails, and is undecided otherwise.
+is; a verdict that this alone could have brought about is undecided.
 """
 
 from __future__ import annotations
@@ -132,7 +128,7 @@ def faster(fast: str, slow: str) -> Check:
 
 def _judge_speed(fast: Measured, slow: Measured) -> tuple[str, Verdict]:
     saved, verdict = _compare(slow.steps, fast.steps, "saves {} steps", ",.0f")
-    return f"{_steps(fast)} against {_steps(slow)}; {saved}", verdict
+    return f"{_mean(fast, fast.steps)} against {_mean(slow, slow.steps)}; {saved}", verdict
 
 
 def _compare(
@@ -154,7 +150,9 @@ def takes_at_most(share: float, one: str, other: str) -> Check:
 def _judge_share(share: float, one: Measured, other: Measured) -> tuple[str, Verdict]:
     ratio = mean_ratio(one.steps, other.steps)
     room = Estimate(share - ratio.value, share - ratio.high, share - ratio.low, ratio.num_seeds)
-    text = f"{_steps(one)} against {_steps(other)}; {show(ratio)} of its steps"
+    text = (
+        f"{_mean(one, one.steps)} against {_mean(other, other.steps)}; {show(ratio)} of its steps"
+    )
     return text, _unless_cut_off(is_positive(room), one, other)
 
 
@@ -166,8 +164,8 @@ def cheaper(cheap: str, dear: str) -> Check:
 
 def _judge_seconds(cheap: Measured, dear: Measured) -> tuple[str, Verdict]:
     saved, verdict = _compare(dear.seconds, cheap.seconds, "saves {} seconds", ",.1f")
-    means = (f"{np.mean(one.seconds):,.1f}{_num_cut_off(one)}" for one in (cheap, dear))
-    return f"{' against '.join(means)}; {saved}", _unless_cut_off(verdict, cheap, dear)
+    means = " against ".join(_mean(one, one.seconds, ",.1f") for one in (cheap, dear))
+    return f"{means}; {saved}", _unless_cut_off(verdict, cheap, dear)
 
 
 def _unless_cut_off(verdict: Verdict, small: Measured, large: Measured) -> Verdict:
@@ -230,14 +228,10 @@ def _judge_growth(sizes: tuple[int, ...], *measured: Measured) -> tuple[str, Ver
     return text, verdict
 
 
-def _steps(measured: Measured) -> str:
-    """Returns the mean steps to the threshold, and for how many seeds they are a lower bound."""
-    return f"{np.mean(measured.steps):,.0f}{_num_cut_off(measured)}"
-
-
-def _num_cut_off(measured: Measured) -> str:
-    """Returns how many seeds never reached the threshold, in brackets; "" if all did."""
+def _mean(measured: Measured, values: np.ndarray, style: str = ",.0f") -> str:
+    """Returns the mean of steps or seconds, and for how many seeds they are a lower bound."""
+    mean = f"{np.mean(values):{style}}"
     if not measured.num_censored:
-        return ""
-    seeds = f"{measured.num_censored} of {len(measured.steps)} seeds"
-    return f" ({seeds} not within {measured.budget:,})"
+        return mean
+    seeds = f"{measured.num_censored} of {len(values)} seeds"
+    return f"{mean} ({seeds} not within {measured.budget:,})"
