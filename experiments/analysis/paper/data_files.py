@@ -60,7 +60,9 @@ def common_steps(outcome: Outcome) -> list[int]:
     """
     seeds = range(outcome.num_seeds)
     curves = [series.seed_curve("return", seed)[0] for series in outcome.series for seed in seeds]
-    first = max(steps[0] if len(steps) else np.inf for steps in curves)
+    if not all(len(steps) for steps in curves):
+        return []
+    first = max(steps[0] for steps in curves)
     last = min(series.measured.budget for series in outcome.series)
     if first > last:
         return []

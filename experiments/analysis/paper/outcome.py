@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.analysis.colours import Look, tell_apart
-from experiments.analysis.grids import has_curve, point_looks, run_look
+from experiments.analysis.grids import point_looks, run_look
 from experiments.analysis.paper.claims import THRESHOLD, Claim, Finding, Measured, Verdict
 from experiments.analysis.paper.plans import Figure, Plan
 from experiments.analysis.results import Result
@@ -32,7 +32,7 @@ class Series:
         """Why there is nothing to draw, in words; "" if there is something."""
         if self.point in self.result.diverged:
             return "diverged"
-        if not has_curve(self.result, self.point):
+        if not len(self.result.curve("return", self.point).env_steps):
             return "ended too few episodes (a larger --budget lets it)"
         return ""
 
@@ -103,22 +103,26 @@ class Outcome:
 
 
 def series_of(figure: Figure, plan: Plan, result: Result) -> list[Series]:
-    """Returns a run's curves, one per point of its grid, with what claims compare.
-
-    All lanes are one program, whose seconds they share evenly.
-    """
+    """Returns a run's curves, one per point of its grid."""
     labels = [plan.label]
     if symbol := figure.swept:
         labels = [f"{symbol} = {point[f'reuse_{symbol}']:g}" for point in result.config["points"]]
-    ends_of = result.evaluated if figure.evaluated else result.ends
-    budget, num_lanes = result.steps_after(result.num_updates), result.num_points * result.num_seeds
-    found = []
-    for point, label in enumerate(labels):
-        steps, reached = result.steps_to(figure.metric, point, THRESHOLD)
-        seconds = seconds_until(result, steps) / num_lanes
-        measured = Measured(ends_of(figure.metric, point), steps, reached, budget, seconds)
-        found.append(Series(label, result, point, measured))
-    return found
+    return [
+        Series(label, result, point, measure(result, figure, point))
+        for point, label in enumerate(labels)
+    ]
+
+
+def measure(result: Result, figure: Figure, point: int) -> Measured:
+    """Returns what claims compare: the end, and steps and seconds to the threshold, per seed.
+
+    All lanes are one program, whose seconds they share evenly.
+    """
+    end = (result.evaluated if figure.evaluated else result.ends)(figure.metric, point)
+    budget = result.steps_after(result.num_updates)
+    steps, reached = result.steps_to(figure.metric, point, THRESHOLD)
+    seconds = seconds_until(result, steps) / (result.num_points * result.num_seeds)
+    return Measured(end, steps, reached, budget, seconds)
 
 
 def seconds_until(result: Result, steps: Any) -> Any:

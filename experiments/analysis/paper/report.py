@@ -74,12 +74,13 @@ def summary_table(outcome: Outcome) -> Rows:
     until = [f"steps {goal}", *[f"seconds {goal}"] * has_seconds, "reached"]
     rows = [["", "seeds", *evaluated, *outcome.metrics, *until]]
     for series in outcome.series:
-        measured = series.measured
-        ends = [measured.end] * outcome.figure.evaluated
+        ends = [series.measured.end] * outcome.figure.evaluated
         ends += [series.ends(metric) for metric in outcome.metrics]
+        cells = [show(estimate(end), ".3g") for end in ends]
+        measured = series.measured
         steps, reached = show_steps(measured.steps, measured.reached)
         seconds = show_steps(measured.seconds, measured.reached, style=",.1f")[:1] * has_seconds
-        cells = [*(show(estimate(end), ".3g") for end in ends), steps, *seconds, reached]
+        cells += [steps, *seconds, reached]
         rows.append([series.label, str(outcome.num_seeds), *cells])
     return rows
 

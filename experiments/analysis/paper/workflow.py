@@ -71,15 +71,7 @@ def reproduce(
     root: Path,
     console: Console,
 ) -> int:
-    """Makes the figures and the report; returns 0, or 1 if a curve is missing.
-
-    Args:
-        figures: in this order.
-        seeds: per curve.
-        budget: share of the steps of each run.
-        devices: over which each run is spread.
-        root: folder of all results.
-        console: for what is done.
+    """Makes figures in a folder of results, and the report; returns 0, or 1 if a curve is missing.
 
     Raises:
         UsageError: if a folder holds results of other code or configuration, before anything runs.

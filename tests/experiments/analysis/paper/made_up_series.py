@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from experiments.analysis.paper.figures import FIGURE_3B
-from experiments.analysis.paper.outcome import Series, series_of
-from experiments.analysis.paper.plans import Plan
+from experiments.analysis.paper.outcome import Series, measure
 from experiments.analysis.results import read_result
 from experiments.training.folder.files import write_json
 from tests.experiments.made_up_runs import SIZES, write_run
@@ -26,4 +25,5 @@ def make_series(
     if grouping_steps:
         labels = [{"seed": seed, "labels": [0, 0, 1, 1]} for seed in (0, 1)]
         write_json(directory / "clusters.json", {"env_steps": grouping_steps, "seeds": labels})
-    return series_of(FIGURE_3B, Plan(algorithm, algorithm), read_result(directory))[0]
+    result = read_result(directory)
+    return Series(algorithm, result, 0, measure(result, FIGURE_3B, 0))
