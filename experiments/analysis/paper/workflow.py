@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,10 +92,7 @@ def reproduce(
         made = {each.figure.name: make_figure(each, devices, console) for each in requests}
         if seeds == 1:
             console.print("One seed: there is no interval, and no claim can be decided.")
-        quiet = Console(quiet=True)
-        every = (made.get(each.figure.name) or read_outcome(each, quiet) for each in drawn(root))
-        report = save_report(root, [outcome for outcome in every if outcome.series])
-        console.print(f"Everything on one page: {report}")
+        console.print(f"Everything on one page: {save_report(root, find_outcomes(root, made))}")
     return int(any(outcome.missing for outcome in made.values()))
 
 
@@ -198,8 +196,13 @@ def read_outcome(request: Request, console: Console) -> Outcome:
     return Outcome(request.figure, tuple(series), tuple(missing), seeds, tuple(commands))
 
 
-def drawn(root: Path) -> Iterator[Request]:
-    """Yields the figures that are drawn in a results folder, by whichever command."""
+def find_outcomes(root: Path, made: Mapping[str, Outcome]) -> list[Outcome]:
+    """Returns the outcomes of all figures that are drawn in a results folder.
+
+    Beside those that this command has ``made`` they are read from the runs of earlier commands, and
+    left out where these runs have gone, or are others by now.
+    """
+    found = []
     for path in sorted(root.glob("*/figure.png")):
         figure, manifest = (
             FIGURES.get(path.parent.name),
@@ -207,4 +210,7 @@ def drawn(root: Path) -> Iterator[Request]:
         )
         # Another version may have made it of other runs.
         if figure and manifest.get("runs", {}).keys() == {plan.label for plan in figure.plans}:
-            yield Request(figure, root, manifest)
+            request = Request(figure, root, manifest)
+            with suppress(UsageError):
+                found.append(made.get(figure.name) or read_outcome(request, Console(quiet=True)))
+    return [outcome for outcome in found if outcome.series]

@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from experiments import reproduce
 from experiments.analysis.paper import cache
 from experiments.analysis.paper.figures import FIGURE_3B, FIGURE_AGENTS
 from experiments.analysis.paper.outcome import Outcome
 from experiments.analysis.paper.report import describe_matrices, save_report, summary_table
-from experiments.analysis.paper.workflow import drawn, read_outcome
+from experiments.analysis.paper.workflow import find_outcomes
 from experiments.analysis.results import read_result
 from tests.experiments.analysis.paper.browser import PROGRAM, Page
 from tests.experiments.analysis.paper.made_up_series import make_series
@@ -61,8 +60,7 @@ def test_the_report_holds_every_figure_table_claim_and_replay(root: Path):
 
 
 def test_what_a_page_says_is_text_and_never_markup(root: Path, tmp_path: Path):
-    (request,) = (each for each in drawn(root) if each.figure.name == "figure-3d")
-    found = read_outcome(request, Console(quiet=True))
+    found, _ = find_outcomes(root, {})
     named = [replace(series, label=f"</script><b>{series.label}") for series in found.series]
     (tmp_path / "figure-3d").mkdir()
     picture = Path("figure-3d", "figure.png")
@@ -72,13 +70,25 @@ def test_what_a_page_says_is_text_and_never_markup(root: Path, tmp_path: Path):
     assert html.count("</script>") == 2
 
 
-def test_figures_that_another_version_made_of_other_runs_are_not_in_the_report(root: Path):
-    assert [each.figure.name for each in drawn(root)] == ["figure-3d", "figure-5b"]
-    path = root / "figure-5b" / "figure.json"
-    whole = path.read_text()
-    path.write_text(whole.replace('"RR"', '"QR"'))
-    assert [each.figure.name for each in drawn(root)] == ["figure-3d"]
-    path.write_text(whole)
+def test_earlier_figures_of_other_runs_are_not_in_the_report(root: Path):
+    def names() -> list[str]:
+        return [outcome.figure.name for outcome in find_outcomes(root, {})]
+
+    assert names() == ["figure-3d", "figure-5b"]
+    made_of = root / "figure-5b" / "figure.json"
+    (run,) = (root / "cache").glob("*-oappo-*/config.json")
+    for path, old, new in (
+        (made_of, '"RR"', '"QR"'),  # By another version, which called it otherwise.
+        (run, '"seeds": [', '"seeds": [7, '),  # Went on with other settings.
+    ):
+        whole = path.read_text()
+        assert old in whole
+        path.write_text(whole.replace(old, new))
+        assert names() == (["figure-3d"] if path == made_of else ["figure-5b"])
+        path.write_text(whole)
+    run.rename(root / "elsewhere")
+    assert names() == ["figure-5b"]
+    (root / "elsewhere").rename(run)
 
 
 def test_a_table_has_seconds_to_the_threshold_over_sizes_and_nowhere_else(tmp_path: Path):
