@@ -200,17 +200,14 @@ def find_outcomes(root: Path, made: Mapping[str, Outcome]) -> list[Outcome]:
     """Returns the outcomes of all figures that are drawn in a results folder.
 
     Beside those that this command has ``made`` they are read from the runs of earlier commands, and
-    left out where these runs have gone, or are others by now.
+    left out where these runs have gone, are others by now, or lack what this version reads.
     """
     found = []
     for path in sorted(root.glob("*/figure.png")):
-        figure, manifest = (
-            FIGURES.get(path.parent.name),
-            cache.read_optional(path.parent / MANIFEST),
-        )
-        # Another version may have made it of other runs.
+        figure = FIGURES.get(path.parent.name)
+        manifest = cache.read_optional(path.with_name(MANIFEST))
         if figure and manifest.get("runs", {}).keys() == {plan.label for plan in figure.plans}:
             request = Request(figure, root, manifest)
-            with suppress(UsageError):
+            with suppress(UsageError, KeyError):
                 found.append(made.get(figure.name) or read_outcome(request, Console(quiet=True)))
     return [outcome for outcome in found if outcome.series]
