@@ -23,9 +23,9 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.exit(start("bench"))
 
 from envs.jaxmarl_import import require_jaxmarl
-from experiments.training.errors import UsageError, exit_code_of
-from experiments.training.naming import command
-from experiments.training.surroundings import check_file, prepare, start_jax
+from experiments.training.errors import UsageError
+from experiments.training.settings.arguments import read_options, run_script
+from experiments.training.surroundings import check_file, start_jax
 
 if TYPE_CHECKING:
     from experiments.analysis.speed.timing import Effort, Section
@@ -37,13 +37,11 @@ Name = Literal[
     "seeds",
     "devices",
     "start",
-    "growth",
-    "limit",
     "stock",
     "mpe",
     "football",
 ]
-NEED_JAXMARL = ("share", "recurrence", "start", "limit", "stock", "mpe")
+NEED_JAXMARL = ("share", "recurrence", "start", "stock", "mpe")
 
 
 @dataclass(frozen=True)
@@ -55,10 +53,9 @@ class Bench:
             each estimator over HAPPO's, by number of agents. recurrence: training with a GRU over
             training without. seeds: many seeds and grid points over one. devices: training on 1, 2
             and 4 devices over training on one, each in a process of its own. start: seconds to the
-            first update. growth: time and memory over agents, environments, rollout length. limit:
-            operations per second beside a matrix product's. stock: our SMAX beside jaxmarl's. mpe:
-            training on MPE over random actions, and with --peer beside a stock script. football:
-            the academy beside the original engine. All that can be measured here if none is named.
+            first update. stock: our SMAX beside jaxmarl's. mpe: training on MPE over random
+            actions, and with --peer beside a stock script. football: the academy beside the
+            original engine. All that can be measured here if none is named.
         peer: with mpe: a copy of JaxMARL's script baselines/IPPO/ippo_ff_mpe. It is run, nothing
             logged, in turns with ours of the same network, batch and passes: steps per second, and
             seconds to compile.
@@ -74,13 +71,12 @@ class Bench:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
-    return exit_code_of(lambda: run(read(argv)), command("bench"))
+    return run_script("bench", argv, read, run)
 
 
-def read(argv: Sequence[str] | None) -> Bench:
+def read(arguments: Sequence[str]) -> Bench:
     """Returns what a command line asks for; shows help or a usage error and exits if need be."""
-    prepare()
-    return tyro.cli(Bench, prog=command("bench"), args=argv)
+    return read_options("bench", Bench, arguments)
 
 
 def run(options: Bench) -> int:
@@ -110,7 +106,7 @@ def run(options: Bench) -> int:
         with status(console, f"{number} of {len(measures)}: measuring {name} ..."):
             section = measure(effort)
         console.print(section.table())
-        sections.append({"name": name, **asdict(section)})
+        sections.append({"name": name, **section._asdict()})
         content = {"machine": machine(), "quick": options.quick, "effort": asdict(effort)}
         write_json(options.out / "bench.json", {**content, "sections": sections})
     warning = "QUICK: these figures mean nothing. " if options.quick else ""
@@ -126,11 +122,10 @@ def find_measures(
     Raises:
         UsageError: if there is a peer, but nothing to put beside it, or if it cannot be used.
     """
-    from experiments.analysis.speed import measurements  # Slow to import.
+    from experiments.analysis.speed import measurements, whole_runs  # Slow to import.
 
-    measures: dict[str, Callable[[Effort], Section]] = {
-        name: getattr(measurements, name.replace("-", "_")) for name in names
-    }
+    functions = vars(measurements) | vars(whole_runs)
+    measures = {name: functions[name.replace("-", "_")] for name in names}
     if peer is None:
         return measures
     if "mpe" not in names:

@@ -23,11 +23,10 @@ if __name__ == "__main__":  # Python puts this script's folder on the path, not 
     sys.exit(start("reproduce"))
 
 from experiments.analysis.paper import figures
-from experiments.analysis.paper.budgets import check_budget
-from experiments.training.errors import UsageError, check_counts, exit_code_of
-from experiments.training.naming import command
-from experiments.training.settings.arguments import SpreadSeeds, registry
-from experiments.training.surroundings import check_file, prepare, start_jax_elsewhere
+from experiments.analysis.paper.plans import check_budget
+from experiments.training.errors import UsageError, check_counts
+from experiments.training.settings.arguments import SpreadSeeds, read_options, run_script
+from experiments.training.surroundings import check_file, start_jax_elsewhere
 
 
 @dataclass(frozen=True)
@@ -59,13 +58,12 @@ class Reproduce:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line and returns the exit code; a usage error exits with 2."""
     advice = "The same command goes on with what is missing."
-    return exit_code_of(lambda: reproduce(read(argv)), command("reproduce"), advice)
+    return run_script("reproduce", argv, read, reproduce, advice)
 
 
-def read(argv: Sequence[str] | None) -> Reproduce:
+def read(arguments: Sequence[str]) -> Reproduce:
     """Returns what a command line asks for; shows help or a usage error and exits if need be."""
-    prepare()
-    return tyro.cli(Reproduce, prog=command("reproduce"), args=argv, registry=registry())
+    return read_options("reproduce", Reproduce, arguments)
 
 
 def reproduce(options: Reproduce) -> int:

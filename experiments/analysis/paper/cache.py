@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,8 +22,7 @@ from experiments.training.settings.config_file import describe_experiment
 from experiments.training.settings.experiment import build
 from experiments.training.settings.provenance import versions
 from experiments.training.surroundings import Devices
-
-ROOT = Path(__file__).parents[3]
+from oatrpo_jax.installation import ROOT
 
 RESOLVED = (
     *("environment", "env_options", "algorithm", "reuse_matrix"),
@@ -65,33 +64,33 @@ class CachedRun(NamedTuple):
         summary = read_optional(self.directory / "summary.json")
         return bool(config) and bool(summary.get("completed"))
 
-    def discard(self) -> None:
-        """Removes what is there of the run."""
+    def train(self, devices: Devices) -> int:
+        """Trains the run in a process of its own, or goes on with it, and returns the exit code."""
+        where = "--devices", str(devices)
+        if (self.directory / "config.json").exists():
+            return _launch("--resume", str(self.directory), *where)
         shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        return _launch(*self.arguments, *where, "--out", str(self.directory))
 
 
-def plan_run(arguments: Sequence[str], code: Mapping[str, str], cache: Path) -> CachedRun:
-    """Returns the place of a run in a cache; nothing is created.
-
-    Raises:
-        UsageError: if the arguments describe no run.
-    """
-    resolved = resolve(tuple(arguments))
+def directory_of(resolved: Mapping[str, Any], code: Mapping[str, str], cache: Path) -> Path:
+    """Returns the place of a run in a cache; nothing is created."""
     key = json.dumps([resolved, code], sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
-    name = f"{resolved['environment']}-{resolved['algorithm']}-{digest}".replace(":", "-")
-    return CachedRun(tuple(arguments), resolved, cache / name)
+    name = f"{resolved['environment']}-{resolved['algorithm']}-{digest}"
+    return cache / name.replace(":", "-")
 
 
 @functools.cache  # Figures share runs.
 def resolve(arguments: tuple[str, ...]) -> dict[str, Any]:
-    """Returns the part of a run's config.json that decides its result; not to be changed."""
-    return only_resolved(describe(arguments))
+    """Returns the part of a run's config.json that decides its result; not to be changed.
 
-
-def describe(arguments: Sequence[str]) -> dict[str, Any]:
-    """Returns the config.json that a run with these arguments leaves."""
-    return json.loads(json.dumps(describe_experiment(build(parse(arguments)))))
+    Raises:
+        UsageError: if the arguments describe no run.
+    """
+    config = describe_experiment(build(parse(arguments)))
+    return only_resolved(json.loads(json.dumps(config)))
 
 
 def only_resolved(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,15 +102,11 @@ def only_resolved(config: Mapping[str, Any]) -> dict[str, Any]:
 def code_state() -> dict[str, str]:
     """Returns what the result depends on beside the configuration: sources and versions."""
     digest = hashlib.sha256()
-    for path in source_files():
-        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
-        digest.update(path.read_bytes() + b"\0")
+    for source in SOURCES:
+        for path in sorted((ROOT / source).rglob("*.py")):
+            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
+            digest.update(path.read_bytes() + b"\0")
     return {"sources": digest.hexdigest()[:16], **versions()}
-
-
-def source_files() -> list[Path]:
-    """Returns the paths of all `SOURCES`."""
-    return [path for source in SOURCES for path in sorted((ROOT / source).rglob("*.py"))]
 
 
 def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
@@ -121,26 +116,12 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     ['seeds: 5 there, 2 here']
     """
     old, new = flatten_dict(there, sep="."), flatten_dict(here, sep=".")
+    pairs = {name: (old.get(name, "absent"), new.get(name, "absent")) for name in old | new}
     return [
-        f"{name}: {old.get(name, 'absent')} there, {new.get(name, 'absent')} here"
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name, "absent") != new.get(name, "absent")
+        f"{name}: {one} there, {other} here"
+        for name, (one, other) in sorted(pairs.items())
+        if one != other
     ]
-
-
-def execute(run: CachedRun, devices: Devices) -> int:
-    """Trains a run in a process of its own, or goes on with it, and returns the exit code.
-
-    Args:
-        run: which.
-        devices: over which its lanes are spread.
-    """
-    where = "--devices", str(devices)
-    if (run.directory / "config.json").exists():
-        return _launch("--resume", str(run.directory), *where)
-    run.discard()
-    run.directory.parent.mkdir(parents=True, exist_ok=True)
-    return _launch(*run.arguments, *where, "--out", str(run.directory))
 
 
 def _launch(*arguments: str) -> int:

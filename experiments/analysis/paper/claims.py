@@ -1,11 +1,7 @@
-"""The paper's claims as checks on measurements, and the rule that decides them.
+"""The paper's claims as checks on measurements; claims.md.jinja says what decides them.
 
-A check compares means over seeds.  It *holds* where the 95% interval of the difference (Welch's; of
-a mean and a threshold Student's) lies wholly on the claimed side of 0, *fails* where it lies wholly
-on the other side, and is *undecided at this many seeds* otherwise, or with fewer than `MIN_SEEDS`.
 A seed that never reached the threshold counts with the whole budget, which understates how slow it
-is; a verdict that this alone could have brought about is undecided.  A claim of several checks
-holds if all hold, fails if any fails, and is undecided otherwise.
+is; a verdict that this alone could have brought about is undecided.
 """
 
 from __future__ import annotations
@@ -75,11 +71,11 @@ class Check:
     needs: tuple[str, ...]
     judge: Callable[..., tuple[str, Verdict]]
 
-    def __call__(self, evidence: Mapping[str, Measured]) -> Finding:
+    def __call__(self, measured: Mapping[str, Measured]) -> Finding:
         """Returns the finding; undecided if a curve is missing."""
-        if missing := [label for label in self.needs if label not in evidence]:
+        if missing := [label for label in self.needs if label not in measured]:
             return Finding(self.statement, f"no finished run of {', '.join(missing)}", "undecided")
-        return Finding(self.statement, *self.judge(*(evidence[label] for label in self.needs)))
+        return Finding(self.statement, *self.judge(*(measured[label] for label in self.needs)))
 
 
 @dataclass(frozen=True)
@@ -90,9 +86,9 @@ class Claim:
     sentence: str
     checks: tuple[Check, ...]
 
-    def examine(self, evidence: Mapping[str, Measured]) -> tuple[list[Finding], Verdict]:
+    def examine(self, measured: Mapping[str, Measured]) -> tuple[list[Finding], Verdict]:
         """Returns the findings and the verdict on the whole claim: the worst of theirs."""
-        findings = [check(evidence) for check in self.checks]
+        findings = [check(measured) for check in self.checks]
         verdicts = {finding.verdict for finding in findings}
         order: tuple[Verdict, ...] = ("fails", "undecided", "holds")
         return findings, next(verdict for verdict in order if verdict in verdicts)
@@ -131,13 +127,18 @@ def faster(fast: str, slow: str) -> Check:
 
 
 def _judge_speed(fast: Measured, slow: Measured) -> tuple[str, Verdict]:
-    saved = mean_difference(slow.steps, fast.steps)
-    chance = probability_of_improvement(slow.steps, fast.steps)
-    text = (
-        f"{steps_text(fast)} against {steps_text(slow)}; saves {show(saved, ',.0f')} steps, "
-        f"probability of improvement {chance:.2f}"
-    )
-    return text, is_positive(saved)
+    saved, verdict = _compare(slow.steps, fast.steps, "saves {} steps", ",.0f")
+    return f"{_mean(fast, fast.steps)} against {_mean(slow, slow.steps)}; {saved}", verdict
+
+
+def _compare(
+    larger: np.ndarray, smaller: np.ndarray, sentence: str, style: str = ".3f"
+) -> tuple[str, Verdict]:
+    """Returns how much larger a mean is, in a sentence, and the verdict on that it is."""
+    difference = mean_difference(larger, smaller)
+    chance = probability_of_improvement(larger, smaller)
+    text = f"{sentence.format(show(difference, style))}, probability of improvement {chance:.2f}"
+    return text, is_positive(difference)
 
 
 def takes_at_most(share: float, one: str, other: str) -> Check:
@@ -149,7 +150,9 @@ def takes_at_most(share: float, one: str, other: str) -> Check:
 def _judge_share(share: float, one: Measured, other: Measured) -> tuple[str, Verdict]:
     ratio = mean_ratio(one.steps, other.steps)
     room = Estimate(share - ratio.value, share - ratio.high, share - ratio.low, ratio.num_seeds)
-    text = f"{steps_text(one)} against {steps_text(other)}; {show(ratio)} of its steps"
+    text = (
+        f"{_mean(one, one.steps)} against {_mean(other, other.steps)}; {show(ratio)} of its steps"
+    )
     return text, _unless_cut_off(is_positive(room), one, other)
 
 
@@ -160,14 +163,9 @@ def cheaper(cheap: str, dear: str) -> Check:
 
 
 def _judge_seconds(cheap: Measured, dear: Measured) -> tuple[str, Verdict]:
-    saved = mean_difference(dear.seconds, cheap.seconds)
-    chance = probability_of_improvement(dear.seconds, cheap.seconds)
-    means = (f"{np.mean(one.seconds):,.1f}{_cut_off_text(one)}" for one in (cheap, dear))
-    text = (
-        f"{' against '.join(means)}; saves {show(saved, ',.1f')} seconds, "
-        f"probability of improvement {chance:.2f}"
-    )
-    return text, _unless_cut_off(is_positive(saved), cheap, dear)
+    saved, verdict = _compare(dear.seconds, cheap.seconds, "saves {} seconds", ",.1f")
+    means = " against ".join(_mean(one, one.seconds, ",.1f") for one in (cheap, dear))
+    return f"{means}; {saved}", _unless_cut_off(verdict, cheap, dear)
 
 
 def _unless_cut_off(verdict: Verdict, small: Measured, large: Measured) -> Verdict:
@@ -186,11 +184,9 @@ def ends_higher(high: str, low: str) -> Check:
 
 
 def _judge_ends(high: Measured, low: Measured) -> tuple[str, Verdict]:
-    gain = mean_difference(high.end, low.end)
-    chance = probability_of_improvement(high.end, low.end)
+    gain, verdict = _compare(high.end, low.end, "difference {}")
     ends = " against ".join(show(estimate(one.end, MEAN)) for one in (high, low))
-    text = f"{ends}; difference {show(gain)}, probability of improvement {chance:.2f}"
-    return text, is_positive(gain)
+    return f"{ends}; {gain}", verdict
 
 
 def gain_grows(pairs: Mapping[int, tuple[str, str]]) -> Check:
@@ -209,7 +205,7 @@ def _judge_growth(sizes: tuple[int, ...], *measured: Measured) -> tuple[str, Ver
     slope = doublings / np.sum(doublings**2) / np.log(2)
     fast, slow = measured[::2], measured[1::2]
     gains = [
-        f"{size} agents: {gain_of(one, other).value:.2f}"
+        f"{size} agents: {mean_ratio(other.steps, one.steps).value:.2f}"
         for size, one, other in zip(sizes, fast, slow, strict=True)
     ]
     # The slope of log2(slow / fast) over the doublings of the size.
@@ -232,19 +228,10 @@ def _judge_growth(sizes: tuple[int, ...], *measured: Measured) -> tuple[str, Ver
     return text, verdict
 
 
-def gain_of(fast: Measured, slow: Measured) -> Estimate:
-    """Returns how many times the steps of the fast curve the slow one takes."""
-    return mean_ratio(slow.steps, fast.steps)
-
-
-def steps_text(measured: Measured) -> str:
-    """Returns the mean steps to the threshold, and for how many seeds they are a lower bound."""
-    return f"{np.mean(measured.steps):,.0f}{_cut_off_text(measured)}"
-
-
-def _cut_off_text(measured: Measured) -> str:
-    """Returns how many seeds never reached the threshold, in brackets; "" if all did."""
+def _mean(measured: Measured, values: np.ndarray, style: str = ",.0f") -> str:
+    """Returns the mean of steps or seconds, and for how many seeds they are a lower bound."""
+    mean = f"{np.mean(values):{style}}"
     if not measured.num_censored:
-        return ""
-    seeds = f"{measured.num_censored} of {len(measured.steps)} seeds"
-    return f" ({seeds} not within {measured.budget:,})"
+        return mean
+    seeds = f"{measured.num_censored} of {len(values)} seeds"
+    return f"{mean} ({seeds} not within {measured.budget:,})"

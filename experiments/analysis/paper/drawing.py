@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -16,7 +16,7 @@ from experiments.analysis.colours import ESTIMATORS, Look, look_of
 from experiments.analysis.curves import Mark, add_legend, draw_curve, draw_curves
 from experiments.analysis.estimates import IQM, estimate
 from experiments.analysis.paper.claims import THRESHOLD, Measured
-from experiments.analysis.paper.evidence import Outcome, looks_of
+from experiments.analysis.paper.outcome import Outcome
 from experiments.analysis.paper.plans import team_label
 from experiments.analysis.statistics import Curve
 
@@ -73,7 +73,7 @@ def _two_panels() -> tuple[Canvas, Axes, Axes]:
 
 def _draw_curves(outcome: Outcome) -> Canvas:
     """Draws the return and the share of the optimum over environment steps."""
-    drawn = [*zip(outcome.series, looks_of(outcome), strict=True)]
+    drawn = [*zip(outcome.series, outcome.looks, strict=True)]
     return draw_curves(
         {
             metric: [(one.point.curve(metric, IQM), look) for one, look in drawn]
@@ -90,7 +90,7 @@ def _draw_curves(outcome: Outcome) -> Canvas:
 def _draw_bars(outcome: Outcome) -> Canvas:
     """Draws the end of each series as a bar, its seeds as dots."""
     canvas, *panels = _two_panels()
-    looks = looks_of(outcome)
+    looks = outcome.looks
     for axes, metric in zip(panels, ("return", outcome.figure.metric), strict=True):
         for index, series in enumerate(outcome.series):
             seeds, colour = series.point.ends(metric), looks[index].colour
@@ -107,22 +107,29 @@ def _draw_bars(outcome: Outcome) -> Canvas:
 
 
 def _draw_sizes(outcome: Outcome) -> Canvas:
-    """Draws steps and seconds to the threshold over the number of agents, a line per method."""
-    canvas, *panels = _two_panels()
+    """Draws steps and seconds to the threshold over the number of agents, a line per method.
+
+    Steps have an axis from 0, seconds one on which equal ratios are equally far apart.
+    """
+    canvas, steps_axes, seconds_axes = _two_panels()
     figure, found = outcome.figure, outcome.measured
-    for axes, quantity in zip(panels, ("steps", "seconds"), strict=True):
+    for axes, quantity in ((steps_axes, "steps"), (seconds_axes, "seconds")):
         for place, method in enumerate(figure.methods):
-            labels = {size: team_label(method, size) for size in figure.sizes}
-            teams = {size: found[label] for size, label in labels.items() if label in found}
             # Side by side, so that no interval hides another.
             aside = 2 ** (SIDESTEP * (place - (len(figure.methods) - 1) / 2))
-            beside = {size * aside: team for size, team in teams.items()}
-            _draw_method(axes, beside, LOOKS[method], quantity)
+            labels = {size * aside: team_label(method, size) for size in figure.sizes}
+            teams = {size: found[label] for size, label in labels.items() if label in found}
+            _draw_method(axes, teams, LOOKS[method], quantity)
         axes.set_xscale("log", base=2)
         axes.set_xticks(figure.sizes, [str(size) for size in figure.sizes])
         axes.set_xlabel("agents")
         axes.set_ylabel(f"{quantity} to {THRESHOLD:g} of the optimum (IQM)")
-    _dress_quantities(*panels)
+    steps_axes.set_ylim(bottom=0)
+    steps_axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    seconds_axes.set_yscale("log")
+    seconds_axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    seconds_axes.yaxis.set_major_formatter("{x:g}")
+    seconds_axes.yaxis.set_minor_formatter(NullFormatter())
     entries = [(METHOD_NAMES[method], LOOKS[method]) for method in figure.methods]
     if any(one.num_censored for one in found.values()):
         entries.append(("a seed did not reach it", Look("0.4", "", "^")))
@@ -130,9 +137,7 @@ def _draw_sizes(outcome: Outcome) -> Canvas:
     return canvas
 
 
-def _draw_method(
-    axes: Axes, teams: Mapping[float, Measured], look: Look, quantity: Literal["steps", "seconds"]
-) -> None:
+def _draw_method(axes: Axes, teams: Mapping[float, Measured], look: Look, quantity: str) -> None:
     """Draws what a method takes over sizes; a triangle where a seed never got there.
 
     The truth is then higher.
@@ -143,13 +148,3 @@ def _draw_method(
     for size, team in teams.items():
         if team.num_censored:
             axes.plot(size, centres[size].value, "^", markersize=8, color=look.colour)
-
-
-def _dress_quantities(steps_axes: Axes, seconds_axes: Axes) -> None:
-    """Gives steps an axis from 0, and seconds one on which equal ratios are equally far apart."""
-    steps_axes.set_ylim(bottom=0)
-    steps_axes.yaxis.set_major_formatter(EngFormatter(sep=""))
-    seconds_axes.set_yscale("log")
-    seconds_axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    seconds_axes.yaxis.set_major_formatter("{x:g}")
-    seconds_axes.yaxis.set_minor_formatter(NullFormatter())

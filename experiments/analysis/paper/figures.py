@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from experiments.analysis.paper.claims import (
     Claim,
@@ -130,9 +130,7 @@ FIGURE_5B = Figure(
 _STEPS = {4: None, 8: None, 16: 200_000}
 _ESTIMATORS = ("weighted", "paired", "sampled")
 _METHODS = ("happo", *_ESTIMATORS)
-_GAINS = {
-    number: (team_label("weighted", number), team_label("happo", number)) for number in _STEPS
-}
+_GAINS = {size: (team_label("weighted", size), team_label("happo", size)) for size in _STEPS}
 
 
 def _team(number: int, method: str) -> Plan:
@@ -212,6 +210,16 @@ def table_6b(scenario: ScenarioName) -> Figure:
 
 MAZE_FIGURES = (FIGURE_3B, FIGURE_3C, FIGURE_3D, FIGURE_5B, FIGURE_AGENTS)
 
+FIGURES = {
+    figure.name: figure
+    for figure in (
+        *MAZE_FIGURES,
+        *map(figure_4, get_args(MapName)),
+        *map(table_6b, get_args(ScenarioName)),
+    )
+}
+"""All figures, by the name of their folder."""
+
 
 def get_figures(name: FigureName, map_name: MapName, scenario: ScenarioName) -> tuple[Figure, ...]:
     """Returns the figures that a command asks for."""
@@ -219,6 +227,4 @@ def get_figures(name: FigureName, map_name: MapName, scenario: ScenarioName) -> 
         return (figure_4(map_name),)
     if name == "table-6b":
         return (table_6b(scenario),)
-    if name == "all-maze":
-        return MAZE_FIGURES
-    return tuple(figure for figure in MAZE_FIGURES if figure.name == name)
+    return MAZE_FIGURES if name == "all-maze" else (FIGURES[name],)

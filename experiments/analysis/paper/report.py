@@ -1,12 +1,11 @@
-"""What is said of a figure: table.md, claims.md, page.json, and report.html on all of them."""
+"""What is said of figures: table.md and claims.md of each, and report.html on all of them."""
 
 from __future__ import annotations
 
 import base64
 import itertools
-import json
 import mimetypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,65 +19,29 @@ from experiments.analysis.estimates import (
     show,
     show_steps,
 )
-from experiments.analysis.paper.cache import read_optional
 from experiments.analysis.paper.claims import THRESHOLD
-from experiments.analysis.paper.evidence import Outcome, Series
+from experiments.analysis.paper.outcome import Outcome, Series
 from experiments.analysis.reuse import has_reuse
 from experiments.analysis.tables import Rows, end_cells, markdown
-
-PAGE = "page.json"
-"""What a figure's folder keeps for the report."""
-
-FORMAT = 2
-"""Of that file; the report leaves out what another version wrote."""
 
 NUM_MOMENTS = 60
 """Positions of the slider over the reuse matrices at most."""
 
 
-def save_page(outcome: Outcome, directory: Path, commands: Sequence[str]) -> None:
-    """Saves what is said of a figure, for readers and for the report."""
-    page = {
-        "format": FORMAT,
-        "name": outcome.figure.name,
-        "title": outcome.figure.title,
-        "remark": _render("remark.txt", {"outcome": outcome}),
-        "missing": outcome.missing,
-        "table": summary_table(outcome),
-        "improvement": improvement_table(outcome),
-        "claims": [
-            {
-                "number": claim.number,
-                "sentence": claim.sentence,
-                "verdict": verdict,
-                "qualified": qualified(verdict, outcome),
-                "findings": findings,
-            }
-            for claim, findings, verdict in outcome.verdicts
-        ],
-        "replays": _replays(outcome, directory.parent),
-        "matrices": [
-            describe_matrices(outcome.figure.name, series)
-            for series in outcome.series
-            if has_reuse(series.result) and len(series.point.matrix_updates)
-        ],
-        "commands": commands,
-    }
-    (directory / PAGE).write_text(json.dumps(page, allow_nan=False) + "\n")
+def save_tables(outcome: Outcome, directory: Path) -> None:
+    """Saves table.md and claims.md."""
     for name in ("table.md", "claims.md"):
-        (directory / name).write_text(_render(name, page))
+        (directory / name).write_text(_render(name, outcome=outcome))
 
 
-def save_report(root: Path) -> Path:
-    """Saves and returns report.html, made of all figures in a results folder."""
-    pages = map(read_optional, sorted(root.glob(f"*/{PAGE}")))
-    figures = [page for page in pages if page.get("format") == FORMAT]
+def save_report(root: Path, outcomes: Sequence[Outcome]) -> Path:
+    """Saves and returns report.html in a results folder, which holds the figures drawn."""
     path = root / "report.html"
-    path.write_text(_render("report.html", {"root": root, "figures": figures}))
+    path.write_text(_render("report.html", root=root, outcomes=outcomes))
     return path
 
 
-def _render(name: str, variables: Mapping[str, Any]) -> str:
+def _render(name: str, **variables: Any) -> str:
     """Returns the text that a template makes of variables."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -86,9 +49,10 @@ def _render(name: str, variables: Mapping[str, Any]) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        keep_trailing_newline=name != "remark.txt",
+        keep_trailing_newline=True,
     )
-    environment.filters |= {"data_uri": data_uri, "markdown": markdown}
+    filters = (data_uri, markdown, summary_table, improvement_table, replays, matrices)
+    environment.filters |= {function.__name__: function for function in filters}
     environment.globals |= {"min_seeds": MIN_SEEDS, "threshold": THRESHOLD}
     return environment.get_template(f"{name}.jinja").render(variables)
 
@@ -133,22 +97,23 @@ def improvement_table(outcome: Outcome) -> Rows:
     return rows
 
 
-def qualified(verdict: str, outcome: Outcome) -> str:
-    """Returns a verdict with what limits it."""
-    if verdict != "undecided":
-        return verdict
-    seeds = "one seed" if outcome.num_seeds == 1 else f"{outcome.num_seeds} seeds"
-    return f"undecided at {seeds}"
-
-
-def _replays(outcome: Outcome, root: Path) -> list[dict[str, str]]:
-    """Returns a replay per run, with the labels of all its grid's points."""
-    replays = []
+def replays(outcome: Outcome) -> list[tuple[str, Path]]:
+    """Returns a name and a picture of each run that has one, named after all its grid's points."""
+    found = []
     for run, group in itertools.groupby(outcome.series, lambda series: series.result.directory):
         labels = [series.label for series in group]
         label = labels[0] if len(labels) == 1 else f"the best of {', '.join(labels)}"
-        replays.append({"label": label, "path": str((run / "replay.gif").relative_to(root))})
-    return replays
+        found.append((label, run / "replay.gif"))
+    return [(label, path) for label, path in found if path.exists()]
+
+
+def matrices(outcome: Outcome) -> list[dict[str, Any]]:
+    """Returns the reuse matrices of each series that reuses, and has recorded them."""
+    return [
+        describe_matrices(outcome.figure.name, series)
+        for series in outcome.series
+        if has_reuse(series.result) and len(series.point.matrix_updates)
+    ]
 
 
 def describe_matrices(name: str, series: Series) -> dict[str, Any]:
@@ -159,7 +124,7 @@ def describe_matrices(name: str, series: Series) -> dict[str, Any]:
     result = series.result
     updates = series.point.matrix_updates
     moments = np.unique(np.linspace(0, len(updates) - 1, NUM_MOMENTS).astype(int))
-    matrices = {
+    means = {
         kind: series.point.matrices(f"reuse/{kind}")[moments].mean(axis=1, dtype=np.float64)
         for kind in ("weight", "divergence")
         if result.has_matrix(f"reuse/{kind}")
@@ -169,9 +134,8 @@ def describe_matrices(name: str, series: Series) -> dict[str, Any]:
         "sources": result.agents,
         "learners": result.learners,
         "steps": result.steps_after(updates[moments]).tolist(),
-        **{kind: _rounded(matrix) for kind, matrix in matrices.items()},
+        **{
+            kind: [[[float(f"{x:.3g}") for x in row] for row in matrix] for matrix in mean.tolist()]
+            for kind, mean in means.items()
+        },
     }
-
-
-def _rounded(matrices: np.ndarray) -> list:
-    return [[[float(f"{x:.3g}") for x in row] for row in matrix] for matrix in matrices.tolist()]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.analysis.paper import cache
-from experiments.analysis.paper.budgets import program_of, size_of, total_steps
+from experiments.analysis.paper.data_files import save_data, save_marl_eval
 from experiments.analysis.paper.drawing import save_figure
-from experiments.analysis.paper.evidence import Outcome, series_of
-from experiments.analysis.paper.exchange import save_data, save_marl_eval
-from experiments.analysis.paper.plans import Figure, Plan
-from experiments.analysis.paper.report import qualified, save_page, save_report
+from experiments.analysis.paper.figures import FIGURES
+from experiments.analysis.paper.outcome import Outcome, series_of
+from experiments.analysis.paper.plans import Figure, Plan, arguments
+from experiments.analysis.paper.report import save_report, save_tables
 from experiments.analysis.reading import read_result
 from experiments.training.errors import UsageError
 from experiments.training.folder.files import locked, write_json
@@ -29,29 +31,37 @@ MANIFEST = "figure.json"
 
 SHOWN_DIFFERENCES = 8
 
-EPISODES = 20
-"""Episodes per seed of an evaluation; 200 new ones follow, from which the ends are taken."""
-
 INTERRUPTED = {code for number in STOPPING for code in (128 + number, -number)}
 """Exit codes of a run that a signal stopped before its end, in its own way or at once."""
 
 
-class Job(NamedTuple):
-    """A figure to make.
+class Request(NamedTuple):
+    """A figure to make, or one that was made.
 
     Attributes:
         figure: which.
-        directory: its folder.
-        runs: by the label of their plan.
+        root: folder of all results.
         manifest: what it is made of: seeds, budget, every run resolved, code and versions.
-        devices: over which each run is spread.
     """
 
     figure: Figure
-    directory: Path
-    runs: dict[str, cache.CachedRun]
+    root: Path
     manifest: dict[str, Any]
-    devices: Devices
+
+    @property
+    def directory(self) -> Path:
+        """The figure's folder."""
+        return self.root / self.figure.name
+
+    def runs(self) -> Iterator[tuple[str, Plan, cache.CachedRun]]:
+        """Yields its runs: the place of each among them in words, the plan, the run."""
+        made_of, plans = self.manifest, self.figure.plans
+        for number, plan in enumerate(plans, 1):
+            typed = arguments(self.figure, plan, made_of["seeds"], made_of["budget"])
+            resolved = made_of["runs"][plan.label]
+            directory = cache.directory_of(resolved, made_of["code"], self.root / "cache")
+            place = f"{self.figure.name}, run {number} of {len(plans)}: {plan.label}"
+            yield place, plan, cache.CachedRun(typed, resolved, directory)
 
 
 def reproduce(
@@ -62,24 +72,16 @@ def reproduce(
     root: Path,
     console: Console,
 ) -> int:
-    """Makes the figures and the report; returns 0, or 1 if a curve is missing.
-
-    Args:
-        figures: in this order.
-        seeds: per curve.
-        budget: share of the steps of each run.
-        devices: over which each run is spread.
-        root: folder of all results.
-        console: for what is done.
+    """Makes figures in a folder of results, and the report; returns 0, or 1 if a curve is missing.
 
     Raises:
         UsageError: if a folder holds results of other code or configuration, before anything runs.
         KeyboardInterrupt: if a run was interrupted.
     """
     code = cache.code_state()
-    jobs = [plan_job(figure, seeds, budget, devices, code, root) for figure in figures]
-    for job in jobs:
-        check_folder(job)
+    requests = [plan_figure(figure, seeds, budget, code, root) for figure in figures]
+    for request in requests:
+        check_folder(request)
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -87,100 +89,70 @@ def reproduce(
             f"out: cannot write to {root}: {error.strerror}; choose another"
         ) from error
     with locked(root):  # A second command would restart runs under way.
-        outcomes = [make_figure(job, console) for job in jobs]
+        made = {each.figure.name: make_figure(each, devices, console) for each in requests}
         if seeds == 1:
             console.print("One seed: there is no interval, and no claim can be decided.")
-        console.print(f"Everything on one page: {save_report(root)}")
-    return int(any(outcome.missing for outcome in outcomes))
+        console.print(f"Everything on one page: {save_report(root, find_outcomes(root, made))}")
+    return int(any(outcome.missing for outcome in made.values()))
 
 
-def plan_job(
-    figure: Figure, seeds: int, budget: float, devices: Devices, code: dict[str, str], root: Path
-) -> Job:
-    """Returns a figure's folder and runs; nothing is created."""
+def plan_figure(
+    figure: Figure, seeds: int, budget: float, code: dict[str, str], root: Path
+) -> Request:
+    """Returns what a figure is to be made of; nothing is created."""
     runs = {
-        plan.label: cache.plan_run(arguments(figure, plan, seeds, budget), code, root / "cache")
-        for plan in figure.plans
+        plan.label: cache.resolve(arguments(figure, plan, seeds, budget)) for plan in figure.plans
     }
-    resolved = {label: run.resolved for label, run in runs.items()}
-    manifest = {"seeds": seeds, "budget": budget, "code": code, "runs": resolved}
-    # Seconds are compared, also with those of earlier commands: all of them are of one device.
-    devices = 1 if figure.kind == "sizes" else devices
-    return Job(figure, root / figure.name, runs, manifest, devices)
+    return Request(figure, root, {"seeds": seeds, "budget": budget, "code": code, "runs": runs})
 
 
-def arguments(figure: Figure, plan: Plan, seeds: int, budget: float) -> tuple[str, ...]:
-    """Returns the options of experiments/run.py that train a plan."""
-    program, steps = program_of(figure, plan), total_steps(figure, plan, budget)
-    options = (*program, "--seeds", str(seeds), "--total-steps", str(steps))
-    if not figure.evaluated:
-        return options
-    # Evaluated once, at the end; what is found there plays ten times as many new episodes.
-    num_updates = steps // size_of(program).update_steps
-    return (*options, "--eval-every", str(num_updates), "--eval-episodes", str(EPISODES))
-
-
-def check_folder(job: Job) -> None:
+def check_folder(request: Request) -> None:
     """Raises a UsageError if a folder holds results of other code or another configuration."""
-    found = cache.read_optional(job.directory / MANIFEST)
-    if not found and job.directory.is_dir() and any(job.directory.iterdir()):
-        raise UsageError(
-            f"out: {job.directory} holds files that are no results; choose another --out"
-        )
-    if found and (changes := cache.differences(found, job.manifest)):
+    directory = request.directory
+    found = cache.read_optional(directory / MANIFEST)
+    if not found and directory.is_dir() and any(directory.iterdir()):
+        raise UsageError(f"out: {directory} holds files that are no results; choose another --out")
+    if found and (changes := cache.differences(found, request.manifest)):
         shown = changes[:SHOWN_DIFFERENCES]
         if len(changes) > len(shown):
             shown.append(f"and {len(changes) - len(shown)} more")
         listed = "\n  ".join(shown)
         raise UsageError(
-            f"out: {job.directory} holds results of other code or configuration:\n  {listed}\n"
+            f"out: {directory} holds results of other code or configuration:\n  {listed}\n"
             "Choose another --out, or remove that folder."
         )
 
 
-def make_figure(job: Job, console: Console) -> Outcome:
+def make_figure(request: Request, devices: Devices, console: Console) -> Outcome:
     """Writes a figure's files and prints its verdicts, once all its runs are trained."""
-    job.directory.mkdir(exist_ok=True)
-    write_json(job.directory / MANIFEST, job.manifest)
-    outcome = obtain(job, console)
+    figure, directory = request.figure, request.directory
+    directory.mkdir(exist_ok=True)
+    write_json(directory / MANIFEST, request.manifest)
+    # Seconds are compared, also with those of earlier commands: all of them are of one device.
+    devices = 1 if figure.kind == "sizes" else devices
+    for place, _, run in request.runs():
+        train_missing(run, place, devices, request.manifest["code"], console)
+    outcome = read_outcome(request, console)
     if not outcome.series:
-        console.print(f"{job.figure.name}: no run has anything to draw")
+        console.print(f"{figure.name}: no run has anything to draw")
         return outcome
-    save_figure(outcome, job.directory)
-    save_data(outcome, job.directory / "data.csv")
-    save_marl_eval(outcome, job.directory / "marl-eval.json")
-    runs = job.runs.values()
-    commands = [f"{command('run')} {shlex.join(run.arguments)}" for run in runs]
-    save_page(outcome, job.directory, commands)
-    table = Table("", "claim", "verdict", title=job.figure.title, box=None)
+    save_figure(outcome, directory)
+    save_data(outcome, directory / "data.csv")
+    save_marl_eval(outcome, directory / "marl-eval.json")
+    save_tables(outcome, directory)
+    table = Table("", "claim", "verdict", title=figure.title, box=None)
     for claim, _, verdict in outcome.verdicts:
-        table.add_row(str(claim.number), claim.sentence, qualified(verdict, outcome))
+        table.add_row(str(claim.number), claim.sentence, outcome.qualified(verdict))
     console.print(table)
-    names = sorted(path.name for path in job.directory.iterdir())
-    console.print(f"{job.directory}: {', '.join(names)}")
+    names = sorted(path.name for path in directory.iterdir())
+    console.print(f"{directory}: {', '.join(names)}")
     return outcome
 
 
-def obtain(job: Job, console: Console) -> Outcome:
-    """Returns a figure's measurements; trains the runs that are not there yet."""
-    series, missing = [], []
-    for number, plan in enumerate(job.figure.plans, 1):
-        place = f"{job.figure.name}, run {number} of {len(job.runs)}: {plan.label}"
-        run = job.runs[plan.label]
-        if not is_trained(run, place, job, console):
-            missing.append(plan.label)
-            continue
-        for one in series_of(job.figure, plan, read_result(run.directory)):
-            if one.lacks:
-                console.print(f"{place}: {one.label} {one.lacks}; going on without it")
-                missing.append(one.label)
-            else:
-                series.append(one)
-    return Outcome(job.figure, tuple(series), tuple(missing), job.manifest["seeds"])
-
-
-def is_trained(run: cache.CachedRun, place: str, job: Job, console: Console) -> bool:
-    """Returns whether a run is finished, once it was trained if it was not there already.
+def train_missing(
+    run: cache.CachedRun, place: str, devices: Devices, code: dict[str, str], console: Console
+) -> None:
+    """Trains a run that is not finished; says so if it is not then.
 
     Raises:
         UsageError: if the code changed meanwhile.
@@ -188,20 +160,54 @@ def is_trained(run: cache.CachedRun, place: str, job: Job, console: Console) -> 
     """
     if run.is_complete():
         console.print(f"{place}: there already")
-        return True
+        return
     console.print(f"{place}: {shlex.join(run.arguments)}")
-    exit_code = cache.execute(run, job.devices)
-    if changes := cache.differences(job.manifest["code"], cache.code_state()):
-        run.discard()
+    exit_code = run.train(devices)
+    if changes := cache.differences(code, cache.code_state()):
+        shutil.rmtree(run.directory, ignore_errors=True)
         raise UsageError(
             f"code: it changed while {place} was trained ({'; '.join(changes)}); that run "
             "is thrown away. Choose another --out, or remove the figure's folder"
         )
     if run.is_complete():
-        return True
+        return
     if exit_code in INTERRUPTED:
         raise KeyboardInterrupt
     console.print(f"{place}: did not finish (exit code {exit_code}); going on without it")
     if run.directory.exists():
         console.print(f"To train it anew, remove {run.directory}", soft_wrap=True)
-    return False
+
+
+def read_outcome(request: Request, console: Console) -> Outcome:
+    """Returns what the finished runs of a figure came to; says what there is nothing of."""
+    series, missing, commands = [], [], []
+    for place, plan, run in request.runs():
+        commands.append(f"{command('run')} {shlex.join(run.arguments)}")
+        if not run.is_complete():
+            missing.append(plan.label)
+            continue
+        for one in series_of(request.figure, plan, read_result(run.directory)):
+            if one.lacks:
+                console.print(f"{place}: {one.label} {one.lacks}; going on without it")
+                missing.append(one.label)
+            else:
+                series.append(one)
+    seeds = request.manifest["seeds"]
+    return Outcome(request.figure, tuple(series), tuple(missing), seeds, tuple(commands))
+
+
+def find_outcomes(root: Path, made: Mapping[str, Outcome]) -> list[Outcome]:
+    """Returns the outcomes of all figures that are drawn in a results folder.
+
+    Beside those that this command has ``made`` they are read from the runs of earlier commands, and
+    left out where these runs have gone, are others by now, or lack what this version reads.
+    """
+    found = []
+    for path in sorted(root.glob("*/figure.png")):
+        figure = FIGURES.get(path.parent.name)
+        manifest = cache.read_optional(path.with_name(MANIFEST))
+        if figure and manifest.get("runs", {}).keys() == {plan.label for plan in figure.plans}:
+            request = Request(figure, root, manifest)
+            with suppress(UsageError, KeyError):
+                found.append(made.get(figure.name) or read_outcome(request, Console(quiet=True)))
+    return [outcome for outcome in found if outcome.series]

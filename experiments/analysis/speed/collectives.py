@@ -10,6 +10,8 @@ from typing import NamedTuple
 KINDS = ("all-gather", "all-reduce", "all-to-all", "collective-permute", "reduce-scatter")
 _SHAPE = re.compile(r"(\w+)\[([\d,]*)\]")
 _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) .*\{$")
+_INSTRUCTION = re.compile(r" = (\(.*?\)|\S+) ([\w\-]+)\(")
+"""The shapes of a result, which may be a tuple, and what makes it."""
 _CALLED = re.compile(r"(?:body|condition|to_apply|calls|\w+_computation)=%?([\w.\-]+)")
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 _TURNS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
@@ -56,33 +58,20 @@ def _visit(
 ) -> Iterator[Collective]:
     """Yields the collectives of a computation and of those that it calls."""
     for line in computations[name]:
-        result, instruction = _split(line)
-        if (kind := instruction.partition("(")[0].removesuffix("-start")) in KINDS:
-            yield Collective(kind, _num_bytes(result), turns, depth)
-        called = _CALLED.findall(instruction)
-        for branches in _BRANCHES.findall(instruction):
+        if not (match := _INSTRUCTION.search(line)):
+            continue
+        shapes, kind = match[1], match[2].removesuffix("-start")
+        if kind in KINDS:
+            yield Collective(kind, _num_bytes(shapes), turns, depth)
+            continue
+        called = _CALLED.findall(line)
+        for branches in _BRANCHES.findall(line):
             called += [each.strip(" %") for each in branches.split(",")]
-        is_loop = instruction.startswith("while(")
-        known = _TURNS.search(instruction) if is_loop else None
-        for each in called if kind not in KINDS else ():
-            yield from _visit(
-                each, computations, turns * int(known[1] if known else 1), depth + is_loop
-            )
-
-
-def _split(line: str) -> tuple[str, str]:
-    """Returns the shapes that an instruction results in, and the instruction from its name on.
-
-    >>> _split("  %a = (f32[2]{0}, /*index=1*/u8[]) all-reduce(%b, %c), to_apply=%add")
-    ('(f32[2]{0}, /*index=1*/u8[])', 'all-reduce(%b, %c), to_apply=%add')
-    """
-    _, _, right = line.partition(" = ")
-    depth = 0
-    for place, letter in enumerate(right):
-        depth += (letter in "({[") - (letter in ")}]")
-        if letter == " " and depth == 0:
-            return right[:place], right[place + 1 :]
-    return "", right
+        is_loop = kind == "while"
+        known = _TURNS.search(line) if is_loop else None
+        inside = turns * int(known[1] if known else 1), depth + is_loop
+        for each in called:
+            yield from _visit(each, computations, *inside)
 
 
 def _num_bytes(shapes: str) -> int:

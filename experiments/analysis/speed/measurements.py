@@ -1,25 +1,23 @@
-"""What bench.py measures: each function times its sides in turns and returns a section."""
+"""What bench.py measures in one process: sides that are timed in turns, a section each."""
 
 from __future__ import annotations
 
-import statistics
-import tempfile
 from dataclasses import replace
 
 import envs
-from experiments.analysis.speed import programs
-from experiments.analysis.speed.devices import devices  # noqa: F401 - one of those that are measured
-from experiments.analysis.speed.timing import (
-    Effort,
-    Row,
-    Section,
-    compare_rates,
-    exponent,
-    seconds_of_run,
-    time_in_turns,
+from experiments.analysis.speed.sides import (
+    MPE,
+    learning,
+    mpe_problem,
+    pairwise_kl,
+    random_actions,
+    stock_smax,
+    training,
+    training_lanes,
+    update,
 )
-from experiments.training.settings.defaults import get_preset
-from oatrpo_jax import Config, make_trainer
+from experiments.analysis.speed.timing import Effort, Section, compare_rates, time_in_turns
+from oatrpo_jax import make_trainer
 
 
 def share(effort: Effort) -> Section:
@@ -31,8 +29,8 @@ def share(effort: Effort) -> Section:
         cases[f"oappo, {estimator}"] = "oappo", replace(config, estimator=estimator)
     for name in ("maze", "smax:3m"):
         env = envs.make(name)
-        sides = {"random actions": programs.random_actions(env, config)}
-        sides |= {what: programs.training(env, *case) for what, case in cases.items()}
+        sides = {"random actions": random_actions(env, config)}
+        sides |= {what: training(env, *case) for what, case in cases.items()}
         rows += compare_rates(name, sides, effort.repeats)
     title = "Share of the raw rate: training, everybody admitted, over random legal actions"
     return Section(title, rows)
@@ -55,11 +53,9 @@ def reuse_cost(effort: Effort) -> Section:
             for estimator in ("weighted", "paired", "sampled")
             if estimator != "weighted" or num_agents <= MOST_WEIGHTED
         }
-        happo = programs.learning(make_trainer(env, "happo", effort.config), programs.update)
-        sides = {
-            name: programs.learning(trainer, programs.update) for name, trainer in trainers.items()
-        }
-        sides["pairwise KL"] = programs.learning(trainers["paired"], programs.pairwise_kl)
+        happo = learning(make_trainer(env, "happo", effort.config), update)
+        sides = {name: learning(trainer, update) for name, trainer in trainers.items()}
+        sides["pairwise KL"] = learning(trainers["paired"], pairwise_kl)
         time_in_turns([happo, *sides.values()], effort.repeats)
         ratios = {f"{name} / HAPPO": side.over(happo) for name, side in sides.items()}
         head = {"agents = sources": num_agents, "HAPPO, seconds": happo.median}
@@ -73,8 +69,8 @@ def recurrence(effort: Effort) -> Section:
     rows, width = [], 128
     config, env = replace(effort.config, hidden_sizes=(width, width)), envs.make("smax:3m")
     for name in ("happo", "mappo", "oappo", "hatrpo", "oatrpo"):
-        plain = programs.training(env, name, config)
-        recurrent = programs.training(env, name, replace(config, memory_size=width))
+        plain = training(env, name, config)
+        recurrent = training(env, name, replace(config, memory_size=width))
         time_in_turns([plain, recurrent], effort.repeats)
         rows.append(
             {
@@ -92,7 +88,7 @@ def seeds(effort: Effort) -> Section:
     """Returns the rate of many lanes in one program, all of them counted, over one lane's."""
     trainer = make_trainer(envs.make("maze"), "oappo", effort.config)
     sides = {
-        f"{num_points} x {num_seeds}": programs.training_lanes(trainer, num_points, num_seeds)
+        f"{num_points} x {num_seeds}": training_lanes(trainer, num_points, num_seeds)
         for num_points, num_seeds in ((1, 1), (1, 5), (1, 8), (1, 32), (16, 5))
         if num_points * num_seeds <= 80 * effort.largest
     }
@@ -103,108 +99,13 @@ def seeds(effort: Effort) -> Section:
     return Section("Grid points x seeds: OAPPO, all lanes in one program", rows)
 
 
-WAITED_FOR = ("tracing", "update 1/1")
-"""What run.py says as soon as it has an environment, and after the first update."""
-
-
-def start(effort: Effort) -> Section:
-    """Returns how long one waits for run.py's first update, and for its help."""
-    rows: list[Row] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("maze", "smax:3m"):
-            steps = Config(**get_preset(name, "oappo").config).steps_per_update
-            arguments = ["--env", name, "--total-steps", str(steps), "--out"]
-            waits = [
-                seconds_of_run([*arguments, f"{folder}/{name}-{number}"], folder, *WAITED_FOR)
-                for number in range(1 + effort.repeats)
-            ]
-            traced, updated = (statistics.median(each) for each in zip(*waits[1:], strict=True))
-            rows += [
-                {"what": f"{name}, first update, cold", "seconds": waits[0][1]},
-                {"what": f"{name}, first update, warm", "seconds": updated},
-                {"what": f"{name}, of that until there is an environment", "seconds": traced},
-            ]
-        helps = [seconds_of_run(["--help"], folder, "usage")[0] for _ in range(effort.repeats)]
-        rows.append({"what": "run.py --help", "seconds": statistics.median(helps)})
-    return Section("Start: OAPPO, five seeds, warm with compiled programs in the cache", rows)
-
-
-def growth(effort: Effort) -> Section:
-    """Returns seconds and memory by size; a series ends with the slopes of log over log."""
-    config = replace(effort.config, num_envs=16)
-    short = replace(config, rollout_length=16)
-    sizes = effort.series(16, 64, 256, 1024)
-    series = {
-        "agents": {size: (size, config) for size in effort.series(2, 4, 8, 16, 32)},
-        "environments": {size: (4, replace(short, num_envs=size)) for size in sizes},
-        "rollout length": {size: (4, replace(config, rollout_length=size)) for size in sizes},
-    }
-    rows = []
-    for name, cases in series.items():
-        found = [
-            {"of": name, "size": size, **_two_costs(*case, effort.repeats)}
-            for size, case in cases.items()
-        ]
-        slopes = {column: exponent(found, column) for column in list(found[0])[2:]}
-        rows += [*found, {"of": name, "size": "exponent", **slopes}]
-    return Section("Growth: one rollout and update on the maze, everybody admitted", rows)
-
-
-def _two_costs(num_agents: int, config: Config, repeats: int) -> Row:
-    env = envs.make("maze", num_per_colour=num_agents // 2)
-    oappo, oatrpo = (programs.training(env, name, config) for name in ("oappo", "oatrpo"))
-    time_in_turns([oappo, oatrpo], repeats)
-    return {
-        "OAPPO, s": oappo.median,
-        "OATRPO, s": oatrpo.median,
-        "OATRPO / OAPPO": oatrpo.over(oappo),
-        "temporaries, MB": oappo.temporaries,
-    }
-
-
-def limit(effort: Effort) -> Section:
-    """Returns operations per second of HAPPO's update beside matrix products'.
-
-    An update's operations are those of its passes: gradients of networks of these widths, as XLA
-    counts them for one pass, times the number of passes. Everything else that an update does
-    counts as time, not as work.
-    """
-    config = effort.config
-    size, widths = config.steps_per_update, config.hidden_sizes
-    trainer = make_trainer(envs.make("smax:3m"), "happo", config)
-    spec = trainer.learner.spec
-    plain = programs.matrix_product(1024, 1024, 1024)
-    layer = programs.matrix_product(size, *widths)
-    actor = programs.network_pass(size, spec.view_size, *widths, spec.num_actions)
-    critic = programs.network_pass(size, spec.state_size, *widths, 1)
-    update = programs.learning(trainer, programs.update)
-    time_in_turns([plain, layer, actor, critic, update], effort.repeats)
-    passes = config.num_epochs * spec.num_agents * actor.flops + config.critic_epochs * critic.flops
-    rows = [
-        {
-            "what": what,
-            "GFLOP": flops / 1e9,
-            "GFLOP/s": flops / side.median / 1e9,
-            "share of the plain product": flops / plain.flops * plain.over(side),
-        }
-        for what, side, flops in (
-            ("matrix product 1024 x 1024 x 1024", plain, plain.flops),
-            (f"one hidden layer, {size} rows", layer, layer.flops),
-            ("forward and backward through an actor", actor, actor.flops),
-            ("forward and backward through the critic", critic, critic.flops),
-            ("HAPPO's update on SMAX 3m, its passes counted", update, passes),
-        )
-    ]
-    return Section("Limit: floating-point operations per second", rows)
-
-
 def stock(effort: Effort) -> Section:
     """Returns the rate of our SMAX over that of jaxmarl's own, which resets in every step."""
     rows = []
     for name in ("3m", "6h_vs_8z", "3s5z_vs_3s6z"):
         sides = {
-            "stock": programs.stock_smax(name, effort.config),
-            "ours": programs.random_actions(envs.make(f"smax:{name}"), effort.config),
+            "stock": stock_smax(name, effort.config),
+            "ours": random_actions(envs.make(f"smax:{name}"), effort.config),
         }
         rows += compare_rates(f"smax:{name}", sides, effort.repeats)
     return Section("Stock: SMAX under random legal actions, ours over jaxmarl's own", rows)
@@ -215,14 +116,14 @@ def mpe(effort: Effort) -> Section:
 
     The settings are JaxMARL's, so that the figure of its script can be put beside this one.
     """
-    env = envs.make(programs.MPE)
-    config, coefficients = programs.mpe_problem(effort)
+    env = envs.make(MPE)
+    config, coefficients = mpe_problem(effort)
     sides = {
-        "random actions": programs.random_actions(env, config),
-        "ippo": programs.training(env, "ippo", config, **coefficients),
+        "random actions": random_actions(env, config),
+        "ippo": training(env, "ippo", config, **coefficients),
     }
     # A run takes some hundredths of a second.
-    rows = compare_rates(programs.MPE, sides, 20 * effort.repeats)
+    rows = compare_rates(MPE, sides, 20 * effort.repeats)
     return Section("MPE: IPPO over random actions, settings of the preset", rows)
 
 
@@ -239,8 +140,7 @@ def football(effort: Effort) -> Section:
     """Returns the rate of each scenario under random actions beside the original engine's."""
     config = replace(effort.config, reset_interval=1)
     sides = {
-        name: programs.random_actions(envs.make(f"football:{name}"), config)
-        for name in ORIGINAL_FOOTBALL
+        name: random_actions(envs.make(f"football:{name}"), config) for name in ORIGINAL_FOOTBALL
     }
     time_in_turns(sides.values(), effort.repeats)
     rows = [

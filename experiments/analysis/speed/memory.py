@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.analysis.speed.collectives import Collective, collectives
-from experiments.analysis.speed.programs import first_rollout
+from experiments.analysis.speed.sides import first_rollout
 from experiments.training.console import status
 from experiments.training.program import Traced
 from experiments.training.settings.experiment import Experiment

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
+from unittest.mock import MagicMock
 
 import jax
 
 import envs
 from envs.jaxmarl_import import quiet_stdout
-from experiments.analysis.speed.programs import MPE, mpe_problem
+from experiments.analysis.speed.sides import MPE, mpe_problem
 from experiments.analysis.speed.timing import Effort, Section, Side, compare_rates
 from experiments.training.errors import UsageError
 from oatrpo_jax import Config, Hyperparams, make_train
@@ -37,32 +37,17 @@ MakeTrain = Callable[[dict[str, Any]], Train]
 """settings, named as the script names them -> the run."""
 
 
-class _StandIn(ModuleType):
-    """A module in which every name is a function that does nothing and returns such a function."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return _nothing
-
-
-def _nothing(*_: Any, **__: Any) -> Any:
-    return _nothing
-
-
 @contextmanager
 def _stand_ins() -> Iterator[None]:
-    """Puts empty modules in the place of `LEFT_OUT`, and what was there back afterwards."""
-    before = {name: sys.modules.get(name) for name in LEFT_OUT}
-    sys.modules.update({name: _StandIn(name) for name in LEFT_OUT})
+    """Puts mocks in the place of `LEFT_OUT`, and what was there back afterwards."""
+    before = {name: sys.modules.pop(name) for name in LEFT_OUT if name in sys.modules}
+    sys.modules.update((name, MagicMock()) for name in LEFT_OUT)
     try:
         yield
     finally:
-        for name, module in before.items():
-            if module is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = module
+        for name in LEFT_OUT:
+            del sys.modules[name]
+        sys.modules.update(before)
 
 
 def load_peer(path: Path) -> MakeTrain:

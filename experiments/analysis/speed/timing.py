@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 from rich.table import Table
 
 from experiments.training.settings.provenance import versions
@@ -52,8 +47,7 @@ _TINY = replace(WHOLE.config, num_envs=8, rollout_length=8, num_epochs=1, critic
 QUICK = Effort(2, _TINY, largest=0.13)
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """A finished measurement: what was measured and how, and rows that have the same columns."""
 
     title: str
@@ -81,7 +75,6 @@ class Side:
         env_steps: steps of environments in one run.
         compile_seconds: what tracing and compiling took.
         temporaries: megabytes that the program needs beside its arguments and results.
-        flops: operations of one run as XLA counts them, loops of unknown length as one turn.
     """
 
     def __init__(self, init: Init, advance: Advance, env_steps: int = 0) -> None:
@@ -93,7 +86,6 @@ class Side:
         self.compile_seconds = time.perf_counter() - start
         memory = self._advance.memory_analysis()
         self.temporaries = memory.temp_size_in_bytes / 1e6 if memory else 0.0
-        self.flops = float((self._advance.cost_analysis() or {}).get("flops", 0.0))
         self.env_steps = env_steps
         self.seconds: list[float] = []
         self.run()
@@ -137,46 +129,6 @@ def compare_rates(environment: str, sides: Mapping[str, Side], repeats: int) -> 
         | {f"over {name}": first.over(side) * side.env_steps / first.env_steps}
         for what, side in sides.items()
     ]
-
-
-def exponent(series: Sequence[Row], column: str) -> float:
-    """Returns the slope of log(column) over log(size) by least squares.
-
-    >>> round(exponent([{"size": 1, "s": 3}, {"size": 2, "s": 12}, {"size": 4, "s": 48}], "s"), 6)
-    2.0
-    """
-    sizes, values = ([row[name] for row in series] for name in ("size", column))
-    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
-
-
-def run_command(arguments: Sequence[str], cache: str) -> tuple[list[str], dict[str, str]]:
-    """Returns what starts run.py, and in which environment.
-
-    Compiled programs are kept in the folder ``cache``.
-    """
-    left_out = ("JAX_COMPILATION_CACHE_DIR", "PYTHONDONTWRITEBYTECODE")
-    environment = {name: value for name, value in os.environ.items() if name not in left_out}
-    command = [sys.executable, str(Path(__file__).parents[2] / "run.py"), *arguments]
-    return command, environment | {"XDG_CACHE_HOME": cache}
-
-
-def seconds_of_run(arguments: Sequence[str], cache: str, *words: str) -> list[float]:
-    """Returns seconds from the start of run.py until it says each of the words; then ends it.
-
-    Compiled programs are kept in the folder ``cache``.
-
-    Raises:
-        RuntimeError: if it ends before.
-    """
-    command, environment = run_command(arguments, cache)
-    seconds, start = [], time.perf_counter()
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        for word in words:
-            if not any(word in line for line in process.stdout or ()):
-                raise RuntimeError(f"{shlex.join(command)}: ended before it said {word!r}")
-            seconds.append(time.perf_counter() - start)
-        process.kill()
-    return seconds
 
 
 def machine() -> str:

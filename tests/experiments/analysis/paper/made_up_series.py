@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from experiments.analysis.paper.evidence import Series, measure
 from experiments.analysis.paper.figures import FIGURE_3B
+from experiments.analysis.paper.outcome import Series, measure
 from experiments.analysis.reading import read_result
 from experiments.training.folder.files import write_json
 from tests.experiments.made_up_runs import SIZES, write_run

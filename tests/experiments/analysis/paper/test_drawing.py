@@ -9,8 +9,8 @@ from matplotlib.figure import Figure as Canvas
 
 from experiments.analysis.paper.claims import Measured
 from experiments.analysis.paper.drawing import save_figure
-from experiments.analysis.paper.evidence import Outcome
 from experiments.analysis.paper.figures import FIGURE_AGENTS
+from experiments.analysis.paper.outcome import Outcome
 from experiments.analysis.paper.plans import team_label
 
 STEPS = {"happo": 4_000, "weighted": 2_000, "paired": 2_100, "sampled": 2_500}

@@ -1,8 +1,8 @@
 """The report as a reader opens it: one file, in a real browser."""
 
 import base64
-import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +12,10 @@ from PIL import Image
 
 from experiments import reproduce
 from experiments.analysis.paper import cache
-from experiments.analysis.paper.evidence import Outcome
 from experiments.analysis.paper.figures import FIGURE_3B, FIGURE_AGENTS
+from experiments.analysis.paper.outcome import Outcome
 from experiments.analysis.paper.report import describe_matrices, save_report, summary_table
+from experiments.analysis.paper.workflow import find_outcomes
 from experiments.analysis.reading import read_result
 from tests.experiments.analysis.paper.browser import PROGRAM, Page
 from tests.experiments.analysis.paper.made_up_series import make_series
@@ -59,24 +60,35 @@ def test_the_report_holds_every_figure_table_claim_and_replay(root: Path):
 
 
 def test_what_a_page_says_is_text_and_never_markup(root: Path, tmp_path: Path):
-    folder = tmp_path / "figure-3d"
-    folder.mkdir()
-    for name in ("figure.png", "page.json"):
-        (folder / name).write_bytes((root / "figure-3d" / name).read_bytes())
-    page = folder / "page.json"
-    page.write_text(page.read_text().replace("lambda = 0.4", "</script><b>lambda"))
-    html = save_report(tmp_path).read_text()
-    assert "<b>" not in html
+    found, _ = find_outcomes(root, {})
+    named = [replace(series, label=f"</script><b>{series.label}") for series in found.series]
+    (tmp_path / "figure-3d").mkdir()
+    picture = Path("figure-3d", "figure.png")
+    (tmp_path / picture).write_bytes((root / picture).read_bytes())
+    html = save_report(tmp_path, [replace(found, series=tuple(named))]).read_text()
+    assert "lambda = 0.4" in html and "<b>" not in html
     assert html.count("</script>") == 2
 
 
-def test_what_another_version_left_is_not_in_the_report(root: Path, tmp_path: Path):
-    folder = tmp_path / "figure-3d"
-    folder.mkdir()
-    change = {"format": 1, "title": "left by another version"}
-    page = json.loads((root / "figure-3d" / "page.json").read_text()) | change
-    (folder / "page.json").write_text(json.dumps(page))
-    assert "left by another version" not in save_report(tmp_path).read_text()
+def test_earlier_figures_of_other_runs_are_not_in_the_report(root: Path):
+    def names() -> list[str]:
+        return [outcome.figure.name for outcome in find_outcomes(root, {})]
+
+    assert names() == ["figure-3d", "figure-5b"]
+    made_of = root / "figure-5b" / "figure.json"
+    (run,) = (root / "cache").glob("*-oappo-*/config.json")
+    for path, old, new in (
+        (made_of, '"RR"', '"QR"'),  # By another version, which called it otherwise.
+        (run, '"seeds": [', '"seeds": [7, '),  # Went on with other settings.
+    ):
+        whole = path.read_text()
+        assert old in whole
+        path.write_text(whole.replace(old, new))
+        assert names() == (["figure-3d"] if path == made_of else ["figure-5b"])
+        path.write_text(whole)
+    run.rename(root / "elsewhere")
+    assert names() == ["figure-5b"]
+    (root / "elsewhere").rename(run)
 
 
 def test_a_table_has_seconds_to_the_threshold_over_sizes_and_nowhere_else(tmp_path: Path):

@@ -245,9 +245,9 @@ def test_every_figure_can_be_drawn_and_only_names_curves_that_it_has(figure, tmp
     name, *map_ = figure.name.split("-3m")
     options = ["--map", "3m"] if map_ else []
     reproduce_in(tmp_path, name, *options, "--seeds", "2", "--budget", "0.03")
-    page = json.loads((tmp_path / figure.name / "page.json").read_text())
-    assert not page["missing"]
-    labels = {row[0] for row in page["table"][1:]}
+    table = (tmp_path / figure.name / "table.md").read_text()
+    assert "Missing" not in table
+    labels = {line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()}
     needed = {label for claim in figure.claims for check in claim.checks for label in check.needs}
     assert needed <= labels
 
@@ -316,21 +316,20 @@ def test_files_that_are_no_results_stay_as_they_are(tmp_path, launched, capfd):
 
 
 def test_the_key_of_a_run_is_its_configuration_however_it_is_typed():
-    code = {"jax": "1"}
     plain = ("--env", "maze", "--seeds", "1", "--total-steps", "2048")
-    key = cache.plan_run(plain, code, Path()).directory
-    assert cache.plan_run((*plain, "--reuse-sigma", "0.1"), code, Path()).directory == key
-    assert cache.plan_run((*plain, "--out", "x"), code, Path()).directory == key
-    assert cache.plan_run((*plain, "--reuse-sigma", "0.2"), code, Path()).directory != key
-    assert cache.plan_run(plain, {"jax": "2"}, Path()).directory != key
-    watched = cache.plan_run((*plain, "--eval-every", "1"), code, Path()).directory
-    assert watched != key
-    more = (*plain, "--eval-every", "1", "--eval-episodes", "5")
-    assert cache.plan_run(more, code, Path()).directory not in (key, watched)
+
+    def key(*options: str, jax: str = "1") -> Path:
+        return cache.directory_of(cache.resolve((*plain, *options)), {"jax": jax}, Path())
+
+    assert key("--reuse-sigma", "0.1") == key("--out", "x") == key()
+    watched = key("--eval-every", "1")
+    more = key("--eval-every", "1", "--eval-episodes", "5")
+    assert len({key(), key("--reuse-sigma", "0.2"), key(jax="2"), watched, more}) == 5
 
 
 def test_the_code_of_a_run_is_all_that_decides_its_result(tmp_path, monkeypatch):
-    paths = [path.relative_to(cache.ROOT) for path in cache.source_files()]
+    files = (path for source in cache.SOURCES for path in (cache.ROOT / source).rglob("*.py"))
+    paths = [path.relative_to(cache.ROOT) for path in files]
     assert all((cache.ROOT / source).exists() for source in cache.SOURCES)
     named = {path.stem for path in paths if path.parts[0] == "experiments"}
     assert named >= {"defaults", "experiment", "evaluation", "grouping", "loop", "program"}

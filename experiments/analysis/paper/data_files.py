@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.analysis.paper.evidence import Outcome, Series, seconds_until
+from experiments.analysis.paper.outcome import Outcome, Series, seconds_until
 from experiments.training.folder.files import write_json
 
 NUM_STEPS = 60
@@ -45,7 +45,7 @@ def save_marl_eval(outcome: Outcome, path: Path) -> None:
     algorithms = {
         series.label: {
             f"seed_{seed}": {
-                **_step_entries(series, index, moments, outcome.metrics),
+                **step_entries(series, index, moments, outcome.metrics),
                 "absolute_metrics": _absolute_metrics(series, index, outcome),
             }
             for index, seed in enumerate(series.result.seeds)
@@ -73,15 +73,19 @@ def common_steps(outcome: Outcome) -> list[int]:
     return np.unique(np.linspace(first, last, NUM_STEPS).astype(int)).tolist()
 
 
-def _step_entries(
+def step_entries(
     series: Series, seed: int, moments: list[int], metrics: tuple[str, ...]
 ) -> dict[str, Any]:
+    """Returns what is said of a seed after each of these numbers of steps."""
     curves = {NAMES.get(name, name): series.point.seed_curve(name, seed) for name in metrics}
     return {
         f"step_{number}": {
             "step_count": moment,
             "elapsed_time": seconds_until(series.result, moment),
-            **{name: [_value_at(*curve, moment)] for name, curve in curves.items()},
+            **{
+                name: [float(values[np.searchsorted(env_steps, moment, side="right") - 1])]
+                for name, (env_steps, values) in curves.items()
+            },
         }
         for number, moment in enumerate(moments)
     }
@@ -91,7 +95,3 @@ def _absolute_metrics(series: Series, seed: int, outcome: Outcome) -> dict[str, 
     of = series.point.evaluated if outcome.figure.evaluated else series.point.ends
     ends = {NAMES.get(name, name): float(of(name)[seed]) for name in outcome.metrics}
     return {name: [end] for name, end in ends.items() if np.isfinite(end)}
-
-
-def _value_at(env_steps: np.ndarray, values: np.ndarray, moment: int) -> float:
-    return float(values[np.searchsorted(env_steps, moment, side="right") - 1])

@@ -1,8 +1,7 @@
-"""What is timed, compiled: rollouts, training, updates alone, bare products of their sizes."""
+"""What is timed: rollouts, training, updates alone."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -185,24 +184,3 @@ def pairwise_kl(trainer: Trainer, state: TrainState, trajectory: Transition) -> 
     experience = make_experience(num_policies, labels, rows, views, memory, nothing)
     compared = rows_to_compare(policy, actors, experience, config.divergence_rows)
     return pairwise_divergence(policy, actors, compared, config, Hyperparams.create())
-
-
-def matrix_product(rows: int, inner: int, columns: int) -> Side:
-    """Returns one matrix product."""
-    matrices = jnp.ones((rows, inner)), jnp.ones((inner, columns))
-    return Side(lambda _: matrices, lambda carry: (carry, carry[0] @ carry[1]))
-
-
-def network_pass(rows: int, *widths: int) -> Side:
-    """Returns the gradient of a network of these widths on so many rows, and nothing else."""
-    layers = [jnp.full(shape, 0.1) for shape in itertools.pairwise(widths)]
-
-    def loss(layers: list[Array], x: Array) -> Array:
-        for layer in layers[:-1]:
-            x = jnp.tanh(x @ layer)
-        return jnp.sum(jnp.square(x @ layers[-1]))
-
-    return Side(
-        lambda _: (layers, jnp.ones((rows, widths[0]))),
-        lambda carry: (carry, jax.grad(loss)(*carry)),
-    )

@@ -1,4 +1,4 @@
-"""From finished runs to curves: what each series of a figure came to."""
+"""What a figure's runs came to: its curves, and what was measured of each."""
 
 from __future__ import annotations
 
@@ -47,12 +47,14 @@ class Outcome:
         missing: labels of the curves that there is nothing of: the run did not finish, the point
             diverged, or too few episodes ended.
         num_seeds: seeds of each.
+        commands: what trains its runs.
     """
 
     figure: Figure
     series: tuple[Series, ...]
     missing: tuple[str, ...]
     num_seeds: int
+    commands: tuple[str, ...] = ()
 
     @property
     def measured(self) -> dict[str, Measured]:
@@ -63,6 +65,13 @@ class Outcome:
     def verdicts(self) -> list[tuple[Claim, list[Finding], Verdict]]:
         """The figure's claims, each with its findings and its verdict."""
         return [(claim, *claim.examine(self.measured)) for claim in self.figure.claims]
+
+    def qualified(self, verdict: Verdict) -> str:
+        """Returns a verdict with what limits it."""
+        if verdict != "undecided":
+            return verdict
+        seeds = "one seed" if self.num_seeds == 1 else f"{self.num_seeds} seeds"
+        return f"undecided at {seeds}"
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -76,12 +85,12 @@ class Outcome:
             return "One seed: no interval."
         return f"Interquartile mean and 95% interval over {self.num_seeds} seeds."
 
-
-def looks_of(outcome: Outcome) -> list[Look]:
-    """Returns how each curve is drawn: in its algorithm's colour, or by what is swept."""
-    if outcome.figure.swept:
-        return [point_looks(one.result).looks[one.point] for one in outcome.series]
-    return tell_apart([run_look(one.result) for one in outcome.series])
+    @property
+    def looks(self) -> list[Look]:
+        """How each curve is drawn: in its algorithm's colour, or by what is swept."""
+        if self.figure.swept:
+            return [point_looks(one.result).looks[one.point] for one in self.series]
+        return tell_apart([run_look(one.result) for one in self.series])
 
 
 def series_of(figure: Figure, plan: Plan, result: Result) -> list[Series]:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from experiments.analysis.paper.evidence import Outcome
-from experiments.analysis.paper.exchange import _step_entries, common_steps
+from experiments.analysis.paper.data_files import common_steps, step_entries
 from experiments.analysis.paper.figures import FIGURE_3B
+from experiments.analysis.paper.outcome import Outcome
 from tests.experiments.analysis.paper.made_up_series import make_series
 
 
@@ -15,7 +15,7 @@ def test_steps_before_training_count_and_time_does_not(tmp_path):
     moments = common_steps(Outcome(FIGURE_3B, (plain, grouped), (), 2))
     # From the grouped run's first update on, until the other ends.
     assert (moments[0], moments[-1]) == (96, 320)
-    entry = _step_entries(grouped, 0, moments, ("return",))["step_0"]
+    entry = step_entries(grouped, 0, moments, ("return",))["step_0"]
     assert entry["mean_episode_return"] == [pytest.approx(0.0)]  # 1 / 10 - 0.1
     # Ten updates took 2 seconds; the first was done after a tenth of that.
     assert entry["elapsed_time"] == pytest.approx(0.2)
