@@ -52,10 +52,8 @@ def read_log(path: Path, num_points: int, seeds: Sequence[int], steps: int) -> T
     A file that is missing has none.
 
     Args:
-        path: the file.
         num_points: grid points that it should be of.
         seeds: numbers of the seeds that it should be of.
-        steps: environment steps of an update.
 
     Raises:
         ValueError: if it is not such a log.

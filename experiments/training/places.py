@@ -30,7 +30,6 @@ def find_places(
     """Returns the run's own environment, and the other one if there is to be one.
 
     Args:
-        experiment: the run's.
         name: family:scenario of the other environment, or None.
         assignments: its options as ``NAME=VALUE``; it also gets those of the run that it knows.
         num_episodes: to be played there by each seed.

@@ -74,9 +74,7 @@ def make_evaluate(
     All points of a seed play the same episodes, as far as their actions let them.
 
     Args:
-        trainer: has the environment.
         how: how many episodes, how long and by which actions.
-        placement: of the lanes.
         of_block: `Placement.of_block`, or `in_turn` so that one lane at a time has episodes.
     """
 
@@ -108,8 +106,6 @@ def warn_of_cut_off(cut_off: Any, num_episodes: int, max_steps: int, option: str
     Args:
         cut_off: numbers of such episodes, of any shape.
         num_episodes: that each of these numbers is out of.
-        max_steps: of an episode.
-        option: by which it is set.
     """
     if (number := int(np.sum(cut_off))) > 0:
         total = num_episodes * np.size(cut_off)

@@ -121,9 +121,7 @@ def play(
     of one.  How many episodes were cut off is said on stderr.
 
     Args:
-        team: who plays.
         trainer: the run's own, or one with another environment of the same sizes.
-        point: grid point.
         how: how many episodes, how long and by which actions.
         devices: over which seeds are spread.
     """
@@ -145,10 +143,8 @@ def save_replay(
         UsageError: if drawing fails; environments of anybody's draw themselves.
 
     Args:
-        team: who plays.
         trainer: the run's own, or one with another environment of the same sizes.
         lane: grid point, and place among the seeds.
-        path: the GIF to write.
         how: by which actions, and which episode.
     """
     env: Any = trainer.env

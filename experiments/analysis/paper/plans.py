@@ -85,9 +85,9 @@ class Size(NamedTuple):
 def size_of(figure: Figure, plan: Plan) -> Size:
     """Returns what a run of a plan takes."""
     options = parse(_program(figure, plan))
-    rollout = options.program["rollout_length"]
+    rollout = options.config["rollout_length"]
     whole_budget = plan.total_steps or options.run.total_steps
-    return Size(whole_budget, options.program["num_envs"] * rollout, rollout)
+    return Size(whole_budget, options.config["num_envs"] * rollout, rollout)
 
 
 def _program(figure: Figure, plan: Plan) -> tuple[str, ...]:
