@@ -134,4 +134,4 @@ def test_a_preset_runs_no_code_unless_it_is_asked_for(tmp_path):
         preset.write_text(json.dumps({"env": env}))
         with pytest.raises(UsageError, match=r"env: expected an environment of the library"):
             read_preset(preset)
-        assert read_preset(preset, "mine.py:make").run["env"] == env
+        assert read_preset(preset, "mine.py:make")["env"] == env

@@ -332,7 +332,7 @@ def test_the_code_of_a_run_is_all_that_decides_its_result(tmp_path, monkeypatch)
     paths = [path.relative_to(cache.ROOT) for path in files]
     assert all((cache.ROOT / source).exists() for source in cache.SOURCES)
     named = {path.stem for path in paths if path.parts[0] == "experiments"}
-    assert named >= {"defaults", "experiment", "evaluation", "grouping", "loop", "program"}
+    assert named >= {"defaults", "experiment", "evaluation", "clusters", "loop", "program"}
     for path in paths:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes((cache.ROOT / path).read_bytes())
