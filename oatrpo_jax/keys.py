@@ -8,8 +8,11 @@ FIRST = 2**20
 """Numbers of purposes are from here on.  Training splits the key, and ``fold_in(key, i)`` is
 ``split(key, n)[i]``: nobody splits into so many."""
 
+EPISODES = range(FIRST, FIRST + 4)
+"""Purposes of episodes that are played besides training: `experiments.training.playing.Purpose`."""
+
 GROUPING = FIRST + 4
-"""Agents are put in clusters; those before are for episodes, which whoever trains plays besides."""
+"""Agents are put in clusters."""
 
 
 def branch(key: jax.Array, purpose: int, number: int = 0) -> jax.Array:

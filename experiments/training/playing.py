@@ -24,10 +24,7 @@ Evaluate = Callable[[np.ndarray, LearnerState, jax.Array], Metrics]
 class Purpose(IntEnum):
     """What episodes are played for: each has a branch of a run's key, see `oatrpo_jax.keys`."""
 
-    CURVE = keys.FIRST
-    ABSOLUTE = keys.FIRST + 1
-    AFTERWARDS = keys.FIRST + 2
-    REPLAY = keys.FIRST + 3
+    CURVE, ABSOLUTE, AFTERWARDS, REPLAY = keys.EPISODES
 
 
 def episode_keys(seeds: Sequence[int], purpose: Purpose, number: int = 0) -> jax.Array:

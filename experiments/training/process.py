@@ -14,6 +14,7 @@ from experiments.training.folder.loggers import OnChunk, check_logs
 from experiments.training.loop import Finish, Training
 from experiments.training.placement import hint
 from experiments.training.processes import alike
+from experiments.training.settings.checks import check_ranking
 from experiments.training.settings.config_file import (
     describe_experiment,
     describe_resumption,
@@ -21,7 +22,7 @@ from experiments.training.settings.config_file import (
 )
 from experiments.training.settings.experiment import Experiment, build
 from experiments.training.settings.options import Options
-from experiments.training.settings.provenance import compare_with_now
+from experiments.training.settings.provenance import check_version, compare_with_now
 from experiments.training.settings.stored import read_config
 from experiments.training.signals import stop_on_signals
 from experiments.training.stopping import is_finished
@@ -41,6 +42,7 @@ def start(options: Options, console: Console, finish: Finish, on_chunk: OnChunk 
     name = f"{options.run.env}-{options.run.algorithm}"
     check_out(options.run.out, name)
     experiment = build(options)
+    check_ranking(options.sweep, experiment.trainer.env)
     traced = trace_program(experiment, console)
     directory = make_directory(options.run.out, name)
     console.print(f"results: {directory}", soft_wrap=True)
@@ -63,6 +65,7 @@ def resume(options: Options, console: Console, finish: Finish, on_chunk: OnChunk
             print(f"Nothing is left to do in {directory}; a higher --total-steps trains on.")
             return 0
         config = read_config(directory)
+        check_version(config)
         traced = trace_program(experiment, console)
         compare_with_now(config, traced.placement.mesh.shape)
         training = Training(experiment, traced, directory, console, on_chunk)

@@ -16,7 +16,6 @@ from experiments.training.signals import StopRequest
 CALMING = ("actor_lr", "critic_lr", "kl_threshold")
 """Coefficients of which a lower value may keep numbers finite."""
 
-
 MASKS = "An active agent without a legal action makes all numbers NaN, too: look at action_mask."
 
 
@@ -67,8 +66,8 @@ def explain(
     Args:
         is_saved: whether the state is in a checkpoint, if it is worth one.
     """
-    last = max(find_checkpoints(directory), default=None)
-    newest = "none" if last is None else f"of update {last}"
+    found = find_checkpoints(directory)
+    newest = f"of update {max(found)}" if found else "none"
     num_points, num_diverged = len(experiment.points), len(position.diverged)
     described = "; ".join(describe_diverged(experiment, one) for one in position.diverged.values())
     if num_diverged and num_points > 1:

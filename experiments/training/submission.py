@@ -16,6 +16,7 @@ from experiments.training.folder.files import is_locked
 from experiments.training.folder.loggers import check_logs
 from experiments.training.jobs import hand_over, make_executor
 from experiments.training.naming import command
+from experiments.training.settings.checks import check_ranking
 from experiments.training.settings.experiment import build
 from experiments.training.settings.options import Options, Run
 from experiments.training.stopping import is_finished
@@ -109,6 +110,8 @@ def _check_slices(
         if not is_there:
             check_is_empty(directory)
         experiment = build(read(line)) if is_there or number == 0 else None
+        if experiment is not None and not is_there:
+            check_ranking(experiment.options.sweep, experiment.trainer.env)
         if is_locked(directory):
             left_out[number] = "is being trained"
         elif is_there and experiment is not None and is_finished(experiment, directory):

@@ -59,9 +59,29 @@ class StepFunction(Protocol):
         ...
 
 
-Prepare = Callable[..., Slots]
-"""(policy, its parameters before the step, slots, ``[N]`` bool the others' that are used, config,
-coefficients) -> the slots as the step is to see them."""
+class Prepare(Protocol):
+    """Changes others' experience before a step."""
+
+    def __call__(
+        self,
+        policy: Policy,
+        params: PyTree,
+        slots: Slots,
+        others: jax.Array,
+        config: Config,
+        hparams: Hyperparams,
+    ) -> Slots:
+        """Returns the slots as the step is to see them.
+
+        Args:
+            policy: whose parameters they are.
+            params: before the step.
+            slots: all experience.
+            others: ``[N]`` bool, the slots of others that are used.
+            config: the settings.
+            hparams: the coefficients.
+        """
+        ...
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,7 +91,9 @@ def reproduce(
         made = {each.figure.name: make_figure(each, devices, console) for each in requests}
         if seeds == 1:
             console.print("One seed: there is no interval, and no claim can be decided.")
-        console.print(f"Everything on one page: {save_report(root, find_outcomes(root, made))}")
+        console.print(
+            f"Everything on one page: {save_report(root, find_outcomes(root, made, console))}"
+        )
     return int(any(outcome.missing for outcome in made.values()))
 
 
@@ -196,18 +197,31 @@ def read_outcome(request: Request, console: Console) -> Outcome:
     return Outcome(request.figure, tuple(series), tuple(missing), seeds, tuple(commands))
 
 
-def find_outcomes(root: Path, made: Mapping[str, Outcome]) -> list[Outcome]:
+def find_outcomes(root: Path, made: Mapping[str, Outcome], console: Console) -> list[Outcome]:
     """Returns the outcomes of all figures that are drawn in a results folder.
 
-    Beside those that this command has ``made`` they are read from the runs of earlier commands, and
-    left out where these runs have gone, are others by now, or lack what this version reads.
+    Beside those that this command has ``made`` they are read from the runs of earlier commands.  It
+    prints which are left out, as these runs have gone, are others by now, or lack what is read.
     """
     found = []
     for path in sorted(root.glob("*/figure.png")):
         figure = FIGURES.get(path.parent.name)
-        manifest = cache.read_optional(path.with_name(MANIFEST))
-        if figure and manifest.get("runs", {}).keys() == {plan.label for plan in figure.plans}:
-            request = Request(figure, root, manifest)
-            with suppress(UsageError, KeyError):
-                found.append(made.get(figure.name) or read_outcome(request, Console(quiet=True)))
-    return [outcome for outcome in found if outcome.series]
+        if figure is None:
+            continue
+        outcome = made.get(figure.name) or _earlier(figure, root)
+        if outcome is not None and outcome.series:
+            found.append(outcome)
+        else:
+            console.print(f"{root / 'report.html'} is without {figure.name}: its runs have gone")
+    return found
+
+
+def _earlier(figure: Figure, root: Path) -> Outcome | None:
+    """Returns what an earlier command has made of a figure, if its runs can be read."""
+    manifest = cache.read_optional(root / figure.name / MANIFEST)
+    try:
+        if manifest["runs"].keys() != {plan.label for plan in figure.plans}:
+            return None
+        return read_outcome(Request(figure, root, manifest), Console(quiet=True))
+    except (UsageError, LookupError, AttributeError, TypeError):
+        return None

@@ -12,7 +12,6 @@ from typing import Any
 from envs.options import make_with_source, parse_options
 from experiments.training.errors import MAX_COUNT, UsageError
 from experiments.training.settings.checks import (
-    check_ranking,
     check_run,
     seed_numbers,
     without_unread,
@@ -130,7 +129,6 @@ def _build(options: Options) -> Experiment:
         config = make_config(options.config, run.total_steps)
     reads = algorithm.reads(config, is_continuous)
     options = without_unread(options, algorithm.name, reads)
-    check_ranking(options.sweep, env)
     points, swept = make_points(options)
     options = _with_schedule_steps(options, config, reads)
     experiment = Experiment(

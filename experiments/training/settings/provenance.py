@@ -20,23 +20,25 @@ from oatrpo_jax.installation import ROOT
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "distrax", "jumanji")
 
 
+def check_version(config: Mapping[str, Any]) -> None:
+    """Raises a UsageError if oatrpo_jax differs from a run's: its arrays may mean other things."""
+    for each in differences(surroundings(config), {"oatrpo_jax": oatrpo_jax.__version__}):
+        raise UsageError(
+            f"resume: the run began with {each}; install the version that it began with"
+        )
+
+
 def compare_with_now(config: Mapping[str, Any], mesh: Mapping[str, int]) -> None:
     """Says on stderr what differs from where a run began; of its devices, from where it was last.
 
     Args:
         mesh: numbers of devices by axis now.
-
-    Raises:
-        UsageError: if oatrpo_jax itself differs: what its arrays mean may have changed.
     """
     last = [config, *config.get("resumed", [])][-1]
-    now = surroundings({"versions": versions(), "device": device(), "mesh": dict(mesh)})
-    differ = differences(surroundings({**config, "mesh": last.get("mesh")}), now)
-    if ours := [difference for difference in differ if difference.startswith("oatrpo_jax ")]:
-        raise UsageError(
-            f"resume: the run began with {ours[0]}; install the version that it began with"
-        )
-    if differ:
+    here = {"versions": versions(), "device": device(), "mesh": dict(mesh)}
+    platform = here["device"]["platform"]
+    before = surroundings({**config, "mesh": last.get("mesh")}, platform)
+    if differ := differences(before, surroundings(here, platform)):
         print(
             f"Warning: the run began with {', '.join(differ)}. It goes on, but maybe not to the "
             "bit as it would have there.",
@@ -44,14 +46,19 @@ def compare_with_now(config: Mapping[str, Any], mesh: Mapping[str, int]) -> None
         )
 
 
-def surroundings(config: Mapping[str, Any]) -> dict[str, Any]:
+def surroundings(config: Mapping[str, Any], platform: str | None = None) -> dict[str, Any]:
     """Returns what rounding may depend on: versions of packages, the device, how many there are.
 
     On a CPU no bit depends on how many lanes a device has.
+
+    Args:
+        config: config.json.
+        platform: that decides which numbers of devices matter; None for the config's own.
     """
     known = (config.get(name) for name in ("versions", "device", "mesh"))
     packages, where, mesh = (each if isinstance(each, dict) else {} for each in known)
-    axes = (ENVS,) if where.get("platform", "cpu") == "cpu" else (LANES, ENVS)
+    is_cpu = (platform or where.get("platform", "cpu")) == "cpu"
+    axes = (ENVS,) if is_cpu else (LANES, ENVS)
     used = {f"devices for {axis}": mesh.get(axis, 1) for axis in axes}
     return {**packages, **where, **used}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from experiments import reproduce
 from experiments.analysis.paper import cache
@@ -60,7 +61,7 @@ def test_the_report_holds_every_figure_table_claim_and_replay(root: Path):
 
 
 def test_what_a_page_says_is_text_and_never_markup(root: Path, tmp_path: Path):
-    found, _ = find_outcomes(root, {})
+    found, _ = find_outcomes(root, {}, Console(quiet=True))
     named = [replace(series, label=f"</script><b>{series.label}") for series in found.series]
     (tmp_path / "figure-3d").mkdir()
     picture = Path("figure-3d", "figure.png")
@@ -72,7 +73,7 @@ def test_what_a_page_says_is_text_and_never_markup(root: Path, tmp_path: Path):
 
 def test_earlier_figures_of_other_runs_are_not_in_the_report(root: Path):
     def names() -> list[str]:
-        return [outcome.figure.name for outcome in find_outcomes(root, {})]
+        return [outcome.figure.name for outcome in find_outcomes(root, {}, Console(quiet=True))]
 
     assert names() == ["figure-3d", "figure-5b"]
     made_of = root / "figure-5b" / "figure.json"
