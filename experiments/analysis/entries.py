@@ -114,7 +114,7 @@ def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     is_continuous = config["env_spec"].get("is_continuous", False)  # Runs of before were not.
     preset = get_preset(config["environment"], config["algorithm"], is_continuous)
     ours = {field.name: field.default for field in fields}
-    layers = {**ours, **preset.config, **preset.hyperparams}
+    layers = {**ours, **preset.values}
     return {name: _plain(value) for name, value in layers.items()}
 
 

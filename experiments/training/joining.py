@@ -20,8 +20,7 @@ from experiments.training.folder.checkpoints import Checkpoints, restore
 from experiments.training.folder.directory import check_is_empty, check_out, make_directory
 from experiments.training.folder.files import locked, read_json, write_json
 from experiments.training.joined_logs import join_log, logs_of
-from experiments.training.loop import save_first
-from experiments.training.position import NonFinite, Position, RunState
+from experiments.training.position import NonFinite, Position, RunState, save_first
 from experiments.training.program import abstract_state
 from experiments.training.settings.config_file import OF_PROCESS
 from experiments.training.settings.provenance import differences, surroundings

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 from rich.console import Console
 
 from experiments.training import program
@@ -20,7 +19,13 @@ from experiments.training.folder.clusters import save_clusters
 from experiments.training.folder.files import write_json
 from experiments.training.folder.loggers import OnChunk, open_loggers
 from experiments.training.folder.metrics import Log, Rows, make_logs
-from experiments.training.position import Position, RunState, find_diverged
+from experiments.training.position import (
+    Position,
+    RunState,
+    find_diverged,
+    save,
+    save_first,
+)
 from experiments.training.processes import agree_to_stop
 from experiments.training.program import Compiled, Traced
 from experiments.training.settings.experiment import Experiment
@@ -61,8 +66,9 @@ class Training:
         """Returns the newest checkpoint that can be loaded, or None; changes nothing.
 
         Raises:
-            UsageError: if there is none, if a log does not reach that far, or is not the one that
-                would be written, or if more updates are done than are wanted.
+            UsageError: if there are some but none can be loaded, if there are metrics without one,
+                if a log does not reach that far, or is not the one that would be written, or if
+                more updates are done than are wanted.
         """
         restored = restore(self.directory, RunState.like(self.traced.state, self.experiment))
         if restored is None:
@@ -230,21 +236,3 @@ class Training:
             "absolute": absolute,
         }
         write_json(self.directory / "training.json", content)
-
-
-def save(position: Position, checkpoints: Checkpoints) -> None:
-    """Starts to save where a run stands."""
-    checkpoints.save(
-        position.state, position.num_updates, position.facts(), left_out=position.diverged.keys()
-    )
-
-
-def save_first(position: Position, checkpoints: Checkpoints) -> None:
-    """Saves the state before the first update, and reads it back.
-
-    What cannot be saved, or not be loaded again, is better known now than at the end.
-    """
-    save(position, checkpoints)
-    if not checkpoints.wait():
-        raise UsageError("out: nothing can be saved there; make room, or choose another one")
-    checkpoints.read_back(jax.eval_shape(lambda: position.state))

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from experiments.training.errors import UsageError
 from experiments.training.evaluation import Best, no_best
-from experiments.training.folder.checkpoints import Restored
+from experiments.training.folder.checkpoints import Checkpoints, Restored
 from experiments.training.settings.experiment import Experiment
 from oatrpo_jax.train import TrainState
 
@@ -121,3 +122,21 @@ class Position:
     def is_complete(self, experiment: Experiment) -> bool:
         """Returns whether all updates are done, and a point is sound."""
         return self.num_updates == experiment.config.num_updates and not self.is_lost(experiment)
+
+
+def save(position: Position, checkpoints: Checkpoints) -> None:
+    """Starts to save where a run stands."""
+    checkpoints.save(
+        position.state, position.num_updates, position.facts(), left_out=position.diverged.keys()
+    )
+
+
+def save_first(position: Position, checkpoints: Checkpoints) -> None:
+    """Saves the state before the first update, and reads it back.
+
+    What cannot be saved, or not be loaded again, is better known now than at the end.
+    """
+    save(position, checkpoints)
+    if not checkpoints.wait():
+        raise UsageError("out: nothing can be saved there; make room, or choose another one")
+    checkpoints.read_back(jax.eval_shape(lambda: position.state))

@@ -31,7 +31,7 @@ NOT_ON_A_JOBS_LINE = frozenset({"submit", "submit_option", "out"})
 
 
 def submit(
-    program: str,
+    script: str,
     arguments: Sequence[str],
     run: Run,
     read: Callable[[Sequence[str]], Options],
@@ -41,7 +41,7 @@ def submit(
     The same line submitted again goes on with what is neither finished nor running.
 
     Args:
-        program: run or sweep.
+        script: run or sweep.
         arguments: its command line, with ``--submit``.
         run: what that says.
         read: returns what a slice's command line asks for.
@@ -61,7 +61,7 @@ def submit(
     left_out = _check_slices(lines, out, read)
     for number, reason in left_out.items():
         console.print(f"slice {number}/{count} {reason}: no job", soft_wrap=True)
-    start = [sys.executable, "-u", str(ROOT / "experiments" / f"{program}.py")]
+    start = [sys.executable, "-u", str(ROOT / "experiments" / f"{script}.py")]
     if wanted := [[*start, *line] for number, line in enumerate(lines) if number not in left_out]:
         logs = make_directory(out, "slices").absolute() / "logs"
         executor = make_executor(logs, parameters)

@@ -16,6 +16,7 @@ from experiments.training.settings.command_line import parse
 from experiments.training.settings.config_file import describe_experiment
 from experiments.training.settings.experiment import build
 from experiments.training.settings.search import natural_order
+from experiments.training.settings.stored import stored_options
 from tests.experiments.made_up_runs import change_json
 from tests.experiments.trained_run import TINY, shared_programs
 
@@ -133,6 +134,13 @@ def test_a_sweep_that_was_stopped_goes_on_to_the_bit(swept: Path, tmp_path: Path
         assert (out / name).read_bytes() == (swept / name).read_bytes(), name
     preset = json.loads((out / "preset.json").read_text())
     assert preset == json.loads((swept / "preset.json").read_text())
+
+
+def test_a_sweep_ranked_by_what_is_not_reported_any_more_can_be_read(swept: Path, tmp_path: Path):
+    config = json.loads((swept / "config.json").read_text())
+    config["sweep"]["rank_by"] = "beauty"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert len(build(stored_options(tmp_path)).points) == 3
 
 
 def test_what_is_searched_cannot_be_changed_on_resuming(swept: Path, capfd):

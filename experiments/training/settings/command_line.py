@@ -134,10 +134,9 @@ def _defaults(choice: _Choice, given: frozenset[str]) -> Options:
     env = choice.env or of_file.get("env", run.env)
     algorithm = choice.algorithm or of_file.get("algorithm", run.algorithm)
     preset = get_preset(env, algorithm)
-    of_env = {"total_steps": preset.total_steps, **preset.config, **preset.hyperparams}
+    of_env = {"total_steps": preset.total_steps, **preset.values}
     chosen = {**of_env, **of_file, "env": env, "algorithm": algorithm}
-    continuous = {**CONTINUOUS.config, **CONTINUOUS.hyperparams}
-    open_yet = {k: v for k, v in continuous.items() if k not in {*of_file, *given}}
+    open_yet = {k: v for k, v in CONTINUOUS.values.items() if k not in {*of_file, *given}}
     return Options(where_continuous=open_yet).having(chosen)
 
 

@@ -33,6 +33,11 @@ class Preset:
     hyperparams: Mapping[str, float | None] = field(default_factory=dict)
     algorithms: Mapping[str, Preset] = field(default_factory=dict)
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """The fields of both, by name."""
+        return {**self.config, **self.hyperparams}
+
 
 # As published (short rollouts, one step on each, returns without lambda), but for 8 environments
 # where it has 4.  Many of them would leave few steps: one for every 5 of theirs.

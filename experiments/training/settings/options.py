@@ -176,6 +176,8 @@ class Options:
 
     def having(self, values: Mapping[str, Any]) -> Self:
         """Returns the options with values, by name, in place of theirs."""
+        if unknown := values.keys() - self.by_name().keys():
+            raise TypeError(f"expected names of options, got {', '.join(sorted(unknown))}")
         run, config, coefficients = (
             {name: value for name, value in values.items() if name in known}
             for known in (self.run.__dict__, SETTINGS, COEFFICIENTS)

@@ -28,10 +28,11 @@ def as_declared(options: Options, argv: Sequence[str]) -> Any:
     some environment.  Parsing takes all, as tyro would call the others unknown, where
     `checks.without_unread` has something better to say.
     """
-    name = options.run.algorithm
+    algorithm = options.run.algorithm
     shown = {*SETTINGS, *COEFFICIENTS}
     if {"-h", "--help"} & set(argv):
-        row = fixed_algorithm(allowed_reuse([[True]])) if name == "fixed" else get_algorithm(name)
+        is_fixed = algorithm == "fixed"
+        row = fixed_algorithm(allowed_reuse([[True]])) if is_fixed else get_algorithm(algorithm)
         widest = Config(divergence="quantile", value_loss="clipped", log_affinity=True)
         shown = row.reads(widest, is_continuous=True)
 
@@ -71,7 +72,7 @@ def _coefficient_type(coefficient: Field[Any]) -> Any:
 
 def _continuous_default(name: str) -> str:
     """Returns what help adds where continuous actions have a default of their own."""
-    defaults = {**CONTINUOUS.config, **CONTINUOUS.hyperparams}
+    defaults = CONTINUOUS.values
     return f"; by default {defaults[name]} where actions are continuous" if name in defaults else ""
 
 

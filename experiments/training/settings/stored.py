@@ -135,8 +135,8 @@ def typed_values(
     ):
         if unknown := sorted(group.keys() - set(known)):
             raise ValueError(_not_a_setting(unknown, known))
-    numbers = {name: _numbers(name, value) for name, value in coefficients.items()}
-    return _typed({**run, **config}, get_type_hints(Run) | get_type_hints(Config)) | numbers
+    typed = _typed({**run, **config}, get_type_hints(Run) | get_type_hints(Config))
+    return typed | {name: _numbers(name, value) for name, value in coefficients.items()}
 
 
 def _typed(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str, Any]:
