@@ -20,7 +20,7 @@ from experiments.analysis.statistics import (
     first_passage,
     tail_means,
 )
-from experiments.training.settings.points import name_points
+from experiments.training.settings.points import name_agents, name_points
 
 SEED_BINS = 500
 """Points per curve of one seed at most."""
@@ -108,7 +108,7 @@ class Result:
     @property
     def agents(self) -> list[str]:
         """Names of the N agents."""
-        return [f"{kind} {index}" for index, kind in enumerate(self.config["agent_types"])]
+        return name_agents(self.config["agent_types"])
 
     @property
     def learners(self) -> list[str]:

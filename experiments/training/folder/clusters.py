@@ -10,6 +10,7 @@ from rich.console import Console
 
 from experiments.training.folder.files import write_json
 from experiments.training.settings.experiment import Experiment
+from experiments.training.settings.points import name_agents
 from oatrpo_jax.grouping import Grouping
 
 FILE = "clusters.json"
@@ -36,7 +37,7 @@ def save_clusters(
     ]
     env_steps = experiment.config.grouping_length * experiment.config.num_envs
     write_json(directory / FILE, {"env_steps": env_steps, "seeds": seeds})
-    names = [f"{kind} {index}" for index, kind in enumerate(experiment.trainer.env.agent_types)]
+    names = name_agents(experiment.trainer.env.agent_types)
     for seed, of_seed in zip(experiment.seeds, labels, strict=True):
         console.print(f"seed {seed}: {clusters_text(names, of_seed)}", soft_wrap=True)
 

@@ -65,6 +65,15 @@ def name_points(
     return [", ".join(entries) for entries in zip(*columns, strict=True)] or [otherwise]
 
 
+def name_agents(agent_types: Sequence[str]) -> list[str]:
+    """Returns a name for each agent: its type and its place.
+
+    >>> name_agents(["red", "black"])
+    ['red 0', 'black 1']
+    """
+    return [f"{kind} {index}" for index, kind in enumerate(agent_types)]
+
+
 def value_texts(values: Sequence[float]) -> list[str]:
     """Returns numbers in six digits; in all of theirs if six make two of them look alike.
 
