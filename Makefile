@@ -59,7 +59,7 @@ $(READY): requirements.lock pyproject.toml
 	else \
 		echo "requirements.lock is for another Python: installing the newest versions"; \
 		$(INSTALL) "setuptools>=77" && \
-		$(INSTALL) --no-build-isolation --editable ".[brax,submit,dev]" $(if $(JAX),"jax[$(JAX)]"); \
+		$(INSTALL) --no-build-isolation --editable ".[brax,submit,dev,docs]" $(if $(JAX),"jax[$(JAX)]"); \
 	fi
 	@rm -f $(VENV)/.ready*
 	@touch $(READY)
@@ -68,7 +68,7 @@ $(READY): requirements.lock pyproject.toml
 lock:
 	rm -rf .lock-venv
 	$(PYTHON) -m venv .lock-venv
-	.lock-venv/bin/pip install --quiet --disable-pip-version-check "setuptools>=77" ".[brax,submit,dev]"
+	.lock-venv/bin/pip install --quiet --disable-pip-version-check "setuptools>=77" ".[brax,submit,dev,docs]"
 	$(PYTHON) -c $(NAME_OF_PYTHON) > requirements.lock
 	.lock-venv/bin/pip freeze --all --exclude oatrpo-jax --exclude pip >> requirements.lock
 	rm -rf .lock-venv

@@ -84,7 +84,7 @@ def test_its_metadata_say_what_it_is_under_which_licence_and_for_whom(built: Bui
     assert metadata["Requires-Python"] == ">=3.11"
     assert "Typing :: Typed" in (metadata.get_all("Classifier") or ())
     assert metadata["Project-URL"] == "Paper, https://doi.org/10.24963/ijcai.2024/420"
-    extras = {"all", "brax", "dev", "grf", "jaxmarl", "smax", "train", "wandb"}
+    extras = {"all", "brax", "dev", "docs", "grf", "jaxmarl", "smax", "submit", "train", "wandb"}
     assert {*(metadata.get_all("Provides-Extra") or ())} == extras
     assert "oatrpo = oatrpo_jax.__main__:main" in built.entry_points
 
