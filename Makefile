@@ -1,5 +1,6 @@
 # make maze     set up .venv and train OAPPO on the Black and Red maze, five seeds
 # make test     set up .venv; linter, types and the tests that every change needs
+# make docs     the site, in build/site: guides, tutorials, reference; it works offline
 # make test-all, make test-slow, make lint, make lock, make dist: for developers
 # JAX=cuda12 with any of them (cuda13, tpu, cpu): JAX for that device; a .venv keeps it from then on
 # PYTHON=python3.13 with any of them: another Python, in a .venv-python3.13 of its own
@@ -25,7 +26,7 @@ NAME_OF_PYTHON := 'import sys; print("\# Python %d.%d" % sys.version_info[:2])'
 PYTEST := JAX_PLATFORMS=cpu $(BIN)/python -m pytest
 SHARED := --numprocesses 2 --dist loadfile
 
-.PHONY: maze test test-all test-slow lint lock dist
+.PHONY: maze test test-all test-slow docs lint lock dist
 
 maze: $(READY)
 	$(BIN)/python experiments/run.py --env maze
@@ -40,6 +41,11 @@ test-all: lint
 # Learning computes more than it compiles, so XLA may optimise (tests/conftest.py turns that off).
 test-slow: $(READY)
 	XLA_FLAGS= $(PYTEST) -m slow
+
+# What mkdocs says of its own future is no warning about the pages.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open build/site/index.html, or with the search: $(BIN)/python -m http.server -d build/site"
 
 lint: $(READY)
 	$(BIN)/ruff check .

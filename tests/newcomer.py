@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from tests.test_readme import EXAMPLES, EXPORTED, LOADED
+from tests.test_examples import examples, fragments
+
+(A_RUN, UPDATE), (OWN_ENVIRONMENT,) = examples("embedding.md"), examples("own-environment.md")
+(LOADED,), (EXPORTED, *_) = fragments("embedding.md"), fragments("evaluation.md")
 
 SIZE = ("--num-envs", "4", "--rollout-length", "8", "--hidden-sizes", "8", "--seeds", "2")
 MAZE = ("--env", "maze", "--env-option", "time_limit=20", *SIZE)
@@ -129,8 +132,8 @@ def load(shell: Shell) -> None:
     assert "(4,) 4 0.1 20" in shell("python", "-c", LOAD)
 
 
-AGREE = EXAMPLES[2].partition("\n\noa.check_env(")[0]
-"""The README's environment."""
+AGREE = OWN_ENVIRONMENT.partition("\n\noa.check_env(")[0]
+"""The environment that the guide shows."""
 
 
 def train_on_an_own_environment(shell: Shell) -> None:
@@ -170,15 +173,15 @@ def mistake_an_environment(shell: Shell) -> None:
 
 def write_an_own_loop(shell: Shell) -> None:
     """Update a learner in a loop of one's own, and sweep seeds and sigma in one program."""
-    shell("python", "-c", EXAMPLES[0])
-    shell("python", "-c", EXAMPLES[1])
+    shell("python", "-c", UPDATE)
+    shell("python", "-c", A_RUN)
 
 
 def hand_in_wrong_shapes(shell: Shell) -> None:
     """Hand the learner wrong shapes and coefficients: the field is named."""
-    wrong_view = EXAMPLES[0].replace("jnp.ones((16, 4, 3, 8))", "jnp.ones((16, 4, 3, 9))")
+    wrong_view = UPDATE.replace("jnp.ones((16, 4, 3, 8))", "jnp.ones((16, 4, 3, 9))")
     assert "agents_view: expected" in shell("python", "-c", wrong_view, code=1)
-    swept = EXAMPLES[0].replace("reuse_sigma=0.1", "reuse_sigma=[0.1, 1.0]")
+    swept = UPDATE.replace("reuse_sigma=0.1", "reuse_sigma=[0.1, 1.0]")
     assert "expected a scalar, got shape (2,)" in shell("python", "-c", swept, code=1)
 
 

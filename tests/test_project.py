@@ -60,8 +60,8 @@ def test_an_environment_keeps_its_device_and_is_made_anew_for_another_one(tmp_pa
     assert "-m venv --clear .venv" in make(tmp_path, "maze", "JAX=").stdout
 
 
-def test_the_readme_s_line_for_a_device_has_the_version_of_the_lock():
-    assert f'`"jax[cuda12]=={LOCK["jax"]}"`' in (ROOT / "README.md").read_text()
+def test_the_line_for_a_device_has_the_version_of_the_lock():
+    assert f'`"jax[cuda12]=={LOCK["jax"]}"`' in (ROOT / "docs" / "start.md").read_text()
 
 
 def test_the_lock_holds_every_requirement_in_a_version_that_is_allowed():

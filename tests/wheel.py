@@ -1,4 +1,4 @@
-"""Whether a wheel does what the README says: ``python -m tests.wheel dist/*.whl``.
+"""Whether a wheel does what the documents say: ``python -m tests.wheel dist/*.whl``.
 
 It is installed into a fresh environment in a folder of somebody else's repository, first alone,
 then with the extra that its own message names.
@@ -17,7 +17,6 @@ from pathlib import Path
 
 from oatrpo_jax.installation import STARTED_BY
 from tests import newcomer
-from tests.test_readme import EXAMPLES
 
 LOCK = Path(__file__).parents[1] / "requirements.lock"
 RUN = ("run", *newcomer.MAZE, "--total-steps", "64", "--out", "tiny")
@@ -85,8 +84,8 @@ def install(shell: Shell, what: str) -> None:
 
 
 def check_core(shell: Shell) -> None:
-    """The core alone: the README's learner in a loop of one's own, and words for the rest."""
-    shell("python", "-c", EXAMPLES[0])
+    """The core alone: a learner in a loop of one's own, and words for the rest."""
+    shell("python", "-c", newcomer.UPDATE)
     version = shell("oatrpo", "--version").strip()
     assert (
         version == shell("python", "-c", "import oatrpo_jax as oa; print(oa.__version__)").strip()
@@ -130,7 +129,7 @@ def main(argv: Sequence[str]) -> None:
     (wheel,) = argv
     with tempfile.TemporaryDirectory(prefix="oatrpo-") as folder:
         check(Path(wheel).resolve(), Path(folder))
-    print(f"{wheel}: installs alone and with its extra, and does what the README says")
+    print(f"{wheel}: installs alone and with its extra, and does what the documents say")
 
 
 if __name__ == "__main__":

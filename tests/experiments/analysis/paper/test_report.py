@@ -18,7 +18,7 @@ from experiments.analysis.paper.outcome import Outcome
 from experiments.analysis.paper.report import describe_matrices, save_report, summary_table
 from experiments.analysis.paper.workflow import find_outcomes
 from experiments.analysis.reading import read_result
-from tests.experiments.analysis.paper.browser import PROGRAM, Page
+from tests.browser import PROGRAM, Page
 from tests.experiments.analysis.paper.made_up_series import make_series
 from tests.experiments.made_up_runs import SIZES, write_run
 

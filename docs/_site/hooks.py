@@ -1,0 +1,174 @@
+"""What the site is made of besides its pages: files of the root, tables of options, formulas."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from docstring_parser import parse
+from latex2mathml.converter import convert
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from experiments.training.settings.options import Run
+from oatrpo_jax import ALGORITHMS, Config, Hyperparams, fixed_algorithm
+from oatrpo_jax.__main__ import PROGRAMS
+
+ROOT = Path(__file__).parents[2]
+
+ROWS = (*ALGORITHMS.values(), fixed_algorithm([[1.0]]))
+"""The rows of the table of algorithms.  That of a matrix by hand reads what OAPPO's step reads."""
+
+FROM_THE_ROOT = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "LICENSE": "LICENSE.txt",
+    "CITATION.cff": "CITATION.cff",
+}
+"""Files of the repository's root, and what they are called on the site."""
+
+FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+"""A formula as Markdown leaves it: TeX, within a line or on lines of its own."""
+
+TABLE = re.compile(r"^\{\{ (\w+) \}\}$", re.MULTILINE)
+"""Where a page wants one of `TABLES`."""
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds the pages that lie in the root of the repository."""
+    for name, shown in FROM_THE_ROOT.items():
+        text = (ROOT / name).read_text()
+        if name.endswith(".md"):
+            text = as_on_the_site(text)
+        files.append(File.generated(config, shown, content=text))
+    return files
+
+
+def as_on_the_site(text: str) -> str:
+    """Returns a page of the root with the links that it has on the site.
+
+    >>> as_on_the_site("[a](docs/a.md#b) [licence](LICENSE) [home](README.md)")
+    '[a](a.md#b) [licence](LICENSE.txt) [home](index.md)'
+    """
+    text = text.replace("](docs/", "](")
+    for name, shown in FROM_THE_ROOT.items():
+        text = text.replace(f"]({name}", f"]({shown}")
+    return text
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Puts the tables in."""
+    return TABLE.sub(lambda found: TABLES[found[1]](), markdown)
+
+
+def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Turns formulas into MathML, which browsers draw by themselves."""
+    return FORMULA.sub(_as_mathml, content)
+
+
+def _as_mathml(found: re.Match[str]) -> str:
+    display = "block" if found[1] == "div" else "inline"
+    return convert(html.unescape(found[2]).strip(), display=display)
+
+
+def settings_table() -> str:
+    """Returns the fields of `Config` as a table."""
+    kinds = get_type_hints(Config)
+    fields = dataclasses.fields(Config)
+    rows = ((each, _choices(kinds[each.name], each.metadata)) for each in fields)
+    return _fields_table(rows)
+
+
+def coefficients_table() -> str:
+    """Returns the fields of `Hyperparams` as a table."""
+    fields = dataclasses.fields(Hyperparams)
+    return _fields_table((each, each.metadata["range"].interval) for each in fields)
+
+
+def _choices(kind: Any, metadata: Any) -> str:
+    """Returns which values a field of `Config` takes."""
+    if get_origin(kind) is not tuple and get_args(kind):
+        return ", ".join(f"`{each}`" for each in get_args(kind))
+    if kind is int:
+        return f"from {metadata['least']}"
+    allowed = metadata["allowed"]
+    return allowed.interval if allowed else {bool: "True, False"}.get(kind, "widths from 1")
+
+
+def _fields_table(rows: Iterable[tuple[dataclasses.Field[Any], str]]) -> str:
+    cells = (
+        (f"`{each.name}`", f"`{each.default}`", each.metadata["doc"], values, _readers(each.name))
+        for each, values in rows
+    )
+    return _table(("name", "default", "what it is", "values", "read by"), cells)
+
+
+def _readers(name: str) -> str:
+    """Returns which algorithms read a setting or a coefficient, whatever else is set."""
+    config = Config(divergence="quantile", value_loss="clipped")
+    reads = {each.name: name in each.reads(config, True) for each in ROWS}
+    readers, others = (
+        [f"`{each}`" for each in reads if reads[each] is is_read] for is_read in (True, False)
+    )
+    if not others:
+        return "all"
+    if len(others) < len(readers):
+        return f"all but {', '.join(others)}"
+    return ", ".join(readers) or "all"
+
+
+def options_table() -> str:
+    """Returns the options of a run as a table, as ``--help`` has them."""
+    meanings = {each.arg_name: each.description or "" for each in parse(Run.__doc__ or "").params}
+    cells = (
+        (f"`--{each.name.replace('_', '-')}`", _default(each), meanings[each.name])
+        for each in dataclasses.fields(Run)
+    )
+    return _table(("option", "default", "meaning"), cells)
+
+
+def _default(option: dataclasses.Field[Any]) -> str:
+    """Returns what an option is if nobody says so."""
+    if option.name == "total_steps":
+        return "the environment's"
+    kind = get_type_hints(Run, include_extras=True)[option.name]
+    hint = next((each.help_behavior_hint for each in getattr(kind, "__metadata__", ())), None)
+    if hint:
+        return hint.removeprefix("(default: ").removesuffix(")")
+    if option.default is None:
+        return "none"
+    default = option.default
+    return f"`{' '.join(default) if isinstance(default, tuple) else default}`"
+
+
+def programs_table() -> str:
+    """Returns the programs of the command line as a table."""
+    return _table(("program", "what it does"), ((f"`{k}`", what) for k, what in PROGRAMS.items()))
+
+
+def algorithms_table() -> str:
+    """Returns the rows of the table of algorithms with the descriptions that they have."""
+    cells = ((f"`{each.name}`", each.description) for each in ROWS)
+    return _table(("name", "what it is"), cells)
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = (heads, ("---",) * len(heads), *rows)
+    cells = ([" ".join(cell.replace("|", "\\|").split()) for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "coefficients": coefficients_table,
+    "options": options_table,
+    "programs": programs_table,
+    "algorithms": algorithms_table,
+}
+"""What stands for ``{{ name }}`` on a line of its own."""

@@ -1,0 +1,143 @@
+"""The recipes, each run as it stands but for its sizes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.newcomer import AGREE
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "docs" / "recipes.md").read_text()
+FIRST = "Train HAPPO"
+"""The recipe whose run is read by those that train nothing."""
+
+TINY = {
+    "--num-envs": "4",
+    "--rollout-length": "8",
+    "--hidden-sizes": "8",
+    "--total-steps": "64",
+    "--checkpoint-every": "1",
+}
+SIZES: Mapping[str, dict[str, str]] = {
+    "run": TINY,
+    "sweep": {**TINY, "--points": "2", "--seeds": "2"},
+    "evaluate": {"--episodes": "4", "--max-steps": "20"},
+    "reproduce": {"--seeds": "1", "--budget": "0.028"},
+}
+"""By program, options that keep a recipe small, in place of what it says of them."""
+
+OATRPO = f"""#!{sys.executable}
+import sys
+from oatrpo_jax.__main__ import main
+from tests.test_recipes import as_small
+
+sys.exit(main(as_small(sys.argv[1:])))
+"""
+SBATCH = """#!/bin/bash -e
+for number in 0 1 2 3; do SLURM_ARRAY_TASK_ID=$number bash -e "$1"; done
+"""
+"""Starts the jobs of an array of four one after another."""
+
+pytestmark = pytest.mark.slow
+
+
+class Recipe(NamedTuple):
+    """What a section of the page shows.
+
+    Attributes:
+        job: a script for SLURM, "" if there is none.
+        shell: commands.
+        python: a program.
+    """
+
+    job: str
+    shell: str
+    python: str
+
+
+def recipes() -> dict[str, Recipe]:
+    """The recipes of the page by title."""
+    found = {}
+    for section in TEXT.split("\n## ")[1:]:
+        shells = re.findall(r"```bash\n(.*?)```", section, flags=re.DOTALL)
+        programs = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+        jobs = [each for each in shells if each.startswith("#!")]
+        shells = [each for each in shells if each not in jobs]
+        found[section.partition("\n")[0]] = Recipe(*map("\n".join, (jobs, shells, programs)))
+    return found
+
+
+def as_small(argv: list[str]) -> list[str]:
+    """Returns the arguments of ``oatrpo`` with tiny sizes in place of theirs.
+
+    >>> as_small(["evaluate", "runs/a", "--episodes", "320"])
+    ['evaluate', 'runs/a', '--episodes', '4', '--max-steps', '20']
+    """
+    sizes = dict(SIZES.get(argv[0], {}))
+    if "--resume" in argv or "--preset" in argv:
+        sizes = {name: sizes[name] for name in ("--total-steps",)}
+        sizes["--total-steps"] = "128"
+    kept, is_replaced = [], False
+    for each in argv:
+        if each.startswith("--"):
+            is_replaced = each in sizes
+        if not is_replaced:
+            kept.append(each)
+    return [*kept, *(word for option in sizes.items() for word in option)]
+
+
+class Shop:
+    """A folder in which recipes are run, with an ``oatrpo`` that keeps them small."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "agree.py").write_text(AGREE)
+        commands = folder / "bin"
+        commands.mkdir()
+        for name, text in {"oatrpo": OATRPO, "sbatch": SBATCH}.items():
+            (commands / name).write_text(text)
+            (commands / name).chmod(0o755)
+        path = f"{commands}{os.pathsep}{os.environ['PATH']}"
+        self.environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+
+    def __call__(self, *command: str) -> str:
+        """Returns what a command prints; it is to end well."""
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A folder with the run of the first recipe."""
+    shop = Shop(tmp_path_factory.mktemp("recipes"))
+    shop("bash", "-ec", recipes()[FIRST].shell)
+    return shop
+
+
+def test_there_are_recipes_and_each_does_something():
+    found = recipes()
+    assert len(found) >= 18 and next(iter(found)) == FIRST
+    assert all(each.shell or each.python for each in found.values())
+
+
+@pytest.mark.parametrize("title", [title for title in recipes() if title != FIRST])
+def test_a_recipe_runs(title: str, shop: Shop):
+    recipe = recipes()[title]
+    (shop.folder / "job.sh").write_text(recipe.job)
+    if recipe.shell:
+        shop("bash", "-ec", recipe.shell)
+    if recipe.python:
+        assert shop(sys.executable, "-c", recipe.python)
+    left = re.findall(r"--(?:out|replay) ([\w./-]+)", recipe.shell)
+    assert [name for name in left if not (shop.folder / name).exists()] == []
