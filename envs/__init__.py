@@ -43,8 +43,9 @@ _DEFAULTS = {"maze": "maze:black-red"}
 def registered_names() -> tuple[str, ...]:
     """Returns every name that is known to work; the adapters take others too.
 
-    >>> "maze:black-red" in registered_names()
-    True
+    Examples:
+        >>> "maze:black-red" in registered_names()
+        True
     """
     scenarios = (
         f"{family}:{scenario}" for family in _FAMILIES for scenario in _load(family).SCENARIO_NAMES
@@ -75,8 +76,9 @@ def make_of(module: ModuleType | Maker, scenario: str, **options: Any) -> MultiA
 def option_names(name: str) -> tuple[str, ...]:
     """Returns the names of the options that `make` takes for an environment.
 
-    >>> "time_limit" in option_names("maze")
-    True
+    Examples:
+        >>> "time_limit" in option_names("maze")
+        True
     """
     parameters = option_parameters(name)
     return tuple(name for name, each in parameters.items() if each.kind is not each.VAR_KEYWORD)
@@ -119,8 +121,9 @@ def find(name: str) -> tuple[ModuleType | Maker, str]:
 def is_of_somebody(name: str) -> bool:
     """Returns whether a name is that of a file or a module: making it runs the code there.
 
-    >>> is_of_somebody("maze.py:make"), is_of_somebody("package:make"), is_of_somebody("maze:make")
-    (True, True, False)
+    Examples:
+        >>> [is_of_somebody(name) for name in ("maze.py:make", "package:make", "maze:make")]
+        [True, True, False]
     """
     return importing.is_file(name) or (family_of(name) is None and importing.is_module(name))
 
@@ -128,8 +131,9 @@ def is_of_somebody(name: str) -> bool:
 def family_of(name: str) -> str | None:
     """Returns the family that a name says; None for those of files and modules.
 
-    >>> family_of("maze"), family_of("smax:3m"), family_of("maze.py:make")
-    ('maze', 'smax', None)
+    Examples:
+        >>> family_of("maze"), family_of("smax:3m"), family_of("maze.py:make")
+        ('maze', 'smax', None)
     """
     family = name.partition(":")[0]
     return family if family in _FAMILIES and not importing.is_file(name) else None

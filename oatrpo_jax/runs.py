@@ -35,10 +35,10 @@ class TrainedRun:
     Where policies remember (``config.memory_size``), `act` takes a memory and gives the next one
     as its third result; where an episode starts, it is zeros again:
 
-    >>> memory = run.learner.start(num_envs, to_learn=False)  # doctest: +SKIP
-    >>> action, _, memory = run.learner.act(  # doctest: +SKIP
-    ...     run.state, observation, key, greedy=True, memory=memory
-    ... )
+    ```python
+    memory = run.learner.start(num_envs, to_learn=False)
+    action, _, memory = run.learner.act(run.state, observation, key, greedy=True, memory=memory)
+    ```
 
     Who collects what `update` is to learn from begins with ``learner.start(num_envs)``.
 
@@ -80,9 +80,12 @@ def load_run(
     """Returns a learner as a run has left it; no environment is made, and nothing is executed.
 
     So without memory; with memory `act` gives three results, see `TrainedRun`:
-    >>> run = load_run("runs/a")  # doctest: +SKIP
-    >>> action, _ = run.learner.act(run.state, observation, key, greedy=True)  # doctest: +SKIP
-    >>> env = envs.make(run.env_name, **run.env_options)  # doctest: +SKIP
+
+    ```python
+    run = load_run("runs/a")
+    action, _ = run.learner.act(run.state, observation, key, greedy=True)
+    env = envs.make(run.env_name, **run.env_options)
+    ```
 
     Args:
         directory: the run's.

@@ -172,8 +172,16 @@ def make_train(
 ) -> Callable[[jax.Array, Hyperparams], tuple[TrainState, Metrics]]:
     """Returns ``train(key, hparams)``: a whole run, initialisation included, as one function.
 
-    Jit it; vmap it over keys (seeds) and over hyperparameters (a sweep).  Metrics get a leading
-    ``[num_updates]`` axis.
+    Jit it; vmap it over keys (seeds) and over hyperparameters (a sweep).  The function returns the
+    state after the last update, and metrics with a leading ``[num_updates]`` axis.
+
+    Args:
+        env: follows the `MultiAgentEnv` protocol.
+        algorithm: a name in the table, or a row.
+        config: static settings; the defaults if not given.
+
+    Raises:
+        ValueError: as `make_trainer` does.
     """
     trainer = make_trainer(env, algorithm, config)
 

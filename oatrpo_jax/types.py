@@ -140,10 +140,15 @@ class TimeStep(Protocol):
     """The part of ``jumanji.types.TimeStep`` that the trainer reads.
 
     ``last()`` with ``discount == 0`` is a termination, with ``discount > 0`` a truncation.
-    ``extras`` holds scalars that describe the episode so far; their values on the last step
-    become the metrics ``episode/<name>``, and none may be called as one of ``OWN_METRICS``.
-    ``success`` in [0, 1] is expected of every
-    environment that has a goal: did the team reach it?
+
+    Attributes:
+        reward: ``[]`` float32 of the team; 0 after a reset.
+        discount: ``[]`` float32, 0 where the episode ended for good, else 1.
+        observation: what the agents see now; at an end the final one.
+        extras: scalars that describe the episode so far.  Their values on the last step become the
+            metrics ``episode/<name>``; ``return``, ``length``, ``count`` and ``cut_off`` are the
+            trainer's.  ``success`` in [0, 1] is expected of every environment that has a goal: did
+            the team reach it?
     """
 
     reward: jax.Array
@@ -157,11 +162,14 @@ class TimeStep(Protocol):
 class MultiAgentEnv(Protocol):
     """A cooperative environment: pure functions, no auto-reset, one team reward.
 
-    ``agent_types`` names each agent's kind (a colour, a unit type) for plots and reports;
-    no learner sees it.
-
     One with ``is_continuous = True`` takes vectors of ``num_actions`` real numbers, drawn from
     Gaussians: it maps them into its box itself, such as ``[-1, 1]`` after clipping.
+
+    Attributes:
+        num_agents: N.
+        num_actions: A, of which an agent takes one; D where actions are continuous.
+        agent_types: each agent's kind (a colour, a unit type) for plots and reports; no learner
+            sees it.
     """
 
     @property

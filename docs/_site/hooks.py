@@ -51,11 +51,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def as_on_the_site(text: str) -> str:
-    """Returns a page of the root with the links that it has on the site.
-
-    >>> as_on_the_site("[a](docs/a.md#b) [licence](LICENSE) [home](README.md)")
-    '[a](a.md#b) [licence](LICENSE.txt) [home](index.md)'
-    """
+    """Returns a page of the root with the links that it has on the site."""
     text = text.replace("](docs/", "](")
     for name, shown in FROM_THE_ROOT.items():
         text = text.replace(f"]({name}", f"]({shown}")
