@@ -73,7 +73,7 @@ _SEAC_ON_SMAX = Preset(
 CONTINUOUS = Preset(config={"clip_center": "own"}, hyperparams={"ent_coef": 0.0})
 """What changes wherever actions are continuous: their entropy grows without bound, and a few noisy
 advantages are enough for a clip around another's behaviour to draw policies after it
-(docs/algorithms.md)."""
+(docs/algorithm.md)."""
 
 
 def _magpo(epochs: int, clip_eps: float, ent_coef: float, lr: float) -> Preset:
