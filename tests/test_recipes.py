@@ -28,7 +28,7 @@ TINY = {
 }
 SIZES: Mapping[str, dict[str, str]] = {
     "run": TINY,
-    "sweep": {**TINY, "--points": "2", "--seeds": "2"},
+    "sweep": {**TINY, "--points": "2", "--seeds": "2", "--total-steps": "3200"},
     "evaluate": {"--episodes": "4", "--max-steps": "20"},
     "reproduce": {"--seeds": "1", "--budget": "0.028"},
 }
@@ -76,15 +76,10 @@ def recipes() -> dict[str, Recipe]:
 
 
 def as_small(argv: list[str]) -> list[str]:
-    """Returns the arguments of ``oatrpo`` with tiny sizes in place of theirs.
-
-    >>> as_small(["evaluate", "runs/a", "--episodes", "320"])
-    ['evaluate', 'runs/a', '--episodes', '4', '--max-steps', '20']
-    """
-    sizes = dict(SIZES.get(argv[0], {}))
+    """Returns the arguments of ``oatrpo`` with tiny sizes in place of theirs."""
+    sizes = SIZES.get(argv[0], {})
     if "--resume" in argv or "--preset" in argv:
-        sizes = {name: sizes[name] for name in ("--total-steps",)}
-        sizes["--total-steps"] = "128"
+        sizes = {"--total-steps": "128"}
     kept, is_replaced = [], False
     for each in argv:
         if each.startswith("--"):
