@@ -76,6 +76,13 @@ def test_each_equation_has_a_formula_and_the_code_that_computes_it(heading):
     assert re.search(r"^1\. ", body, re.MULTILINE) if "Alg" in heading else DISPLAY.search(body)
 
 
+def test_every_display_is_followed_by_the_code_that_computes_it():
+    between = DISPLAY.sub("$$", PAGE).split("$$")[1:]
+    assert len(between) >= 8
+    for text in between:
+        assert any(references(re.split(r"^#", text, flags=re.MULTILINE)[0])), text
+
+
 def test_each_departure_says_what_the_paper_has_what_is_done_and_why():
     found = sections(PAGE, 3)
     assert found.keys() >= {*DEPARTURES}
@@ -90,6 +97,9 @@ def test_every_formula_can_be_shown_as_mathml_and_on_github():
     found = formulas(PAGE)
     assert len(found) > 50
     for formula in found:
+        # The package puts up with what is not closed.
+        for left, right in (("{", "}"), ("\\left", "\\right"), ("\\begin", "\\end")):
+            assert formula.count(left) == formula.count(right), formula
         # An unknown command is left as text, with its backslash.
         assert "\\" not in re.sub(r"<math[^>]*>", "", convert(formula)), formula
         # GitHub takes backslashes before punctuation for its own, and forbids this command.
