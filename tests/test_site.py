@@ -95,6 +95,12 @@ def test_every_link_leads_somewhere(site: Path):
     assert not broken
 
 
+def test_lists_and_tables_are_not_left_as_text(site: Path):
+    left = re.compile(r"<p>(?:(?!</p>).)*\n\s*(?:\d+\. |- |\|)", flags=re.DOTALL)
+    found = {path.name: left.search(path.read_text()) for path, _ in pages(site)}
+    assert {name: each[0][-200:] for name, each in found.items() if each} == {}
+
+
 def test_formulas_are_drawn_and_none_is_left_as_tex(site: Path):
     texts = {path.stem: path.read_text() for path, _ in pages(site)}
     assert texts["algorithm"].count("<math") >= 20
