@@ -58,8 +58,7 @@ class MazeViewer:
         """Returns ``[H, W, 3]`` uint8: the map, the agents, and how many have arrived."""
         rows, columns = np.divmod(np.asarray(state.location), self._width)
         centres = np.stack([columns, rows], axis=-1) + self._offsets
-        arrived = f"arrived {int(np.sum(state.arrived))}/{len(self._circles)}"
-        self._title.set_text(f"step {int(state.step_count)}   {arrived}")
+        self._title.set_text(f"arrived {int(np.sum(state.arrived))}/{len(self._circles)}")
         self._canvas.restore_region(self._map)
         for circle, centre in zip(self._circles, centres, strict=True):
             circle.center = tuple(centre)
