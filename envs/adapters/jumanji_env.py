@@ -110,7 +110,11 @@ class JumanjiEnv(Adapter):
 
         games, last = [jax.device_get(state.game) for state in states], len(states) - 1
         pictures = draw_frames(self.game.animate(games, interval))
-        frames = [add_strip(each, f"step {step} of {last}") for step, each in enumerate(pictures)]
+        first = len(states) - len(pictures)  # MMST draws steps, and nothing of the first state.
+        frames = [
+            add_strip(picture, f"step {step} of {last}")
+            for step, picture in enumerate(pictures, first)
+        ]
         if save_path is not None:
             save_gif(frames, interval, save_path)
         return np.stack(frames)

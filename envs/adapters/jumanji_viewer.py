@@ -9,13 +9,17 @@ from matplotlib.animation import AbstractMovieWriter, Animation
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+WIDTH_PIXELS = 600
+"""Of a picture."""
+
 
 class FrameCollector(AbstractMovieWriter):
     """Keeps each picture of an animation, ``[H, W, 3]`` uint8 in ``frames``, and writes nothing."""
 
     def setup(self, fig: Figure, outfile: Any, dpi: float | None = None) -> None:
         """Begins with no picture; the signature is matplotlib's."""
-        super().setup(fig, outfile, dpi)
+        fig.set_dpi(WIDTH_PIXELS / fig.get_figwidth())
+        self.fig = fig
         self.frames: list[np.ndarray] = []
 
     def grab_frame(self, **savefig_kwargs: Any) -> None:
