@@ -18,6 +18,11 @@ from jumanji.types import StepType, TimeStep
 
 from oatrpo_jax.types import Observation, PyTree, StrPath
 
+STRIP_PIXELS = 28
+"""Height of the strip below a picture, which says the step."""
+
+STRIP_COLOUR, STRIP_TEXT_COLOUR = (12, 14, 18), (225, 228, 235)
+
 
 class TeamEnvironment(Environment):
     """An environment of ``num_agents`` agents with ``num_actions`` actions each, and one reward.
@@ -96,9 +101,13 @@ class DrawnEnvironment(TeamEnvironment):
     def viewer(self) -> Viewer:
         """Returns the renderer of this scenario."""
 
+    def step_of(self, state: Any) -> int:
+        """Returns how many steps have led to a state."""
+        return int(state.step_count)
+
     def render(self, state: Any, save_path: StrPath | None = None) -> np.ndarray:
-        """Returns ``[H, W, 3]`` uint8: a picture of the state, written when a path is given."""
-        picture = self.viewer.render(state)
+        """Returns ``[H, W, 3]`` uint8: the state above its step, written when a path is given."""
+        picture = add_strip(self.viewer.render(state), f"step {self.step_of(state)}")
         if save_path is not None:
             from PIL import Image  # Needed for pictures only.
 
@@ -110,8 +119,10 @@ class DrawnEnvironment(TeamEnvironment):
     ) -> np.ndarray:
         """Returns ``[F, H, W, 3]`` uint8 frames, written as a GIF when a path is given.
 
+        Below each is which step it shows, and that of the last: ``step 7 of 23``.
+
         Args:
-            states: an episode, first state first.
+            states: an episode or some of its states, first state first.
             interval: milliseconds per frame, or None for ``frame_milliseconds``.
             save_path: file to write, or None.
         """
@@ -119,7 +130,11 @@ class DrawnEnvironment(TeamEnvironment):
             raise ValueError("Expected at least one state to animate, got none.")
         states = jax.device_get(list(states))
         camera = self.viewer.follow(states)
-        frames = [self.viewer.render(state, camera) for state in states]
+        last = self.step_of(states[-1])
+        frames = [
+            add_strip(self.viewer.render(state, camera), f"step {self.step_of(state)} of {last}")
+            for state in states
+        ]
         if save_path is not None:
             save_gif(frames, interval or self.frame_milliseconds, save_path)
         return np.stack(frames)
@@ -167,6 +182,22 @@ def rising_order(distance: Array) -> Array:
     is_tie_before = (distance[:, None] == distance) & (place[:, None] < place)
     rank = jnp.sum((distance[:, None] < distance) | is_tie_before, axis=0)
     return jnp.argmax(rank[None] == place[:, None], axis=1)
+
+
+def add_strip(picture: np.ndarray, text: str) -> np.ndarray:
+    """Returns ``[H + STRIP_PIXELS, W, 3]`` uint8: a picture above a strip with a text.
+
+    Args:
+        picture: ``[H, W, 3]`` uint8.
+        text: of one line.
+    """
+    from PIL import Image, ImageDraw, ImageFont  # Needed for pictures only.
+
+    width = picture.shape[1]
+    strip = Image.new("RGB", (width, STRIP_PIXELS), STRIP_COLOUR)
+    middle, font = (width / 2, STRIP_PIXELS / 2), ImageFont.load_default(size=17)
+    ImageDraw.Draw(strip).text(middle, text, STRIP_TEXT_COLOUR, font, anchor="mm")
+    return np.concatenate([picture, np.asarray(strip)])
 
 
 def save_gif(frames: Sequence[np.ndarray], interval: int, path: StrPath) -> None:

@@ -40,6 +40,10 @@ class BraxEnv(JaxmarlEnv, DrawnEnvironment):
 
         return BodyViewer(self.game)
 
+    def step_of(self, state: State) -> int:
+        """Returns how many steps have led to a state, as brax counts them."""
+        return int(state.game.info["steps"])
+
     def animate(
         self, states: Sequence[Any], interval: int | None = None, save_path: StrPath | None = None
     ) -> np.ndarray:

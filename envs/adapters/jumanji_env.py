@@ -14,7 +14,7 @@ from jumanji.types import TimeStep, restart
 
 from envs.adapters.actions import Actions, BoxActions, DiscreteActions, make_box
 from envs.adapters.common import Adapter, with_clock_at_zero
-from envs.base import next_timestep
+from envs.base import add_strip, next_timestep, save_gif
 from oatrpo_jax.types import Observation, PyTree, StrPath, strongly_typed
 
 GOALS = {
@@ -101,14 +101,23 @@ class JumanjiEnv(Adapter):
 
     def animate(
         self, states: list[State], interval: int = 200, save_path: StrPath | None = None
-    ) -> Any:
-        """Returns jumanji's animation of an episode, written as a GIF when a path is given."""
-        games = [jax.device_get(state.game) for state in states]
-        animation = self.game.animate(games, interval)
+    ) -> np.ndarray:
+        """Returns ``[F, H, W, 3]`` uint8: jumanji's pictures of an episode above their steps.
+
+        They are written as a GIF when a path is given.
+        """
+        from envs.adapters.jumanji_viewer import draw_frames  # matplotlib is slow to import.
+
+        games, last = [jax.device_get(state.game) for state in states], len(states) - 1
+        pictures = draw_frames(self.game.animate(games, interval))
+        first = len(states) - len(pictures)  # MMST draws steps, and nothing of the first state.
+        frames = [
+            add_strip(picture, f"step {step} of {last}")
+            for step, picture in enumerate(pictures, first)
+        ]
         if save_path is not None:
-            # By its own choice matplotlib would complain that ffmpeg is missing.
-            animation.save(save_path, writer="pillow")
-        return animation
+            save_gif(frames, interval, save_path)
+        return np.stack(frames)
 
     def _observation(self, seen: PyTree, active: Array) -> Observation:
         shown = dict(fields(seen))

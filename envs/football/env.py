@@ -172,7 +172,7 @@ class Football(DrawnEnvironment):
         from envs.football.viewer import FootballViewer  # pillow is needed for pictures only
 
         title = f"{self.name.removeprefix('academy_').replace('_', ' ')}  ({self.engine})"
-        return FootballViewer(title, self.time_limit, self.facts)
+        return FootballViewer(title, self.facts)
 
 
 def collect(moment: seen_as.Facts, checkpoints: Array, end: Array) -> tuple[Array, Array]:

@@ -41,16 +41,15 @@ BORDER = 3.0
 class FootballViewer:
     """Renders states of one scenario, whoever plays them.
 
-    A state needs ``step_count`` and ``end``; all else is drawn from its facts.
+    A state needs ``end``; all else is drawn from its facts.
 
     Args:
         title: shown above the pitch.
-        time_limit: steps until truncation.
         facts: state -> what can be seen of it.
     """
 
-    def __init__(self, title: str, time_limit: int, facts: Callable[[Any], Facts]) -> None:
-        self._title, self._time_limit, self._facts = title, time_limit, jax.jit(facts)
+    def __init__(self, title: str, facts: Callable[[Any], Facts]) -> None:
+        self._title, self._facts = title, jax.jit(facts)
         self._unit = SCALE * OVERSAMPLING
         self._font = ImageFont.load_default(size=15 * OVERSAMPLING)
         self._small_font = ImageFont.load_default(size=10 * OVERSAMPLING)
@@ -152,8 +151,7 @@ class FootballViewer:
         canvas.text((margin, middle), self._title, TEXT, self._font, anchor="lm")
         end = End(int(state.end))
         score = f"{int(end == End.GOAL)} : {int(end == End.CONCEDED)}"
-        step = f"{score}    {int(state.step_count)}/{self._time_limit}"
-        canvas.text((width - margin, middle), step, TEXT, self._font, anchor="rm")
+        canvas.text((width - margin, middle), score, TEXT, self._font, anchor="rm")
         if end in RESULTS:
             word, colour = RESULTS[end]
             place = (width // 2, (HEADER + 24) * OVERSAMPLING)

@@ -26,23 +26,38 @@ CELL_COLOURS = {
     Cell.BLUE_TRAP: "#9cc3ec",
     Cell.TARGET: "#f4d35e",
 }
+CELL_NAMES = {
+    Cell.OPEN: "open",
+    Cell.WALL: "wall",
+    Cell.RED: "red only",
+    Cell.BLACK: "black only",
+    Cell.BLUE_TRAP: "all but blue",
+    Cell.TARGET: "target",
+}
+"""What the legend calls them: by whom they may be entered."""
+
 START_COLOUR = "#d9efd3"
 AGENT_COLOURS = {"red": "#d62728", "black": "#000000", "blue": "#1f5fbf"}
+
+MAP_INCHES, LEGEND_INCHES, TITLE_INCHES = 4.0, 1.6, 0.35
 
 
 class MazeViewer:
     """Draws states of one layout with agents of the given colours."""
 
     def __init__(self, layout: Layout, agent_types: Sequence[str]) -> None:
-        figure = Figure(figsize=(6.0, 5.0), layout="constrained")
+        num_rows, self._width = num_shown_rows(layout), layout.cells.shape[1]
+        height = MAP_INCHES * num_rows / self._width + TITLE_INCHES
+        figure = Figure(figsize=(MAP_INCHES + LEGEND_INCHES, height), layout="constrained")
         self._canvas = FigureCanvasAgg(figure)
-        self._width = layout.cells.shape[1]
         self._offsets = _circle_offsets(len(agent_types))
         ax = figure.add_subplot()
         _draw_map(ax, layout)
+        ax.set_ylim(num_rows - 0.5, -0.5)
         self._title = ax.set_title(" ")
         handles = _legend(layout, agent_types)
-        ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        place: Any = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "borderaxespad": 0}
+        ax.legend(handles=handles, **place, frameon=False, borderpad=1)
         self._circles = [
             Circle((0, 0), 0.17, fc=AGENT_COLOURS[colour], ec="white", animated=True)
             for colour in agent_types
@@ -58,8 +73,7 @@ class MazeViewer:
         """Returns ``[H, W, 3]`` uint8: the map, the agents, and how many have arrived."""
         rows, columns = np.divmod(np.asarray(state.location), self._width)
         centres = np.stack([columns, rows], axis=-1) + self._offsets
-        arrived = f"arrived {int(np.sum(state.arrived))}/{len(self._circles)}"
-        self._title.set_text(f"step {int(state.step_count)}   {arrived}")
+        self._title.set_text(f"arrived {int(np.sum(state.arrived))}/{len(self._circles)}")
         self._canvas.restore_region(self._map)
         for circle, centre in zip(self._circles, centres, strict=True):
             circle.center = tuple(centre)
@@ -76,6 +90,17 @@ def _circle_offsets(num_agents: int) -> np.ndarray:
     angles = np.pi * (0.25 + 2 * np.arange(num_agents) / num_agents)
     radius = 0.25 if num_agents > 1 else 0.0
     return radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+
+
+def num_shown_rows(layout: Layout) -> int:
+    """Returns how many rows are shown: of those of walls alone at the bottom, one.
+
+    >>> from envs.maze.layouts import parse_layout
+    >>> num_shown_rows(parse_layout("sT. ### ###".replace(" ", "\\n")))
+    2
+    """
+    is_open = (layout.cells != Cell.WALL).any(axis=1)
+    return min(int(np.flatnonzero(is_open)[-1]) + 2, len(is_open))
 
 
 def _draw_map(ax: Axes, layout: Layout) -> None:
@@ -96,11 +121,7 @@ def _draw_map(ax: Axes, layout: Layout) -> None:
 def _legend(layout: Layout, agent_types: Sequence[str]) -> list[Artist]:
     kinds = [kind for kind in Cell if kind in layout.cells]
     cells = [
-        Patch(
-            facecolor=CELL_COLOURS[kind],
-            edgecolor="grey",
-            label=kind.name.lower().replace("_", " "),
-        )
+        Patch(facecolor=CELL_COLOURS[kind], edgecolor="grey", label=CELL_NAMES[kind])
         for kind in kinds
     ]
     start = Patch(facecolor=START_COLOUR, edgecolor="grey", label="start")

@@ -193,8 +193,6 @@ class SmaxViewer:
         width = PIXELS * OVERSAMPLING
         middle = HEADER * OVERSAMPLING // 2
         canvas.rectangle([0, 0, width, HEADER * OVERSAMPLING], fill=(12, 14, 18))
-        step = f"step {int(state.step_count)}/{self.max_steps}"
-        canvas.text((width // 2, middle), step, fill=TEXT, font=self._font, anchor="mm")
         margin = 12 * OVERSAMPLING
         allies = f"allies {alive[:num_allies].sum()}/{num_allies}"
         canvas.text((margin, middle), allies, TEAM_COLOURS[0], self._font, anchor="lm")
@@ -205,5 +203,4 @@ class SmaxViewer:
         is_decided = not (allies_stand and enemies_stand)
         if is_decided or state.step_count >= self.max_steps:
             word, colour = RESULTS[allies_stand, enemies_stand]
-            below = (HEADER + 24) * OVERSAMPLING
-            canvas.text((width // 2, below), word, fill=colour, font=self._font, anchor="mm")
+            canvas.text((width // 2, middle), word, fill=colour, font=self._font, anchor="mm")

@@ -20,6 +20,18 @@ LONG: Any = (0, (12, 2.5))
 STYLES = (SOLID, DASHED, DOTTED, DASH_DOTTED, LONG)
 """Styles of lines that are told apart."""
 
+SIGNS: Mapping[Any, str] = {
+    SOLID: "s",
+    DASHED: "^",
+    DOTTED: "D",
+    DASH_DOTTED: "v",
+    LONG: "P",
+}
+"""The sign on a line of each style, as matplotlib names it: where lines coincide no style shows.
+
+Dots are those of evaluations.
+"""
+
 REST = "0.72"
 """The colour of what is drawn for comparison alone."""
 
@@ -28,6 +40,9 @@ PALEST = 0.62
 
 MAX_BANDS = 8
 """Curves with a band at most: those of more would hide each other."""
+
+MAX_SIGNED = 12
+"""Curves with signs at most: on a line that all share there is no room for those of more."""
 
 THIN = 1.0
 """Points in width of the lines of so many, and of those that are drawn in grey."""

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
-from experiments.analysis.colours import Look
+from experiments.analysis.colours import MAX_SIGNED, REST, SIGNS, Look
 from experiments.analysis.statistics import SHARES, Curve
 
 MARKER_POINTS = 4
 """Size of the marks of single points and of evaluations."""
+
+SIGN_POINTS = 4.5
+"""Size of the signs that tell lines apart, with their white edge."""
+
+NUM_SIGNS = 3
+"""How many signs a line has over the width of its panel."""
 
 TITLE_MARGIN = 0.15
 """Inches beside a title at least."""
@@ -57,8 +64,7 @@ def draw_curves(
     figure = Figure(figsize=(width * len(lines), height), layout="constrained")
     panels = figure.subplots(1, len(lines), squeeze=False)[0]
     for axes, (metric, each) in zip(panels, lines.items(), strict=True):
-        for curve, look in each:
-            draw_curve(axes, curve, look)
+        draw_lines(axes, each)
         axes.set_title(names.get(metric, f"episode {metric}"))
         dress_over_steps(axes)
         if not any(len(curve.env_steps) for curve, _ in each):
@@ -70,8 +76,43 @@ def draw_curves(
         if metric in marks:
             _draw_mark(axes, marks[metric])
     set_title(figure, title)
-    add_legend(figure, legend)
+    looks = (look for each in lines.values() for _, look in each)
+    add_legend(figure, legend, has_signs=bool(signed_looks(looks)))
     return figure
+
+
+def draw_lines(axes: Axes, lines: Sequence[Line]) -> None:
+    """Draws curves so that each is seen where several are the same: with signs, above them all.
+
+    Signs of a line stand at other steps than those of all others, on the line between its points
+    too: curves of two points that are alike to the bit show both of their colours.
+    """
+    for curve, look in lines:
+        draw_curve(axes, curve, look)
+    looks = signed_looks(look for _, look in lines)
+    ends = [curve.env_steps[[0, -1]] for curve, _ in lines if len(curve.env_steps)]
+    if not looks or not ends:
+        return
+    first, last = np.min(ends), np.max(ends)
+    for curve, look in lines:
+        if look not in looks or len(curve.env_steps) < 2:
+            continue
+        shares = (np.arange(NUM_SIGNS) + (looks.index(look) + 0.5) / len(looks)) / NUM_SIGNS
+        steps = first + shares * (last - first)
+        steps = steps[(steps >= curve.env_steps[0]) & (steps <= curve.env_steps[-1])]
+        heights = np.interp(steps, curve.env_steps, curve.mean)
+        style: Any = {"marker": SIGNS[look.style], "color": look.colour, "zorder": 3}
+        axes.scatter(steps, heights, SIGN_POINTS**2, **style, edgecolor="white", linewidth=0.5)
+
+
+def signed_looks(looks: Iterable[Look]) -> list[Look]:
+    """Returns, once each, those that get signs: of several, if there is room, without marks."""
+    found = [look for look in dict.fromkeys(looks) if _may_be_signed(look)]
+    return found if 1 < len(found) <= MAX_SIGNED else []
+
+
+def _may_be_signed(look: Look) -> bool:
+    return look.colour != REST and not look.marker
 
 
 def draw_curve(axes: Axes, curve: Curve, look: Look) -> None:
@@ -104,12 +145,21 @@ def set_title(figure: Figure, title: str) -> None:
     figure.set_figwidth(max(figure.get_figwidth(), width + 2 * TITLE_MARGIN))
 
 
-def add_legend(figure: Figure, legend: Legend) -> None:
-    """Says below a figure, which grows by what that takes, what its lines are."""
+def add_legend(figure: Figure, legend: Legend, has_signs: bool = False) -> None:
+    """Says below a figure, which grows by what that takes, what its lines are.
+
+    Args:
+        figure: to write below.
+        legend: names and looks.
+        has_signs: whether `draw_lines` has put signs on the lines.
+    """
     if not legend:
         return
     labels = [name for name, _ in legend]
-    handles = [Line2D([], [], **_line(look)) for _, look in legend]
+    handles = [
+        Line2D([], [], **_line(look) | (_sign(look) if has_signs and _may_be_signed(look) else {}))
+        for _, look in legend
+    ]
     # With these paddings n columns are at most n times as wide as one.
     style: Any = {"loc": "outside lower center", "borderpad": 1.0, "columnspacing": 2.0}
     style |= {"frameon": False, "handlelength": 2.8}
@@ -130,6 +180,11 @@ def _line(look: Look) -> Any:
         "marker": look.marker,
         "markersize": MARKER_POINTS,
     }
+
+
+def _sign(look: Look) -> Any:
+    edge = {"markeredgecolor": "white", "markeredgewidth": 0.5}
+    return {"marker": SIGNS[look.style], "markersize": SIGN_POINTS} | edge
 
 
 def _draw_mark(axes: Axes, mark: Mark) -> None:

@@ -12,7 +12,13 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
-from experiments.analysis.curves import add_legend, draw_curve, dress_over_steps, set_title
+from experiments.analysis.curves import (
+    add_legend,
+    draw_lines,
+    dress_over_steps,
+    set_title,
+    signed_looks,
+)
 from experiments.analysis.estimates import MEAN, average
 from experiments.analysis.grids import PointLooks, point_looks
 from experiments.analysis.panels import make_title
@@ -77,7 +83,7 @@ def save_reuse(point: Point, path: Path) -> None:
     remarks += ["mean over seeds"] if result.num_seeds > 1 else []
     title = make_title(result, ", ".join(remarks))
     set_title(figure, "\n".join(filter(None, [title, drawn.remark])))
-    add_legend(figure, drawn.legend)
+    add_legend(figure, drawn.legend, has_signs=bool(signed_looks(drawn.looks.values())))
     figure.savefig(path, dpi=110)
 
 
@@ -119,11 +125,10 @@ def _draw_admitted(figure: Figure, grid: GridSpec, result: Result, drawn: PointL
     panels = [first]
     if has_sample_size:
         panels.append(figure.add_subplot(grid[last, half:], sharex=first))
-    for point, look in drawn.looks.items():
-        ends, admitted = even_means(point.sound("reuse/num_admitted"), NUM_BINS)
-        draw_curve(first, Curve(result.steps_after(ends), *average(admitted, MEAN)), look)
-        for axes in panels[1:]:
-            draw_curve(axes, _sample_size_of_others(point, own), look)
+    looks = drawn.looks.items()
+    draw_lines(first, [(_admitted(point), look) for point, look in looks])
+    for axes in panels[1:]:
+        draw_lines(axes, [(_sample_size_of_others(point, own), look) for point, look in looks])
     titles = ("others admitted per learner", "effective sample size of others' experience (share)")
     for axes, title in zip(panels, titles, strict=False):
         axes.set_title(title)
@@ -132,6 +137,12 @@ def _draw_admitted(figure: Figure, grid: GridSpec, result: Result, drawn: PointL
     first.set_ylim(top=max(1.0, first.get_ylim()[1]))
     for axes in panels[1:]:
         axes.set_ylim(0, 1.03)
+
+
+def _admitted(point: Point) -> Curve:
+    """Returns the number of others admitted, mean over learners."""
+    ends, admitted = even_means(point.sound("reuse/num_admitted"), NUM_BINS)
+    return Curve(point.result.steps_after(ends), *average(admitted, MEAN))
 
 
 def _sample_size_of_others(point: Point, own: np.ndarray) -> Curve:

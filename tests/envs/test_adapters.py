@@ -17,6 +17,7 @@ import envs
 from envs.adapters.common import pad_rows, with_clock_at_zero
 from envs.adapters.jaxmarl_agents import agent_type
 from envs.adapters.jumanji_env import team_extras
+from envs.base import STRIP_PIXELS, add_strip
 from envs.options import make_with_options
 
 
@@ -314,7 +315,11 @@ def test_a_jumanji_episode_is_drawn_by_jumanji(tmp_path):
     env, reset, step = compiled("jumanji:Cleaner-v0", num_rows=3, num_cols=3)
     state, timestep = reset(jax.random.key(0))
     states = [state, step(state, jnp.argmax(timestep.observation.action_mask, axis=1))[0]]
-    env.animate(states, save_path=str(tmp_path / "replay.gif"))
+    frames = env.animate(states, save_path=str(tmp_path / "replay.gif"))
+    for step, frame in enumerate(frames):
+        said = add_strip(frame[:0], f"step {step} of 1")
+        np.testing.assert_array_equal(frame[-STRIP_PIXELS:], said)
+    assert len(frames) == 2 and (frames[0] != frames[1])[:-STRIP_PIXELS].any()
     assert (tmp_path / "replay.gif").read_bytes()[:4] == b"GIF8"
 
 

@@ -16,6 +16,7 @@ from PIL import ImageColor
 import envs
 from envs.adapters.actions import Box, BoxActions, actions_of, into_box, make_box
 from envs.adapters.body_viewer import COLOURS, GROUND, rotate
+from envs.base import STRIP_PIXELS, add_strip
 from envs.options import make_with_options
 from experiments import run
 
@@ -278,6 +279,9 @@ def test_a_body_is_drawn_in_the_colours_of_its_agents_and_in_real_time(tmp_path)
     frames = env.animate(states, save_path=tmp_path / "replay.gif")
     # A state each 8 ms, a picture each 40 ms: of the 21 states the 1st, 6th, 11th, 16th, and last.
     assert len(frames) == 5 and env.frame_milliseconds == 40
+    for frame, step in zip(frames, (0, 5, 10, 15, 20), strict=True):
+        said = add_strip(frame[:0], f"step {step} of 20")
+        np.testing.assert_array_equal(frame[-STRIP_PIXELS:], said)
     assert (tmp_path / "replay.gif").read_bytes()[:4] == b"GIF8"
     colours = [ImageColor.getrgb(colour) for colour in COLOURS]
     is_shown = [(frames[0] == colour).all(axis=-1) for colour in colours]

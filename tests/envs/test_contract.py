@@ -16,6 +16,7 @@ import pytest
 
 import envs
 import oatrpo_jax
+from envs.base import STRIP_PIXELS, add_strip
 from oatrpo_jax.types import acts_continuously
 from tests.jax_settings import JAX_SETTINGS, type_names
 
@@ -68,6 +69,13 @@ ENVIRONMENTS = {
     "jaxmarl:walker2d_2x3": SLOW,
     "jumanji:SearchAndRescue-v0": SLOW,
 }
+DRAWN = (
+    "maze:black-red",
+    "smax:3m",
+    "football:academy_3_vs_1_with_keeper",
+    "jaxmarl:hopper_3x1",
+)
+"""One of each family that has pictures of ours."""
 QUICK = ("maze:black-red", "jaxmarl:switch_riddle", "jumanji:Cleaner-v0")
 """Compiled and stepped in few seconds: tests that compile for themselves run on these daily."""
 OPTIONS = {
@@ -268,6 +276,27 @@ def test_the_last_step_is_not_followed_by_a_reset(name):
 
 
 @compiles_for_itself
+def strip(text, width):
+    """Returns the strip ``[STRIP_PIXELS, W, 3]`` that says a text."""
+    return add_strip(np.zeros((0, width, 3), np.uint8), text)
+
+
+@pytest.mark.parametrize("name", [row for row in rows() if row.values[0] in DRAWN])
+def test_below_each_picture_is_its_step_and_how_many_there_are(name):
+    env, _, _ = compiled(name)
+    states = random_episode(name)[0][:11]
+    frames = env.animate(states)
+    strips, width = frames[:, -STRIP_PIXELS:], frames.shape[2]
+    num_steps = len(states) - 1
+    np.testing.assert_array_equal(strips[0], strip(f"step 0 of {num_steps}", width))
+    np.testing.assert_array_equal(strips[-1], strip(f"step {num_steps} of {num_steps}", width))
+    assert len({each.tobytes() for each in strips}) == len(frames)
+    # What a viewer draws stands above, whole.
+    states = jax.device_get(states)
+    picture = env.viewer.render(states[-1], env.viewer.follow(states))
+    np.testing.assert_array_equal(frames[-1, :-STRIP_PIXELS], picture)
+
+
 def test_jit_changes_nothing(name):
     env, reset, step = compiled(name)
     key = jax.random.key(1)

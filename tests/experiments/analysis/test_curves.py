@@ -4,10 +4,27 @@ import itertools
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from experiments.analysis.colours import Look, tell_apart
-from experiments.analysis.curves import add_legend, draw_curve, draw_curves
+from experiments.analysis.colours import (
+    DASHED,
+    MAX_SIGNED,
+    REST,
+    SIGNS,
+    STYLES,
+    Look,
+    look_of,
+    tell_apart,
+)
+from experiments.analysis.curves import (
+    add_legend,
+    draw_curve,
+    draw_curves,
+    draw_lines,
+    signed_looks,
+)
 from experiments.analysis.panels import save_curves
 from experiments.analysis.reading import read_result
 from experiments.analysis.reuse import has_reuse, save_reuse
@@ -29,6 +46,68 @@ def test_a_single_point_is_marked(num_points, marker):
     draw_curve(axes, Curve(*(values[:num_points] for values in CURVE)), Look("red"))
     assert axes.lines[0].get_marker() in (marker, "")
     assert (axes.lines[0].get_marker() == "o") == (num_points == 1)
+
+
+def painted(lines) -> np.ndarray:
+    """Returns ``[H, W, 3]`` uint8: a panel with these lines and nothing else."""
+    figure = Figure(figsize=(4, 3))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    draw_lines(axes, lines)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3]
+
+
+def num_pixels(picture, colour) -> int:
+    """Returns how many pixels have just this colour."""
+    return int((picture == np.round(255 * np.array(to_rgb(colour)))).all(axis=-1).sum())
+
+
+def test_of_curves_alike_to_the_bit_every_colour_is_seen():
+    names = ["oappo", "oatrpo", "happo", "hatrpo", "mappo", "ippo", "seps"]
+    for count in (2, len(names)):
+        looks = [look_of(name)._replace(has_band=False) for name in names[:count]]
+        picture = painted([(CURVE, look) for look in looks])
+        # Each has three signs of 4.5 points, which are 6 pixels with their white edge.
+        assert min(num_pixels(picture, look.colour) for look in looks) >= 3 * 4 * 4
+
+
+def test_of_curves_alike_a_variant_of_the_same_colour_is_seen():
+    plain, variant = look_of("oappo"), look_of("oappo-auto")
+    other = look_of("oappo-ess")
+    with_one, with_other = (painted([(CURVE, plain), (CURVE, look)]) for look in (variant, other))
+    assert (plain.colour, variant.style) == (other.colour, DASHED)
+    assert (with_one != with_other).any(axis=-1).sum() > 3 * 5
+    assert len({SIGNS[style] for style in STYLES}) == len(STYLES)
+
+
+def test_signs_stand_on_their_curves_and_none_where_another_has_one():
+    shorter = Curve(*(np.array([1.5, 1.75]) for _ in CURVE))
+    axes = Figure().subplots()
+    draw_lines(axes, [(CURVE, Look("red")), (shorter, Look("blue"))])
+    bands = 2
+    red, blue = (np.ma.getdata(signs.get_offsets()) for signs in axes.collections[bands:])
+    # A quarter into each third of the panel is a sign of red, three quarters into it one of blue.
+    np.testing.assert_allclose(red, np.array([[13, 13], [17, 17], [21, 21]]) / 12)
+    np.testing.assert_allclose(blue, [[19 / 12, 19 / 12]])
+
+
+def test_a_line_alone_so_many_and_those_with_marks_have_no_signs():
+    red, grey, dots = Look("red"), Look(REST), Look("blue", marker="o")
+    assert signed_looks([red, red, grey, dots]) == []
+    assert signed_looks([red, grey, dots, Look("blue")]) == [red, Look("blue")]
+    assert signed_looks(tell_apart([red] * MAX_SIGNED)) != []
+    assert signed_looks(tell_apart([red] * (MAX_SIGNED + 1))) == []
+
+
+def test_a_legend_shows_the_signs_that_its_lines_have():
+    looks = [look_of("oappo"), look_of("oappo-auto"), Look("black", marker="X")]
+    for num_lines, expected in ((3, ["s", "^", "X"]), (1, ["", "", "X"])):
+        lines = {"return": [(CURVE, look) for look in looks[:num_lines]]}
+        figure = draw_curves(lines, [(look.colour, look) for look in looks], title="")
+        handles = figure.legends[0].get_lines()
+        assert [line.get_marker() for line in handles] == expected
 
 
 @pytest.mark.parametrize(
