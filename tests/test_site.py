@@ -106,6 +106,7 @@ def test_formulas_are_drawn_and_none_is_left_as_tex(site: Path):
     assert texts["algorithm"].count("<math") >= 20
     for name, text in texts.items():
         assert "merror" not in text and 'class="arithmatex"' not in text, name
+        assert "$$" not in text, name
 
 
 def test_the_reference_names_all_that_is_public(site: Path):

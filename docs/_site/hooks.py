@@ -36,6 +36,9 @@ FROM_THE_ROOT = {
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 """A formula as Markdown leaves it: TeX, within a line or on lines of its own."""
 
+OF_A_NOTEBOOK = re.compile(r"<(p)>\$\$(.+?)\$\$</p>", re.DOTALL)
+"""A formula on lines of its own, as it is left of a notebook."""
+
 TABLE = re.compile(r"^\{\{ (\w+) \}\}$", re.MULTILINE)
 """Where a page wants one of `TABLES`."""
 
@@ -65,11 +68,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Turns formulas into MathML, which browsers draw by themselves."""
-    return FORMULA.sub(_as_mathml, content)
+    return OF_A_NOTEBOOK.sub(_as_mathml, FORMULA.sub(_as_mathml, content))
 
 
 def _as_mathml(found: re.Match[str]) -> str:
-    display = "block" if found[1] == "div" else "inline"
+    display = "inline" if found[1] == "span" else "block"
     return convert(html.unescape(found[2]).strip(), display=display)
 
 
