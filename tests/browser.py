@@ -45,6 +45,9 @@ class Page:
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
             self._call(f"{domain}.enable")
+        # A window has a least width; what is shown in it need not.
+        size = {"width": width, "height": height}
+        self._call("Emulation.setDeviceMetricsOverride", **size, deviceScaleFactor=1, mobile=False)
         self._call("Page.navigate", url=file.resolve().as_uri())
         self._wait_for("Page.loadEventFired")
 

@@ -71,6 +71,8 @@ def test_every_page_loads_what_is_there_and_nothing_from_elsewhere(site: Path):
         and not (path.parent / unquote(urlsplit(name).path)).exists()
     }
     assert not missing
+    for path, _ in pages(site):
+        assert not re.search(r"import\(?\s*[\"']https?:", path.read_text()), path
     for path in site.rglob("*.css"):
         assert not re.search(r"url\(['\"]?(https?:)?//", path.read_text()), path
 

@@ -33,11 +33,19 @@ FROM_THE_ROOT = {
 }
 """Files of the repository's root, and what they are called on the site."""
 
-FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.S)
 """A formula as Markdown leaves it: TeX, within a line or on lines of its own."""
 
-OF_A_NOTEBOOK = re.compile(r"<(p)>\$\$(.+?)\$\$</p>", re.DOTALL)
+OF_A_NOTEBOOK = re.compile(r"<(p)>\$\$(.+?)\$\$</p>", re.S)
 """A formula on lines of its own, as it is left of a notebook."""
+
+SCRIPT = re.compile(
+    r"<script(?:(?!</script>).)*(?:mermaid|mathjax)(?:(?!</script>).)*</script>", re.S
+)
+"""What notebooks bring along for diagrams and formulas, from another host; they have neither."""
+
+LINK = re.compile(r'(href="(?![a-z]+:)[^"#]+)\.(?:md|ipynb)(?=["#])')
+"""A link of a notebook to a page, which is left as it is written."""
 
 TABLE = re.compile(r"^\{\{ (\w+) \}\}$", re.MULTILINE)
 """Where a page wants one of `TABLES`."""
@@ -62,12 +70,15 @@ def as_on_the_site(text: str) -> str:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Puts the tables in."""
+    """Puts the tables in, and mends links to files of the root."""
+    for name, shown in FROM_THE_ROOT.items():
+        markdown = markdown.replace(f"../{name}", shown)
     return TABLE.sub(lambda found: TABLES[found[1]](), markdown)
 
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turns formulas into MathML, which browsers draw by themselves."""
+    """Turns formulas into MathML, which browsers draw by themselves, and mends notebooks."""
+    content = LINK.sub(r"\1.html", SCRIPT.sub("", content))
     return OF_A_NOTEBOOK.sub(_as_mathml, FORMULA.sub(_as_mathml, content))
 
 
