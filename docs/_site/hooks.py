@@ -47,6 +47,9 @@ SCRIPT = re.compile(
 LINK = re.compile(r'(href="(?![a-z]+:)[^"#]+)\.(?:md|ipynb)(?=["#])')
 """A link of a notebook to a page, which is left as it is written."""
 
+NAMED_BY_FILE = re.compile(r"\[([\w-]+\.md)\](?=\(\1)")
+"""A link whose text is the name of the page's file, as one likes it in a clone."""
+
 TABLE = re.compile(r"^\{\{ (\w+) \}\}$", re.MULTILINE)
 """Where a page wants one of `TABLES`."""
 
@@ -70,10 +73,15 @@ def as_on_the_site(text: str) -> str:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Puts the tables in, and mends links to files of the root."""
+    """Puts the tables in, and mends links: to files of the root, and those called by a file."""
     for name, shown in FROM_THE_ROOT.items():
         markdown = markdown.replace(f"../{name}", shown)
+    markdown = NAMED_BY_FILE.sub(lambda found: f"[{_title(ROOT / 'docs' / found[1])}]", markdown)
     return TABLE.sub(lambda found: TABLES[found[1]](), markdown)
+
+
+def _title(page: Path) -> str:
+    return page.read_text().partition("\n")[0].removeprefix("# ")
 
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
