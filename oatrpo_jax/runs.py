@@ -32,6 +32,12 @@ NOT_EVALUATED = (
 class TrainedRun:
     """One learner of a run, ready to act, to be valued and to learn on.
 
+    ```python
+    run = load_run("runs/a")
+    action, _ = run.learner.act(run.state, observation, key, greedy=True)
+    env = envs.make(run.env_name, **run.env_options)
+    ```
+
     Where policies remember (``config.memory_size``), `act` takes a memory and gives the next one
     as its third result; where an episode starts, it is zeros again:
 
@@ -78,14 +84,6 @@ def load_run(
     which: Literal["latest", "best"] = "latest",
 ) -> TrainedRun:
     """Returns a learner as a run has left it; no environment is made, and nothing is executed.
-
-    So without memory; with memory `act` gives three results, see `TrainedRun`:
-
-    ```python
-    run = load_run("runs/a")
-    action, _ = run.learner.act(run.state, observation, key, greedy=True)
-    env = envs.make(run.env_name, **run.env_options)
-    ```
 
     Args:
         directory: the run's.
