@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 from envs import importing
 from envs.choices import check_choice
 from envs.importing import Maker
+from envs.jumanji_import import import_inside_ipython
 from oatrpo_jax.hints import did_you_mean
 from oatrpo_jax.installation import check_packages
 
 if TYPE_CHECKING:
     from oatrpo_jax.types import MultiAgentEnv
+
+import_inside_ipython()  # Before anything else imports jumanji.
 
 _FAMILIES = {
     "maze": "envs.maze",

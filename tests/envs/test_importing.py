@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -234,3 +235,17 @@ def test_a_run_finds_its_module_where_another_of_that_name_comes_first(
     elsewhere = source | {"file": str(other / Path(source["file"]).relative_to(folder))}
     with pytest.raises(ValueError, match=rf"^env: expected {other}/.*, got {folder}/.* rename"):
         find_again(name, elsewhere)
+
+
+IN_IPYTHON = """
+import builtins, sys
+builtins.__IPYTHON__ = True  # jumanji would ask IPython, which does not run, to draw elsewhere.
+import envs
+from jumanji.types import restart
+assert builtins.__IPYTHON__ is True and "jumanji" in sys.modules
+"""
+
+
+def test_jumanji_does_not_see_that_it_is_inside_a_notebook():
+    done = subprocess.run([sys.executable, "-c", IN_IPYTHON], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
