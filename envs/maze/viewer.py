@@ -56,8 +56,14 @@ class MazeViewer:
         ax.set_ylim(num_rows - 0.5, -0.5)
         self._title = ax.set_title(" ")
         handles = _legend(layout, agent_types)
-        place: Any = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "borderaxespad": 0}
-        ax.legend(handles=handles, **place, frameon=False, borderpad=1)
+        ax.legend(
+            handles=handles,
+            loc="center left",
+            bbox_to_anchor=(1, 0.5),
+            borderaxespad=0,
+            borderpad=1,
+            frameon=False,
+        )
         self._circles = [
             Circle((0, 0), 0.17, fc=AGENT_COLOURS[colour], ec="white", animated=True)
             for colour in agent_types

@@ -17,9 +17,6 @@ DOTTED: Any = (0, (1.2, 1.2))
 DASH_DOTTED: Any = (0, (6, 1.4, 1.2, 1.4))
 LONG: Any = (0, (12, 2.5))
 
-STYLES = (SOLID, DASHED, DOTTED, DASH_DOTTED, LONG)
-"""Styles of lines that are told apart."""
-
 SIGNS: Mapping[Any, str] = {
     SOLID: "s",
     DASHED: "^",
@@ -29,8 +26,11 @@ SIGNS: Mapping[Any, str] = {
 }
 """The sign on a line of each style, as matplotlib names it: where lines coincide no style shows.
 
-Dots are those of evaluations.
+The dot, "o", is left for evaluations.
 """
+
+STYLES = tuple(SIGNS)
+"""Styles of lines that are told apart."""
 
 REST = "0.72"
 """The colour of what is drawn for comparison alone."""

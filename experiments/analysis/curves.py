@@ -63,8 +63,9 @@ def draw_curves(
     width, height = panel_inches
     figure = Figure(figsize=(width * len(lines), height), layout="constrained")
     panels = figure.subplots(1, len(lines), squeeze=False)[0]
+    signed = signed_looks(line for each in lines.values() for line in each)
     for axes, (metric, each) in zip(panels, lines.items(), strict=True):
-        draw_lines(axes, each)
+        draw_lines(axes, each, signed)
         axes.set_title(names.get(metric, f"episode {metric}"))
         dress_over_steps(axes)
         if not any(len(curve.env_steps) for curve, _ in each):
@@ -76,28 +77,29 @@ def draw_curves(
         if metric in marks:
             _draw_mark(axes, marks[metric])
     set_title(figure, title)
-    looks = (look for each in lines.values() for _, look in each)
-    add_legend(figure, legend, has_signs=bool(signed_looks(looks)))
+    add_legend(figure, legend, signed)
     return figure
 
 
-def draw_lines(axes: Axes, lines: Sequence[Line]) -> None:
+def draw_lines(axes: Axes, lines: Sequence[Line], signed: Sequence[Look]) -> None:
     """Draws curves so that each is seen where several are the same: with signs, above them all.
 
     Signs of a line stand at other steps than those of all others, on the line between its points
     too: curves of two points that are alike to the bit show both of their colours.
+
+    Args:
+        axes: the panel.
+        lines: later ones lie above earlier ones.
+        signed: the looks of the figure that have signs, see `signed_looks`.
     """
     for curve, look in lines:
         draw_curve(axes, curve, look)
-    looks = signed_looks(look for _, look in lines)
     ends = [curve.env_steps[[0, -1]] for curve, _ in lines if len(curve.env_steps)]
-    if not looks or not ends:
-        return
-    first, last = np.min(ends), np.max(ends)
+    first, last = (np.min(ends), np.max(ends)) if ends else (0, 0)
     for curve, look in lines:
-        if look not in looks or len(curve.env_steps) < 2:
+        if look not in signed or not _is_line(curve):
             continue
-        shares = (np.arange(NUM_SIGNS) + (looks.index(look) + 0.5) / len(looks)) / NUM_SIGNS
+        shares = (np.arange(NUM_SIGNS) + (signed.index(look) + 0.5) / len(signed)) / NUM_SIGNS
         steps = first + shares * (last - first)
         steps = steps[(steps >= curve.env_steps[0]) & (steps <= curve.env_steps[-1])]
         heights = np.interp(steps, curve.env_steps, curve.mean)
@@ -105,14 +107,18 @@ def draw_lines(axes: Axes, lines: Sequence[Line]) -> None:
         axes.scatter(steps, heights, SIGN_POINTS**2, **style, edgecolor="white", linewidth=0.5)
 
 
-def signed_looks(looks: Iterable[Look]) -> list[Look]:
-    """Returns, once each, those that get signs: of several, if there is room, without marks."""
-    found = [look for look in dict.fromkeys(looks) if _may_be_signed(look)]
+def signed_looks(lines: Iterable[Line]) -> list[Look]:
+    """Returns, once each, the looks of a figure that get signs, if it has several and room.
+
+    Grey lines, lines with marks of their own and curves of a single point get none.
+    """
+    looks = dict.fromkeys(look for curve, look in lines if _is_line(curve))
+    found = [look for look in looks if look.colour != REST and not look.marker]
     return found if 1 < len(found) <= MAX_SIGNED else []
 
 
-def _may_be_signed(look: Look) -> bool:
-    return look.colour != REST and not look.marker
+def _is_line(curve: Curve) -> bool:
+    return len(curve.env_steps) > 1
 
 
 def draw_curve(axes: Axes, curve: Curve, look: Look) -> None:
@@ -145,19 +151,19 @@ def set_title(figure: Figure, title: str) -> None:
     figure.set_figwidth(max(figure.get_figwidth(), width + 2 * TITLE_MARGIN))
 
 
-def add_legend(figure: Figure, legend: Legend, has_signs: bool = False) -> None:
+def add_legend(figure: Figure, legend: Legend, signed: Sequence[Look] = ()) -> None:
     """Says below a figure, which grows by what that takes, what its lines are.
 
     Args:
         figure: to write below.
         legend: names and looks.
-        has_signs: whether `draw_lines` has put signs on the lines.
+        signed: the looks that have signs.
     """
     if not legend:
         return
     labels = [name for name, _ in legend]
     handles = [
-        Line2D([], [], **_line(look) | (_sign(look) if has_signs and _may_be_signed(look) else {}))
+        Line2D([], [], **_line(look) | (_sign(look) if look in signed else {}))
         for _, look in legend
     ]
     # With these paddings n columns are at most n times as wide as one.

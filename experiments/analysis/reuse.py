@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
+from experiments.analysis.colours import Look
 from experiments.analysis.curves import (
     add_legend,
     draw_lines,
@@ -78,12 +79,12 @@ def save_reuse(point: Point, path: Path) -> None:
         panels[0].set_ylabel(f"{label}\nlearner", fontsize=11)
         figure.colorbar(image, ax=panels, shrink=0.8)
     drawn = point_looks(result)
-    _draw_admitted(figure, grid, result, drawn)
+    signed = _draw_admitted(figure, grid, result, drawn)
     remarks = [f"matrices: {point.label}"] if result.config["swept"] else []
     remarks += ["mean over seeds"] if result.num_seeds > 1 else []
     title = make_title(result, ", ".join(remarks))
     set_title(figure, "\n".join(filter(None, [title, drawn.remark])))
-    add_legend(figure, drawn.legend, has_signs=bool(signed_looks(drawn.looks.values())))
+    add_legend(figure, drawn.legend, signed)
     figure.savefig(path, dpi=110)
 
 
@@ -116,27 +117,31 @@ def _number(value: float) -> str:
     return "<1e-3" if 0 < value < 1e-3 else f"{round(value, 3):.3g}"
 
 
-def _draw_admitted(figure: Figure, grid: GridSpec, result: Result, drawn: PointLooks) -> None:
-    """Draws how many others are admitted, and effective sample sizes where they were recorded."""
-    own = result.own()
+def _draw_admitted(
+    figure: Figure, grid: GridSpec, result: Result, drawn: PointLooks
+) -> Sequence[Look]:
+    """Draws how many others are admitted, and effective sample sizes where they were recorded.
+
+    Returns the looks that have signs.
+    """
+    own, looks = result.own(), drawn.looks.items()
     has_sample_size = result.has_matrix(SAMPLE_SIZE) and not own.all()
     last, half = grid.nrows - 1, grid.ncols // 2
+    lines = [(_admitted(point), look) for point, look in looks]
+    signed = signed_looks(lines)
     first = figure.add_subplot(grid[last, :half] if has_sample_size else grid[last, :])
-    panels = [first]
+    first.set_title("others admitted per learner")
+    draw_lines(first, lines, signed)
+    dress_over_steps(first)
+    first.set_ylim(0, max(1.0, first.get_ylim()[1]))
     if has_sample_size:
-        panels.append(figure.add_subplot(grid[last, half:], sharex=first))
-    looks = drawn.looks.items()
-    draw_lines(first, [(_admitted(point), look) for point, look in looks])
-    for axes in panels[1:]:
-        draw_lines(axes, [(_sample_size_of_others(point, own), look) for point, look in looks])
-    titles = ("others admitted per learner", "effective sample size of others' experience (share)")
-    for axes, title in zip(panels, titles, strict=False):
-        axes.set_title(title)
-        dress_over_steps(axes)
-        axes.set_ylim(bottom=0)
-    first.set_ylim(top=max(1.0, first.get_ylim()[1]))
-    for axes in panels[1:]:
-        axes.set_ylim(0, 1.03)
+        second = figure.add_subplot(grid[last, half:], sharex=first)
+        second.set_title("effective sample size of others' experience (share)")
+        lines = [(_sample_size_of_others(point, own), look) for point, look in looks]
+        draw_lines(second, lines, signed)
+        dress_over_steps(second)
+        second.set_ylim(0, 1.03)
+    return signed
 
 
 def _admitted(point: Point) -> Curve:

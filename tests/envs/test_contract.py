@@ -143,6 +143,11 @@ def first_action(env, mask):
     return jnp.argmax(mask, axis=-1).astype(jnp.int32)
 
 
+def strip(text, width):
+    """Returns the strip ``[STRIP_PIXELS, W, 3]`` that says a text."""
+    return add_strip(np.zeros((0, width, 3), np.uint8), text)
+
+
 @cache
 def random_episode(name, seed=0):
     """Returns the states and time steps of an episode of random legal actions."""
@@ -275,12 +280,6 @@ def test_the_last_step_is_not_followed_by_a_reset(name):
     assert timestep.last()
 
 
-@compiles_for_itself
-def strip(text, width):
-    """Returns the strip ``[STRIP_PIXELS, W, 3]`` that says a text."""
-    return add_strip(np.zeros((0, width, 3), np.uint8), text)
-
-
 @pytest.mark.parametrize("name", [row for row in rows() if row.values[0] in DRAWN])
 def test_below_each_picture_is_its_step_and_how_many_there_are(name):
     env, _, _ = compiled(name)
@@ -297,6 +296,7 @@ def test_below_each_picture_is_its_step_and_how_many_there_are(name):
     np.testing.assert_array_equal(frames[-1, :-STRIP_PIXELS], picture)
 
 
+@compiles_for_itself
 def test_jit_changes_nothing(name):
     env, reset, step = compiled(name)
     key = jax.random.key(1)

@@ -53,7 +53,7 @@ def painted(lines) -> np.ndarray:
     figure = Figure(figsize=(4, 3))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    draw_lines(axes, lines)
+    draw_lines(axes, lines, signed_looks(lines))
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.array(canvas.buffer_rgba())[..., :3]
@@ -85,7 +85,8 @@ def test_of_curves_alike_a_variant_of_the_same_colour_is_seen():
 def test_signs_stand_on_their_curves_and_none_where_another_has_one():
     shorter = Curve(*(np.array([1.5, 1.75]) for _ in CURVE))
     axes = Figure().subplots()
-    draw_lines(axes, [(CURVE, Look("red")), (shorter, Look("blue"))])
+    lines = [(CURVE, Look("red")), (shorter, Look("blue"))]
+    draw_lines(axes, lines, signed_looks(lines))
     bands = 2
     red, blue = (np.ma.getdata(signs.get_offsets()) for signs in axes.collections[bands:])
     # A quarter into each third of the panel is a sign of red, three quarters into it one of blue.
@@ -94,11 +95,27 @@ def test_signs_stand_on_their_curves_and_none_where_another_has_one():
 
 
 def test_a_line_alone_so_many_and_those_with_marks_have_no_signs():
-    red, grey, dots = Look("red"), Look(REST), Look("blue", marker="o")
-    assert signed_looks([red, red, grey, dots]) == []
-    assert signed_looks([red, grey, dots, Look("blue")]) == [red, Look("blue")]
-    assert signed_looks(tell_apart([red] * MAX_SIGNED)) != []
-    assert signed_looks(tell_apart([red] * (MAX_SIGNED + 1))) == []
+    red, grey, dots, blue = Look("red"), Look(REST), Look("blue", marker="o"), Look("blue")
+    nothing, point = (Curve(*(values[:size] for values in CURVE)) for size in (0, 1))
+
+    def signed(*looks):
+        return signed_looks((CURVE, look) for look in looks)
+
+    assert signed(red, red, grey, dots) == []
+    assert signed(red, grey, dots, blue) == [red, blue]
+    assert signed_looks([(CURVE, red), (nothing, blue), (point, Look("black"))]) == []
+    assert signed(*tell_apart([red] * MAX_SIGNED)) != []
+    assert signed(*tell_apart([red] * (MAX_SIGNED + 1))) == []
+
+
+def test_panels_of_a_figure_agree_on_the_signs():
+    red, blue = Look("red"), Look("blue")
+    lines = {"return": [(CURVE, red)], "success": [(CURVE, blue)]}
+    figure = draw_curves(lines, [("red", red), ("blue", blue)], title="")
+    assert [line.get_marker() for line in figure.legends[0].get_lines()] == ["s", "s"]
+    for axes in figure.axes:
+        band, signs = axes.collections
+        assert len(np.ma.getdata(signs.get_offsets())) == 3
 
 
 def test_a_legend_shows_the_signs_that_its_lines_have():
