@@ -44,7 +44,7 @@ test-slow: $(READY)
 
 # What mkdocs says of its own future is no warning about the pages.
 docs: $(READY)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	JAX_PLATFORMS=cpu NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "open build/site/index.html, or with the search: $(BIN)/python -m http.server -d build/site"
 
 lint: $(READY)

@@ -21,7 +21,8 @@ from oatrpo_jax.installation import check_packages
 if TYPE_CHECKING:
     from oatrpo_jax.types import MultiAgentEnv
 
-import_inside_ipython()  # Before anything else imports jumanji.
+# Before anything imports jumanji: an environment's module, `envs.base`, or a file of somebody's.
+import_inside_ipython()
 
 _FAMILIES = {
     "maze": "envs.maze",

@@ -125,9 +125,11 @@ class DrawnEnvironment(TeamEnvironment):
             states: an episode or some of its states, first state first.
             interval: milliseconds per frame, or None for ``frame_milliseconds``.
             save_path: file to write, or None.
+
+        Raises:
+            ValueError: if there is no state.
         """
-        if len(states) == 0:
-            raise ValueError("Expected at least one state to animate, got none.")
+        check_states(states)
         states = jax.device_get(list(states))
         camera = self.viewer.follow(states)
         last = self.step_of(states[-1])
@@ -182,6 +184,12 @@ def rising_order(distance: Array) -> Array:
     is_tie_before = (distance[:, None] == distance) & (place[:, None] < place)
     rank = jnp.sum((distance[:, None] < distance) | is_tie_before, axis=0)
     return jnp.argmax(rank[None] == place[:, None], axis=1)
+
+
+def check_states(states: Sequence[Any]) -> None:
+    """Raises a ValueError unless there is something to animate."""
+    if len(states) == 0:
+        raise ValueError("Expected at least one state to animate, got none.")
 
 
 def add_strip(picture: np.ndarray, text: str) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shlex
 import shutil
 import subprocess
@@ -13,6 +14,8 @@ from typing import Any
 PROGRAM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+
+PATIENCE_SECONDS = 60
 
 
 class Page:
@@ -87,6 +90,8 @@ class Page:
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            ready, _, _ = select.select([self._in], [], [], PATIENCE_SECONDS)
+            assert ready, f"the browser was silent for {PATIENCE_SECONDS} s"
             received = os.read(self._in, 1 << 20)
             assert received, "the browser has gone"
             self._buffer += received

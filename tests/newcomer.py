@@ -11,10 +11,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from tests.test_examples import examples, fragments
+from tests.pages import examples, fragments, the_one_with
 
-(A_RUN, UPDATE), (OWN_ENVIRONMENT,) = examples("embedding.md"), examples("own-environment.md")
-(LOADED,), (EXPORTED, *_) = fragments("embedding.md"), fragments("evaluation.md")
+A_RUN, UPDATE = (
+    the_one_with(what, examples("embedding.md")) for what in ("make_train", "learner.update")
+)
+OWN_ENVIRONMENT = the_one_with("class Agree", examples("own-environment.md"))
+LOADED = the_one_with("load_run", fragments("embedding.md"))
+EXPORTED = the_one_with("\nlogits, action = policy.call", fragments("evaluation.md"))
 
 SIZE = ("--num-envs", "4", "--rollout-length", "8", "--hidden-sizes", "8", "--seeds", "2")
 MAZE = ("--env", "maze", "--env-option", "time_limit=20", *SIZE)

@@ -1,45 +1,49 @@
 """The Python that the README and the pages show, run: all but what is marked as a fragment."""
 
-import re
+import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PAGES = {
-    path.name: path.read_text() for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
-}
+from tests.pages import PAGES, ROOT, examples, fragments
+
 TESTED_APART = "recipes.md"
 """See `tests.test_recipes`."""
+SHORT = {"num_updates=60": "num_updates=2"}
+"""What the README trains takes a minute; here it is a start."""
+
+EXAMPLES = [
+    pytest.param(example, id=f"{page}-{number}")
+    for page in PAGES
+    if page != TESTED_APART
+    for number, example in enumerate(examples(page))
+]
 
 
-def examples(page: str) -> list[str]:
-    """Returns the examples of a page, which run as they stand."""
-    return re.findall(r"```python\n(.*?)```", PAGES[page], flags=re.DOTALL)
-
-
-def fragments(page: str) -> list[str]:
-    """Returns the examples of a page that need something that is not there."""
-    return re.findall(r"```py\n(.*?)```", PAGES[page], flags=re.DOTALL)
-
-
-@pytest.mark.parametrize(
-    "example",
-    [
-        pytest.param(example, id=f"{page}-{number}")
-        for page in PAGES
-        if page != TESTED_APART
-        for number, example in enumerate(examples(page))
-    ],
-)
-def test_an_example_runs_as_it_stands(example):
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_runs_as_it_stands(example, tmp_path):
+    for long, short in SHORT.items():
+        example = example.replace(long, short)
     result = subprocess.run(
-        [sys.executable, "-c", example], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-c", example],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_there_are_examples():
-    assert sum(len(examples(page)) for page in PAGES) == 11
+    assert len(EXAMPLES) == 9
+    assert all(long in "".join(examples("README.md")) for long in SHORT)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if fragments(page)])
+def test_a_fragment_is_python(page):
+    for fragment in fragments(page):
+        compile(fragment, page, "exec")

@@ -6,38 +6,29 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from experiments.training.settings.options import Options
 from tests.newcomer import AGREE
+from tests.pages import PAGES, ROOT
 
-ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "docs" / "recipes.md").read_text()
+TEXT = PAGES["recipes.md"]
 FIRST = "Train HAPPO"
 """The recipe whose run is read by those that train nothing."""
 
-TINY = {
-    "--num-envs": "4",
-    "--rollout-length": "8",
-    "--hidden-sizes": "8",
-    "--total-steps": "64",
-    "--checkpoint-every": "1",
+OF_PROGRAMS = {
+    "sweep": {"--search", "--points"},
+    "evaluate": {"--episodes", "--replay"},
 }
-SIZES: Mapping[str, dict[str, str]] = {
-    "run": TINY,
-    "sweep": {**TINY, "--points": "2", "--seeds": "2", "--total-steps": "3200"},
-    "evaluate": {"--episodes": "4", "--max-steps": "20"},
-    "reproduce": {"--seeds": "1", "--budget": "0.028"},
-}
-"""By program, options that keep a recipe small, in place of what it says of them."""
+"""Options that `run` has not, by program."""
 
 OATRPO = f"""#!{sys.executable}
 import sys
 from oatrpo_jax.__main__ import main
-from tests.test_recipes import as_small
+from tests.small import as_small
 
 sys.exit(main(as_small(sys.argv[1:])))
 """
@@ -45,8 +36,6 @@ SBATCH = """#!/bin/bash -e
 for number in 0 1 2 3; do SLURM_ARRAY_TASK_ID=$number bash -e "$1"; done
 """
 """Starts the jobs of an array of four one after another."""
-
-pytestmark = pytest.mark.slow
 
 
 class Recipe(NamedTuple):
@@ -75,20 +64,6 @@ def recipes() -> dict[str, Recipe]:
     return found
 
 
-def as_small(argv: list[str]) -> list[str]:
-    """Returns the arguments of ``oatrpo`` with tiny sizes in place of theirs."""
-    sizes = SIZES.get(argv[0], {})
-    if "--resume" in argv or "--preset" in argv:
-        sizes = {"--total-steps": "128"}
-    kept, is_replaced = [], False
-    for each in argv:
-        if each.startswith("--"):
-            is_replaced = each in sizes
-        if not is_replaced:
-            kept.append(each)
-    return [*kept, *(word for option in sizes.items() for word in option)]
-
-
 class Shop:
     """A folder in which recipes are run, with an ``oatrpo`` that keeps them small."""
 
@@ -101,7 +76,13 @@ class Shop:
             (commands / name).write_text(text)
             (commands / name).chmod(0o755)
         path = f"{commands}{os.pathsep}{os.environ['PATH']}"
-        self.environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+        self.environment = {
+            **os.environ,
+            "PATH": path,
+            "PYTHONPATH": str(ROOT),
+            "COLUMNS": "200",
+            "JAX_NUM_CPU_DEVICES": "2",  # Whatever the machine has.
+        }
 
     def __call__(self, *command: str) -> str:
         """Returns what a command prints; it is to end well."""
@@ -126,6 +107,16 @@ def test_there_are_recipes_and_each_does_something():
     assert all(each.shell or each.python for each in found.values())
 
 
+def test_every_option_of_a_recipe_exists():
+    lines = re.findall(r"^oatrpo (\w+) (.+)$", TEXT, flags=re.MULTILINE)
+    assert len(lines) >= 20
+    for program, line in lines:
+        known = {f"--{name.replace('_', '-')}" for name in Options().by_name()}
+        known |= OF_PROGRAMS.get(program, set())
+        assert {*re.findall(r"--[a-z-]+", line)} <= known, line
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("title", [title for title in recipes() if title != FIRST])
 def test_a_recipe_runs(title: str, shop: Shop):
     recipe = recipes()[title]

@@ -68,9 +68,11 @@ def test_a_stored_tutorial_is_small_and_tells_nothing_of_who_ran_it(path: Path):
 
 
 @each_tutorial
-def test_a_tutorial_begins_with_its_title(path: Path):
-    first = nbformat.read(path, as_version=4).cells[0]
+def test_a_tutorial_begins_with_its_title_and_has_no_formulas(path: Path):
+    first, *others = nbformat.read(path, as_version=4).cells
     assert first.cell_type == "markdown" and first.source.startswith("# ")
+    # The site would leave them as TeX.
+    assert not [each for each in others if each.cell_type == "markdown" and "$" in each.source]
 
 
 @pytest.mark.slow

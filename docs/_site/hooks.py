@@ -7,7 +7,7 @@ import html
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from docstring_parser import parse
 from latex2mathml.converter import convert
@@ -36,13 +36,10 @@ FROM_THE_ROOT = {
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.S)
 """A formula as Markdown leaves it: TeX, within a line or on lines of its own."""
 
-OF_A_NOTEBOOK = re.compile(r"<(p)>\$\$(.+?)\$\$</p>", re.S)
-"""A formula on lines of its own, as it is left of a notebook."""
-
 SCRIPT = re.compile(
     r"<script(?:(?!</script>).)*(?:mermaid|mathjax)(?:(?!</script>).)*</script>", re.S
 )
-"""What notebooks bring along for diagrams and formulas, from another host; they have neither."""
+"""What notebooks bring along for diagrams and formulas, from another host; ours have neither."""
 
 LINK = re.compile(r'(href="(?![a-z]+:)[^"#]+)\.(?:md|ipynb)(?=["#])')
 """A link of a notebook to a page, which is left as it is written."""
@@ -76,7 +73,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Puts the tables in, and mends links: to files of the root, and those called by a file."""
     for name, shown in FROM_THE_ROOT.items():
         markdown = markdown.replace(f"../{name}", shown)
-    markdown = NAMED_BY_FILE.sub(lambda found: f"[{_title(ROOT / 'docs' / found[1])}]", markdown)
+    source = page.file.abs_src_path  # Of a page that lies in the root there is none.
+    folder = Path(source).parent if source else ROOT / "docs"
+    markdown = NAMED_BY_FILE.sub(lambda found: f"[{_title(folder / found[1])}]", markdown)
     return TABLE.sub(lambda found: TABLES[found[1]](), markdown)
 
 
@@ -86,12 +85,11 @@ def _title(page: Path) -> str:
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Turns formulas into MathML, which browsers draw by themselves, and mends notebooks."""
-    content = LINK.sub(r"\1.html", SCRIPT.sub("", content))
-    return OF_A_NOTEBOOK.sub(_as_mathml, FORMULA.sub(_as_mathml, content))
+    return FORMULA.sub(_as_mathml, LINK.sub(r"\1.html", SCRIPT.sub("", content)))
 
 
 def _as_mathml(found: re.Match[str]) -> str:
-    display = "inline" if found[1] == "span" else "block"
+    display = "block" if found[1] == "div" else "inline"
     return convert(html.unescape(found[2]).strip(), display=display)
 
 
@@ -111,12 +109,13 @@ def coefficients_table() -> str:
 
 def _choices(kind: Any, metadata: Any) -> str:
     """Returns which values a field of `Config` takes."""
-    if get_origin(kind) is not tuple and get_args(kind):
+    if get_origin(kind) is Literal:
         return ", ".join(f"`{each}`" for each in get_args(kind))
     if kind is int:
         return f"from {metadata['least']}"
-    allowed = metadata["allowed"]
-    return allowed.interval if allowed else {bool: "True, False"}.get(kind, "widths from 1")
+    if kind is float:
+        return metadata["allowed"].interval
+    return {bool: "True, False", tuple[int, ...]: "widths from 1"}[kind]
 
 
 def _fields_table(rows: Iterable[tuple[dataclasses.Field[Any], str]]) -> str:
@@ -129,16 +128,18 @@ def _fields_table(rows: Iterable[tuple[dataclasses.Field[Any], str]]) -> str:
 
 def _readers(name: str) -> str:
     """Returns which algorithms read a setting or a coefficient, whatever else is set."""
+    if name == "schedule_updates":
+        return "all"  # By whatever has an end.
     config = Config(divergence="quantile", value_loss="clipped")
     reads = {each.name: name in each.reads(config, True) for each in ROWS}
     readers, others = (
         [f"`{each}`" for each in reads if reads[each] is is_read] for is_read in (True, False)
     )
+    if not readers:
+        raise ValueError(f"{name}: expected an algorithm that reads it; see Algorithm.reads")
     if not others:
         return "all"
-    if len(others) < len(readers):
-        return f"all but {', '.join(others)}"
-    return ", ".join(readers) or "all"
+    return f"all but {', '.join(others)}" if len(others) < len(readers) else ", ".join(readers)
 
 
 def options_table() -> str:

@@ -14,7 +14,7 @@ from jumanji.types import TimeStep, restart
 
 from envs.adapters.actions import Actions, BoxActions, DiscreteActions, make_box
 from envs.adapters.common import Adapter, with_clock_at_zero
-from envs.base import add_strip, next_timestep, save_gif
+from envs.base import add_strip, check_states, next_timestep, save_gif
 from oatrpo_jax.types import Observation, PyTree, StrPath, strongly_typed
 
 GOALS = {
@@ -104,8 +104,15 @@ class JumanjiEnv(Adapter):
     ) -> np.ndarray:
         """Returns ``[F, H, W, 3]`` uint8: jumanji's pictures of an episode above their steps.
 
-        They are written as a GIF when a path is given.
+        Args:
+            states: a whole episode, first state first: steps are counted by their places.
+            interval: milliseconds per frame.
+            save_path: file to write as a GIF, or None.
+
+        Raises:
+            ValueError: if there is no state.
         """
+        check_states(states)
         from envs.adapters.jumanji_viewer import draw_frames  # matplotlib is slow to import.
 
         games, last = [jax.device_get(state.game) for state in states], len(states) - 1

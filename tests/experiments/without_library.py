@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 DOCS = Path(__file__).parents[2] / "docs" / "evaluation.md"
-READING, DRAWING, PLAYING = re.findall(r"```python\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
+READING, DRAWING, PLAYING = re.findall(r"```py\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
 """An export read and called; instead of that call continuous actions, and a team with memory."""
 LOADING = READING.rpartition("logits, action =")[0]
 """The lines up to the call."""
