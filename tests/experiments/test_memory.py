@@ -185,9 +185,9 @@ def test_a_dry_run_counts_the_memory_in_the_train_state_and_not_in_the_trajector
         wide = ["--num-envs", "1024", "--memory-size", str(memory_size)]
         steps = ["--total-steps", "16384", "--dry-run", "--out", str(tmp_path / "run")]
         assert run.main([*TINY[2:], *LANES, *wide, *steps]) == 0  # TINY begins with --num-envs.
-        names = "train state, all of them", "trajectory of one rollout, one of them"
+        names = "train state, all of them", "trajectory of one rollout, on each device"
         text = capsys.readouterr().out
-        return [float(*re.findall(rf"{name} +(\S+) MB", text)) for name in names]
+        return [float(re.findall(rf"{name} +(\S+) MB", text)[0]) for name in names]
 
     (plain, seen), (remembering, seen_too) = sizes(0), sizes(16)
     # 4 lanes x 4 bytes x 1024 environments x 2 agents x 2 memories of each x 16 units: 1.05 MB.
